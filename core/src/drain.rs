@@ -1,0 +1,151 @@
+//! The right to end things.
+
+use core::fmt;
+
+use crate::drained::Drained;
+use crate::shards::{Seat, Shared};
+use crate::state::State;
+use crate::sync::Arc;
+use crate::watcher::Watcher;
+
+/// The right to end things. **Dropping the last `Drain` starts the drain**, so keep one for as long as the service
+/// should run.
+///
+/// Hand out [`watcher`](Self::watcher)s; [`start`](Self::start) when it is time; await the [`Drained`] that it
+/// returns. A clone is the same drain.
+///
+/// # Examples
+///
+/// ```
+/// use ebbtide::Drain;
+/// # use std::pin::pin;
+/// # use std::task::{Context, Poll, Waker};
+/// # let mut cx = Context::from_waker(Waker::noop());
+///
+/// let drain = Drain::new();
+/// let watcher = drain.watcher();
+///
+/// // Somewhere in the service: hold up the close while there is work.
+/// let guard = watcher.guard().expect("running");
+///
+/// // On a signal: no new work from here on, and a future of the end.
+/// let drained = drain.start();
+/// assert!(watcher.guard().is_none());
+/// # let mut drained = pin!(drained);
+/// # assert!(drained.as_mut().poll(&mut cx).is_pending());
+///
+/// drop(guard);
+/// # let Poll::Ready(outcome) = drained.poll(&mut cx) else { unreachable!() };
+/// # /*
+/// let outcome = drained.await;
+/// # */
+/// assert!(outcome.is_ok());
+/// ```
+#[derive(Clone)]
+#[must_use = "dropping the last `Drain` starts the drain"]
+pub struct Drain {
+    last: Arc<Last>,
+}
+
+/// What the last `Drain` drops.
+struct Last {
+    seat: Arc<Seat>,
+}
+
+impl Drain {
+    /// A running drain, independent of all others.
+    pub fn new() -> Self {
+        Self { last: Arc::new(Last { seat: Shared::open() }) }
+    }
+
+    /// A watcher of this drain.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let watcher = drain.watcher();
+    /// drop(drain); // the last one: this starts the drain
+    /// assert!(watcher.guard().is_none());
+    /// ```
+    pub fn watcher(&self) -> Watcher {
+        Watcher::new(self.shared().seat(&self.last.seat))
+    }
+
+    /// Starts the drain, at once and whether or not the answer is polled. Starting again changes nothing, and
+    /// every answer tells of the same end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let _ = drain.start();
+    /// assert!(drain.watcher().guard().is_none());
+    /// ```
+    pub fn start(&self) -> Drained {
+        self.shared().start();
+        Drained::new(self.shared().seat(&self.last.seat))
+    }
+
+    /// Closes by force: starts the drain if need be, and cuts whatever is held. A drain that has closed stays as
+    /// it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().guard();
+    /// drain.close();
+    /// assert_eq!(drain.state(), ebbtide::State::Closed);
+    /// # drop(guard);
+    /// ```
+    pub fn close(&self) {
+        self.shared().close();
+    }
+
+    /// How far this drain has come.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared().state()
+    }
+
+    /// How many guards are held, clones counted: a figure of this moment, for people and for logs. Waiting for it
+    /// to become zero is what [`Drained`] is for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().guard().expect("running");
+    /// let another = guard.clone();
+    /// assert_eq!(drain.guards(), 2);
+    /// # drop((guard, another));
+    /// ```
+    #[must_use]
+    pub fn guards(&self) -> usize {
+        self.shared().guards()
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.last.seat.shared
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        // Also what frees the memory: until it has started, a drain owns itself.
+        self.seat.shared.start();
+    }
+}
+
+impl fmt::Debug for Drain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drain").field("state", &self.state()).field("guards", &self.guards()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! The end of a drain, awaited.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use crate::overdue::Overdue;
+use crate::shards::{Seat, Wait};
+use crate::state::State;
+use crate::sync::Arc;
+
+/// The future of a drain's end: `Ok` when the last guard has been released, [`Overdue`] when the drain was closed
+/// while guards were held.
+///
+/// Woken once, by the release of the last guard; nothing polls. Ready again when it is polled again, and every
+/// clone has the same answer.
+///
+/// # Cancel safety
+///
+/// Dropping it changes nothing: the drain goes on.
+#[must_use = "the drain has started; await this to know when it is over"]
+pub struct Drained {
+    seat: Arc<Seat>,
+    wait: Wait,
+}
+
+impl Drained {
+    pub(crate) fn new(seat: Arc<Seat>) -> Self {
+        Self { seat, wait: Wait::until(State::Closed) }
+    }
+
+    /// Waits for as long as `timer` does, then closes by force.
+    ///
+    /// Any future is a clock: a runtime's sleep, a hardware timer, a channel. One that is ready at once closes
+    /// whatever is still held, and one that never is sets no bound. When both are ready, the end is a clean one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes nothing: the drain goes on, without this deadline.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::pin::pin;
+    /// # use std::task::{Context, Poll, Waker};
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().guard();
+    /// let bounded = drain.start().deadline(std::future::ready(()));
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// # let Poll::Ready(outcome) = pin!(bounded).poll(&mut cx) else { unreachable!() };
+    /// # /*
+    /// let outcome = bounded.await;
+    /// # */
+    /// assert_eq!(outcome.unwrap_err().guards(), 1);
+    /// # drop(guard);
+    /// ```
+    pub fn deadline<T: Future<Output = ()>>(self, timer: T) -> Deadline<T> {
+        Deadline { drained: self, timer }
+    }
+}
+
+impl Clone for Drained {
+    fn clone(&self) -> Self {
+        Self::new(self.seat.shared.seat(&self.seat))
+    }
+}
+
+impl Future for Drained {
+    type Output = Result<(), Overdue>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { seat, wait } = &mut *self;
+        if !wait.poll(&seat.shared, seat.lane(), cx.waker()) {
+            return Poll::Pending;
+        }
+        seat.shared.outcome().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl Drop for Drained {
+    fn drop(&mut self) {
+        self.wait.forget(&self.seat.shared, self.seat.lane());
+    }
+}
+
+impl fmt::Debug for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drained").field("state", &self.seat.shared.state()).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`Drained::deadline`].
+    #[derive(Debug)]
+    #[must_use = "the deadline is kept only while this is polled"]
+    pub struct Deadline<T> {
+        drained: Drained,
+        #[pin]
+        timer: T,
+    }
+}
+
+impl<T: Future<Output = ()>> Future for Deadline<T> {
+    type Output = Result<(), Overdue>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(outcome) = Pin::new(&mut *this.drained).poll(cx) {
+            return Poll::Ready(outcome);
+        }
+        // Never polled after it was ready: from then on the line above answers.
+        ready!(this.timer.as_mut().poll(cx));
+        this.drained.seat.shared.close();
+        Pin::new(this.drained).poll(cx)
+    }
+}

@@ -1,0 +1,160 @@
+//! The right to hold up the close.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::shards::{Hold, Seat, Wait};
+use crate::state::State;
+use crate::sync::Arc;
+use crate::watcher::Watcher;
+
+/// The right to hold up the close: while a guard is held, the drain waits.
+///
+/// Take one for every piece of work that must not be lost, before the work can be lost, and drop it when the work
+/// is done; a return, an early exit and a panic are the same then. A clone is a guard of its own, and may be made
+/// at any time, also while draining: work may beget work.
+///
+/// A guard is also a future: it is ready when the drain is [`Closed`](State::Closed) *though this guard is still
+/// held*, that is, when time is up. What was guarded should end then.
+///
+/// # Cancel safety
+///
+/// Polling a guard and then not polling it any more loses nothing.
+///
+/// # Examples
+///
+/// ```
+/// let drain = ebbtide::Drain::new();
+/// let guard = drain.watcher().guard().expect("running");
+/// let _ = drain.start();
+/// assert_eq!(drain.guards(), 1);
+/// drop(guard);
+/// assert_eq!(drain.state(), ebbtide::State::Closed);
+/// ```
+#[must_use = "a guard that is dropped holds nothing up"]
+pub struct Guard {
+    hold: Arc<Hold>,
+    wait: Wait,
+}
+
+impl Guard {
+    #[inline]
+    pub(crate) fn new(hold: Arc<Hold>) -> Self {
+        Self { hold, wait: Wait::until(State::Closed) }
+    }
+
+    /// A watcher of the drain that this guard holds up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().guard().expect("running");
+    /// assert_eq!(guard.watcher().state(), ebbtide::State::Running);
+    /// ```
+    pub fn watcher(&self) -> Watcher {
+        Watcher::new(Seat::of(&self.hold))
+    }
+
+    /// How far the drain has come; [`Closed`](State::Closed) means that time is up.
+    #[inline]
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.hold.shared.state()
+    }
+
+    /// Runs `future` under this guard. A forced close drops it, and the answer is `None`.
+    ///
+    /// The future goes first and the guard after it, on a panic too: whoever sees the drain closed cleanly sees
+    /// all that the future did, down to its last `drop`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this drops `future`, then releases the guard.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::pin::pin;
+    /// # use std::task::{Context, Poll, Waker};
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().guard().expect("running");
+    /// let work = guard.during(async { "done" });
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// # let Poll::Ready(answer) = pin!(work).poll(&mut cx) else { unreachable!() };
+    /// # /*
+    /// let answer = work.await;
+    /// # */
+    /// assert_eq!(answer, Some("done"));
+    /// ```
+    pub fn during<F: Future>(self, future: F) -> During<F> {
+        During { future: Some(future), guard: Some(self) }
+    }
+}
+
+impl Clone for Guard {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self::new(self.hold.clone())
+    }
+}
+
+impl Future for Guard {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { hold, wait } = &mut *self;
+        if wait.poll(&hold.shared, hold.lane(), cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Guard {
+    #[inline]
+    fn drop(&mut self) {
+        self.wait.forget(&self.hold.shared, self.hold.lane());
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`Guard::during`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct During<F> {
+        // The order of these two is the order they are dropped in.
+        #[pin]
+        future: Option<F>,
+        guard: Option<Guard>,
+    }
+}
+
+impl<F: Future> Future for During<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(guard) = this.guard.as_mut() else { return Poll::Ready(None) };
+        let time_is_up = Pin::new(guard).poll(cx).is_ready();
+        let output = match this.future.as_mut().as_pin_mut() {
+            Some(future) if !time_is_up => match future.poll(cx) {
+                Poll::Ready(output) => Some(output),
+                Poll::Pending => return Poll::Pending,
+            },
+            _ => None,
+        };
+        this.future.set(None);
+        // Released here and not when this is dropped: a finished future may lie about in a set for long.
+        *this.guard = None;
+        Poll::Ready(output)
+    }
+}

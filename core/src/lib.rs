@@ -1,0 +1,31 @@
+#![doc = include_str!("lib.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(not(any(feature = "std", feature = "critical-section", loom)))]
+compile_error!(
+    "ebbtide needs a lock: enable the feature `std` (the default), or `critical-section` and \
+     link an implementation of it (most microcontroller crates bring one)"
+);
+
+extern crate alloc;
+#[cfg(any(feature = "std", loom))]
+extern crate std;
+
+pub mod connection;
+mod drain;
+mod drained;
+mod guard;
+mod overdue;
+mod shards;
+mod state;
+mod sync;
+mod waiters;
+mod watcher;
+
+pub use drain::Drain;
+pub use drained::{Deadline, Drained};
+pub use guard::{During, Guard};
+pub use overdue::Overdue;
+pub use state::State;
+pub use watcher::{UntilDraining, Watcher};

@@ -1,0 +1,276 @@
+//! What all handles of one drain share, split into lanes so that threads do not meet: the only atomics.
+//!
+//! A lane has two reference counts, each on cache lines of its own. A [`Guard`](crate::Guard) *is* a count of the
+//! lane's [`Hold`], a [`Watcher`](crate::Watcher) *is* a count of its [`Seat`]; taking and releasing either is one
+//! clone and drop of an `Arc`. `Arc` itself knows when the last count of a `Hold` is gone, so nothing here counts
+//! guards.
+//!
+//! Two invariants carry the rest:
+//!
+//! - *Open.* While the drain runs, `Shared` itself owns one count of every `Hold`, so none can vanish. Starting
+//!   gives those counts back; from then on a `Hold` lives exactly as long as a guard of its lane.
+//! - *Last.* `open_lanes` is the number of `Hold`s alive; whoever takes it to zero closes the drain.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::task::Waker;
+
+use crate::overdue::Overdue;
+use crate::state::{Phase, State};
+use crate::sync::{self, Arc, AtomicU8, AtomicUsize, Lock, Ordering, Weak};
+use crate::waiters::{Place, Waiters, Wake};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// A [`Phase`].
+    phase: AtomicU8,
+    open_lanes: AtomicUsize,
+    lanes: Box<[Lane]>,
+    owned: Lock<Owned>,
+}
+
+/// What guards count in one lane. Its drop is the release of the lane's last guard.
+#[derive(Debug)]
+#[repr(align(128))] // Two cache lines: processors fetch neighbours in pairs.
+pub(crate) struct Hold {
+    pub(crate) shared: Arc<Shared>,
+    lane: usize,
+}
+
+/// What watchers count in one lane.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Seat {
+    pub(crate) shared: Arc<Shared>,
+    lane: usize,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Lane {
+    hold: Weak<Hold>,
+    seat: Weak<Seat>,
+    /// Wait for the start.
+    started: Waiters,
+    /// Wait for the close.
+    closed: Waiters,
+}
+
+/// What `Shared` owns of itself until the start, and what was cut.
+#[derive(Debug, Default)]
+struct Owned {
+    holds: Vec<Arc<Hold>>,
+    seats: Vec<Arc<Seat>>,
+    overdue: Option<Overdue>,
+}
+
+/// The event a future waits for, with its place in the line.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    place: Place,
+    until: State,
+}
+
+impl Shared {
+    /// A running drain; what comes back is one count of it.
+    pub(crate) fn open() -> Arc<Seat> {
+        let lanes = sync::lanes();
+        let mut owned = Owned::default();
+        let shared = with_lanes(lanes, &mut Vec::with_capacity(lanes), &mut owned);
+        let seat = owned.seats[0].clone();
+        shared.owned.with(|it| *it = owned);
+        seat
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.phase().state()
+    }
+
+    fn phase(&self) -> Phase {
+        // Acquire: whoever reads Clean sees what the holders of guards wrote before they released them.
+        Phase::from_word(self.phase.load(Ordering::Acquire))
+    }
+
+    /// One step of the phase. Returns whether this call made it.
+    fn step(&self, from: Phase, to: Phase) -> bool {
+        // SeqCst: made at most three times in a drain's life, so there is nothing to save.
+        self.phase.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// A count of this thread's `Hold`; `None` once draining.
+    pub(crate) fn hold(&self) -> Option<Arc<Hold>> {
+        if self.phase() != Phase::Running {
+            return None;
+        }
+        let hold = self.lane().hold.upgrade()?;
+        // A start between the two lines is no hole: the count is taken, so the drain waits for it. But a start
+        // that returned before we were called must not be missed, and once it is seen here the guard may not
+        // leave: a lane kept open by older guards would go on handing out new ones.
+        (self.phase() == Phase::Running).then_some(hold)
+    }
+
+    /// A count of this thread's `Seat`, or of the given one where that has no seat any more.
+    pub(crate) fn seat(&self, own: &Arc<Seat>) -> Arc<Seat> {
+        self.lane().seat.upgrade().unwrap_or_else(|| own.clone())
+    }
+
+    /// The lane of this thread.
+    fn lane(&self) -> &Lane {
+        // Threads are told apart by where their stacks lie: std gives each two MiB, one after the other, so
+        // neighbours differ in the bits above. Only speed depends on it.
+        let here = 0u8;
+        let stack = core::ptr::from_ref(core::hint::black_box(&here)).addr();
+        &self.lanes[(stack >> 21) & (self.lanes.len() - 1)]
+    }
+
+    pub(crate) fn start(&self) {
+        let (_seats, last_counts) = self.owned.with(|owned| {
+            // The phase first: whoever asks for a guard from here on is refused.
+            self.step(Phase::Running, Phase::Draining);
+            let holds = core::mem::take(&mut owned.holds);
+            // `into_inner` gives our count back without running the drop of `Hold` (which wakes) under the
+            // lock; a `Hold` that nobody else counts comes out and is dropped below.
+            let last_counts: Vec<Hold> = holds.into_iter().filter_map(Arc::into_inner).collect();
+            (core::mem::take(&mut owned.seats), last_counts)
+        });
+        let wake = Wake(self.lanes.iter().flat_map(|lane| lane.started.take()));
+        // Before the watchers hear of it, so that none of them finds a drain that waits for nobody.
+        drop(last_counts);
+        wake.all();
+    }
+
+    /// Starts, and closes at once whatever is held.
+    pub(crate) fn close(&self) {
+        self.start();
+        let closed = self.owned.with(|owned| {
+            if self.phase() != Phase::Draining {
+                return false;
+            }
+            let guards = self.counts();
+            if guards == 0 {
+                // The last guard is being released on another thread: the end is a clean one.
+                return self.step(Phase::Draining, Phase::Clean);
+            }
+            // Before the step, since whoever sees the step asks for this.
+            owned.overdue = Some(Overdue::new(guards));
+            self.step(Phase::Draining, Phase::Forced)
+        });
+        if closed {
+            self.wake_at_close();
+        }
+    }
+
+    /// How many guards are held.
+    pub(crate) fn guards(&self) -> usize {
+        // Under the lock, because `start` gives the owned counts back under it.
+        self.owned.with(|owned| self.counts().saturating_sub(owned.holds.len()))
+    }
+
+    fn counts(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.hold.strong_count()).sum()
+    }
+
+    /// How it ended; `None` while it has not.
+    pub(crate) fn outcome(&self) -> Option<Result<(), Overdue>> {
+        match self.phase() {
+            Phase::Running | Phase::Draining => None,
+            Phase::Clean => Some(Ok(())),
+            Phase::Forced => Some(self.owned.with(|owned| owned.overdue.clone()).map_or(Ok(()), Err)),
+        }
+    }
+
+    fn wake_at_close(&self) {
+        Wake(self.lanes.iter().flat_map(|lane| lane.closed.take())).all();
+    }
+}
+
+/// Builds what the lanes refer to each other by: a `Hold` and a `Seat` own `Shared`, which knows them weakly.
+/// `new_cyclic` ties one such knot, so `Shared` is made in the innermost of as many calls as there are knots.
+fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &mut Owned) -> Arc<Shared> {
+    let lane = known.len();
+    if lane == lanes {
+        let lanes =
+            known.drain(..).map(|(hold, seat)| Lane { hold, seat, started: Waiters::new(), closed: Waiters::new() });
+        return Arc::new(Shared {
+            phase: AtomicU8::new(Phase::Running as u8),
+            open_lanes: AtomicUsize::new(lane),
+            lanes: lanes.collect(),
+            owned: Lock::new(Owned::default()),
+        });
+    }
+    let mut seats = None;
+    let hold = Arc::new_cyclic(|hold| {
+        let seat = Arc::new_cyclic(|seat| {
+            known.push((hold.clone(), seat.clone()));
+            Seat { shared: with_lanes(lanes, known, owned), lane }
+        });
+        let shared = seat.shared.clone();
+        seats = Some(seat);
+        Hold { shared, lane }
+    });
+    let shared = hold.shared.clone();
+    owned.holds.push(hold);
+    owned.seats.extend(seats);
+    shared
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // AcqRel: the one that closes has seen all that the holders of the other lanes wrote.
+        if self.shared.open_lanes.fetch_sub(1, Ordering::AcqRel) == 1 && self.shared.step(Phase::Draining, Phase::Clean)
+        {
+            self.shared.wake_at_close();
+        }
+    }
+}
+
+impl Seat {
+    /// A seat outside the books, for a guard that outlives every watcher.
+    pub(crate) fn of(hold: &Hold) -> Arc<Self> {
+        let known = hold.shared.lanes[hold.lane].seat.upgrade();
+        known.unwrap_or_else(|| Arc::new(Self { shared: hold.shared.clone(), lane: hold.lane }))
+    }
+
+    pub(crate) fn lane(&self) -> usize {
+        self.lane
+    }
+}
+
+impl Hold {
+    pub(crate) fn lane(&self) -> usize {
+        self.lane
+    }
+}
+
+impl Wait {
+    pub(crate) const fn until(state: State) -> Self {
+        Self { place: Place::NONE, until: state }
+    }
+
+    /// Whether the state has come; where it has not, `waker` is woken when it does.
+    ///
+    /// Asked again with the same waker this is a load and a comparison: a connection asks on every wake.
+    #[inline]
+    pub(crate) fn poll(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> bool {
+        if shared.state() >= self.until {
+            return true;
+        }
+        if self.place.has(waker) {
+            return false;
+        }
+        !self.list(shared, lane).register(&mut self.place, waker, || shared.state() >= self.until)
+    }
+
+    /// To be called before the future that waits is dropped.
+    #[inline]
+    pub(crate) fn forget(&mut self, shared: &Shared, lane: usize) {
+        if self.place.is_taken() {
+            self.list(shared, lane).deregister(&mut self.place);
+        }
+    }
+
+    fn list<'a>(&self, shared: &'a Shared, lane: usize) -> &'a Waiters {
+        let lane = &shared.lanes[lane];
+        if self.until == State::Closed { &lane.closed } else { &lane.started }
+    }
+}

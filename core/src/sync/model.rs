@@ -1,0 +1,114 @@
+//! The same pieces as loom can explore them.
+//!
+//! loom 0.7 has no `Weak`, so reference counts are modelled: `strong` is the count that loom sees and schedules, and
+//! every counted handle carries a real `Arc` besides, for the value and for its drop. A handle lowers `strong` first
+//! and lets go of the real one second, without a step of loom in between; so the value drops in the same step in
+//! which `strong` reaches zero.
+
+use core::ops::Deref;
+use std::sync as real;
+
+use loom::sync::atomic::{AtomicUsize, Ordering, fence};
+
+#[derive(Debug)]
+pub(crate) struct Arc<T> {
+    counts: real::Arc<Counts>,
+    value: Option<real::Arc<T>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Weak<T> {
+    counts: real::Arc<Counts>,
+    value: real::Weak<T>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    strong: AtomicUsize,
+}
+
+impl<T> Arc<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self::new_cyclic(|_| value)
+    }
+
+    pub(crate) fn new_cyclic(value: impl FnOnce(&Weak<T>) -> T) -> Self {
+        let counts = real::Arc::new(Counts { strong: AtomicUsize::new(0) });
+        let known = counts.clone();
+        let value = real::Arc::new_cyclic(|weak| value(&Weak { counts: known, value: weak.clone() }));
+        counts.strong.store(1, Ordering::Release);
+        Self { counts, value: Some(value) }
+    }
+
+    pub(crate) fn into_inner(mut this: Self) -> Option<T> {
+        this.release().and_then(real::Arc::into_inner)
+    }
+
+    /// Lowers the count; what is to be dropped comes back.
+    fn release(&mut self) -> Option<real::Arc<T>> {
+        let value = self.value.take()?;
+        if self.counts.strong.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+        }
+        Some(value)
+    }
+}
+
+impl<T> Clone for Arc<T> {
+    fn clone(&self) -> Self {
+        self.counts.strong.fetch_add(1, Ordering::Relaxed);
+        Self { counts: self.counts.clone(), value: self.value.clone() }
+    }
+}
+
+impl<T> Deref for Arc<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("taken only as the handle goes")
+    }
+}
+
+impl<T> Drop for Arc<T> {
+    fn drop(&mut self) {
+        drop(self.release());
+    }
+}
+
+impl<T> Weak<T> {
+    pub(crate) fn upgrade(&self) -> Option<Arc<T>> {
+        let mut seen = self.counts.strong.load(Ordering::Relaxed);
+        while seen > 0 {
+            let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
+            match self.counts.strong.compare_exchange(seen, seen + 1, success, failure) {
+                Ok(_) => return Some(Arc { counts: self.counts.clone(), value: self.value.upgrade() }),
+                Err(now) => seen = now,
+            }
+        }
+        None
+    }
+
+    pub(crate) fn strong_count(&self) -> usize {
+        self.counts.strong.load(Ordering::SeqCst)
+    }
+}
+
+impl<T> Clone for Weak<T> {
+    fn clone(&self) -> Self {
+        Self { counts: self.counts.clone(), value: self.value.clone() }
+    }
+}
+
+/// A lock that loom schedules.
+#[derive(Debug)]
+pub(crate) struct Lock<T>(loom::sync::Mutex<T>);
+
+impl<T> Lock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.0.lock().expect("loom locks are not poisoned"))
+    }
+}

@@ -1,0 +1,166 @@
+//! The right to look.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::guard::Guard;
+use crate::shards::{Seat, Wait};
+use crate::state::State;
+use crate::sync::Arc;
+
+/// The right to look: a future that is ready once draining has begun.
+///
+/// Give a clone to everything that should hear of the drain. A watcher holds nothing up. It is ready at once for
+/// late comers, ready again when it is polled again, and `'static + Send + Sync`, so it goes unchanged wherever a
+/// `with_graceful_shutdown(future)` asks for a future.
+///
+/// Cloning touches no counter that all threads share, and polling again with the same waker is one load and one
+/// comparison.
+///
+/// # Cancel safety
+///
+/// Dropping a watcher loses nothing; the waker it left is taken back.
+///
+/// # Examples
+///
+/// ```
+/// use ebbtide::{Drain, Watcher};
+///
+/// async fn tell(watcher: Watcher) {
+///     watcher.await;
+///     println!("the service is draining");
+/// }
+/// # let drain = Drain::new();
+/// # let watcher = drain.watcher();
+/// # let _ = drain.start();
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # assert!(std::pin::pin!(tell(watcher)).poll(&mut cx).is_ready());
+/// ```
+#[must_use = "a watcher does nothing unless it is asked or awaited"]
+pub struct Watcher {
+    seat: Arc<Seat>,
+    wait: Wait,
+}
+
+impl Watcher {
+    pub(crate) fn new(seat: Arc<Seat>) -> Self {
+        Self { seat, wait: Wait::until(State::Draining) }
+    }
+
+    /// A guard, or `None` once draining has begun.
+    ///
+    /// After [`Drain::start`](crate::Drain::start) has returned the answer is `None`. A guard asked for while
+    /// `start` runs on another thread is either refused or waited for: there is no window between.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let watcher = drain.watcher();
+    /// let guard = watcher.guard().expect("running");
+    /// let _ = drain.start();
+    /// assert!(watcher.guard().is_none());
+    /// # drop(guard);
+    /// ```
+    #[inline]
+    #[must_use = "a guard that is dropped holds nothing up"]
+    pub fn guard(&self) -> Option<Guard> {
+        self.seat.shared.hold().map(Guard::new)
+    }
+
+    /// How far the drain has come.
+    #[inline]
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.seat.shared.state()
+    }
+
+    /// Runs `future` until draining has begun: then it is dropped, and the answer is `None`.
+    ///
+    /// The drain is asked first, so a future that is always ready, such as the next connection of a busy
+    /// listener, does not outrun it. A future that has something to lose is for
+    /// [`Guard::during`](crate::Guard::during).
+    ///
+    /// # Cancel safety
+    ///
+    /// As cancel safe as `future`, which is dropped when the drain begins.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::pin::pin;
+    /// # use std::task::{Context, Poll, Waker};
+    /// let drain = ebbtide::Drain::new();
+    /// let mut wait = pin!(drain.watcher().until_draining(std::future::pending::<()>()));
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// # assert!(wait.as_mut().poll(&mut cx).is_pending());
+    /// let _ = drain.start();
+    /// # let Poll::Ready(answer) = wait.poll(&mut cx) else { unreachable!() };
+    /// # /*
+    /// let answer = wait.await;
+    /// # */
+    /// assert_eq!(answer, None);
+    /// ```
+    pub fn until_draining<F: Future>(self, future: F) -> UntilDraining<F> {
+        UntilDraining { future: Some(future), watcher: self }
+    }
+}
+
+impl Clone for Watcher {
+    fn clone(&self) -> Self {
+        Self::new(self.seat.shared.seat(&self.seat))
+    }
+}
+
+impl Future for Watcher {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { seat, wait } = &mut *self;
+        if wait.poll(&seat.shared, seat.lane(), cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.wait.forget(&self.seat.shared, self.seat.lane());
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`Watcher::until_draining`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct UntilDraining<F> {
+        #[pin]
+        future: Option<F>,
+        watcher: Watcher,
+    }
+}
+
+impl<F: Future> Future for UntilDraining<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if Pin::new(this.watcher).poll(cx).is_ready() {
+            this.future.set(None);
+            return Poll::Ready(None);
+        }
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let Poll::Ready(output) = future.poll(cx) else { return Poll::Pending };
+        this.future.set(None);
+        Poll::Ready(Some(output))
+    }
+}
