@@ -28,4 +28,4 @@ pub use drained::{Deadline, Drained};
 pub use guard::{During, Guard};
 pub use overdue::Overdue;
 pub use state::State;
-pub use watcher::{UntilDraining, Watcher};
+pub use watcher::{Closed, UntilDraining, Watcher};

@@ -79,6 +79,30 @@ impl Watcher {
         self.seat.shared.state()
     }
 
+    /// A future that is ready once the drain is [`Closed`](State::Closed), cleanly or by force.
+    ///
+    /// It is for what must end with the drain though it holds no guard of its own, such as the second half of a
+    /// connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::pin::pin;
+    /// # use std::task::{Context, Waker};
+    /// let drain = ebbtide::Drain::new();
+    /// let mut closed = pin!(drain.watcher().closed());
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// # assert!(closed.as_mut().poll(&mut cx).is_pending());
+    /// drain.close();
+    /// # assert!(closed.as_mut().poll(&mut cx).is_ready());
+    /// # /*
+    /// closed.await;
+    /// # */
+    /// ```
+    pub fn closed(&self) -> Closed {
+        Closed { seat: self.seat.shared.seat(&self.seat), wait: Wait::until(State::Closed) }
+    }
+
     /// Runs `future` until draining has begun: then it is dropped, and the answer is `None`.
     ///
     /// The drain is asked first, so a future that is always ready, such as the next connection of a busy
@@ -135,6 +159,39 @@ impl Drop for Watcher {
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watcher").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Watcher::closed`].
+///
+/// # Cancel safety
+///
+/// Dropping it loses nothing.
+#[must_use = "futures do nothing unless polled"]
+pub struct Closed {
+    seat: Arc<Seat>,
+    wait: Wait,
+}
+
+impl Future for Closed {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { seat, wait } = &mut *self;
+        if wait.poll(&seat.shared, seat.lane(), cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.wait.forget(&self.seat.shared, self.seat.lane());
+    }
+}
+
+impl fmt::Debug for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closed").field("state", &self.seat.shared.state()).finish_non_exhaustive()
     }
 }
 
