@@ -5,11 +5,10 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use pin_project_lite::pin_project;
-
 use crate::shards::{Hold, Seat, Wait};
 use crate::state::State;
 use crate::sync::Arc;
+use crate::until::Until;
 use crate::watcher::Watcher;
 
 /// The right to hold up the close: while a guard is held, the drain waits.
@@ -91,8 +90,8 @@ impl Guard {
     /// # */
     /// assert_eq!(answer, Some("done"));
     /// ```
-    pub fn during<F: Future>(self, future: F) -> During<F> {
-        During { future: Some(future), guard: Some(self) }
+    pub fn during<F: Future>(self, future: F) -> Until<Self, F> {
+        Until::new(self, future)
     }
 }
 
@@ -123,38 +122,5 @@ impl Drop for Guard {
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard").field("state", &self.state()).finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    /// The future of [`Guard::during`].
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct During<F> {
-        // The order of these two is the order they are dropped in.
-        #[pin]
-        future: Option<F>,
-        guard: Option<Guard>,
-    }
-}
-
-impl<F: Future> Future for During<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let Some(guard) = this.guard.as_mut() else { return Poll::Ready(None) };
-        let time_is_up = Pin::new(guard).poll(cx).is_ready();
-        let output = match this.future.as_mut().as_pin_mut() {
-            Some(future) if !time_is_up => match future.poll(cx) {
-                Poll::Ready(output) => Some(output),
-                Poll::Pending => return Poll::Pending,
-            },
-            _ => None,
-        };
-        this.future.set(None);
-        // Released here and not when this is dropped: a finished future may lie about in a set for long.
-        *this.guard = None;
-        Poll::Ready(output)
     }
 }

@@ -20,12 +20,14 @@ mod overdue;
 mod shards;
 mod state;
 mod sync;
+mod until;
 mod waiters;
 mod watcher;
 
 pub use drain::Drain;
 pub use drained::{Deadline, Drained};
-pub use guard::{During, Guard};
+pub use guard::Guard;
 pub use overdue::Overdue;
 pub use state::State;
-pub use watcher::{Closed, UntilDraining, Watcher};
+pub use until::Until;
+pub use watcher::{Closed, Watcher};

@@ -5,12 +5,11 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use pin_project_lite::pin_project;
-
 use crate::guard::Guard;
 use crate::shards::{Seat, Wait};
 use crate::state::State;
 use crate::sync::Arc;
+use crate::until::Until;
 
 /// The right to look: a future that is ready once draining has begun.
 ///
@@ -129,8 +128,36 @@ impl Watcher {
     /// # */
     /// assert_eq!(answer, None);
     /// ```
-    pub fn until_draining<F: Future>(self, future: F) -> UntilDraining<F> {
-        UntilDraining { future: Some(future), watcher: self }
+    pub fn until_draining<F: Future>(self, future: F) -> Until<Self, F> {
+        Until::new(self, future)
+    }
+
+    /// Runs `future` until the drain is [`Closed`](State::Closed): then it is dropped, and the answer is `None`.
+    ///
+    /// Unlike [`Guard::during`](crate::Guard::during) it holds nothing up, so it is for what a guard elsewhere
+    /// answers for.
+    ///
+    /// # Cancel safety
+    ///
+    /// As cancel safe as `future`, which is dropped when the drain closes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::pin::pin;
+    /// # use std::task::{Context, Poll, Waker};
+    /// let drain = ebbtide::Drain::new();
+    /// let wait = drain.watcher().until_closed(std::future::pending::<()>());
+    /// drain.close();
+    /// # let mut cx = Context::from_waker(Waker::noop());
+    /// # let Poll::Ready(answer) = pin!(wait).poll(&mut cx) else { unreachable!() };
+    /// # /*
+    /// let answer = wait.await;
+    /// # */
+    /// assert_eq!(answer, None);
+    /// ```
+    pub fn until_closed<F: Future>(self, future: F) -> Until<Closed, F> {
+        Until::new(self.closed(), future)
     }
 }
 
@@ -192,32 +219,5 @@ impl Drop for Closed {
 impl fmt::Debug for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Closed").field("state", &self.seat.shared.state()).finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    /// The future of [`Watcher::until_draining`].
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct UntilDraining<F> {
-        #[pin]
-        future: Option<F>,
-        watcher: Watcher,
-    }
-}
-
-impl<F: Future> Future for UntilDraining<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if Pin::new(this.watcher).poll(cx).is_ready() {
-            this.future.set(None);
-            return Poll::Ready(None);
-        }
-        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let Poll::Ready(output) = future.poll(cx) else { return Poll::Pending };
-        this.future.set(None);
-        Poll::Ready(Some(output))
     }
 }

@@ -1,0 +1,120 @@
+//! How connections are served: hyper's builders, a clock, and the bounds of the drain.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ebbtide::Guard;
+use ebbtide::connection::Bounds;
+use hyper::body::{Body as HttpBody, Incoming};
+use hyper::rt::{Read, Timer, Write};
+use hyper::service::Service as HyperService;
+use hyper::{Request, Response};
+use hyper_util::server::conn::auto;
+
+use crate::engine::Engine;
+use crate::io::Io;
+use crate::record::Record;
+use crate::service::{Responding, Service};
+use crate::serving::{Clock, Serving};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves connections that end well: HTTP/1 and HTTP/2 on the same port, upgrades included.
+///
+/// Make one, keep it, and call [`serve`](Self::serve) for every connection.
+#[derive(Clone)]
+pub struct Http<E> {
+    builder: auto::Builder<E>,
+    clock: Clock,
+    bounds: Bounds,
+}
+
+impl<E> Http<E> {
+    /// HTTP on the runtime of this executor and this timer, with the defaults of hyper and of [`Bounds`].
+    ///
+    /// The timer is given to hyper too, whose limit on reading a request's head (30 s) is off without one.
+    pub fn new(executor: E, timer: impl Timer + Clone + Send + Sync + 'static) -> Self {
+        let mut builder = auto::Builder::new(executor);
+        builder.http1().timer(timer.clone());
+        builder.http2().timer(timer.clone());
+        Self { builder, clock: Arc::new(timer), bounds: Bounds::default() }
+    }
+
+    /// The same, with other bounds.
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// hyper's own settings.
+    pub fn builder(&mut self) -> &mut auto::Builder<E> {
+        &mut self.builder
+    }
+
+    /// Serves one connection until it ends or is upgraded, and ends it well once the drain begins.
+    ///
+    /// The guard goes into the I/O object: the drain waits until nobody has the connection any more.
+    ///
+    /// # Errors
+    ///
+    /// What hyper says of the connection, or that the drain was closed by force meanwhile.
+    pub fn serve<I, S, B>(
+        &self,
+        io: I,
+        service: S,
+        guard: Guard,
+    ) -> Serving<auto::UpgradeableConnection<'static, Io<I>, Service<S>, E>>
+    where
+        I: Read + Write + Unpin + Send + 'static,
+        S: HyperService<Request<Incoming>, Response = Response<B>>,
+        S::Future: 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody + 'static,
+        B::Error: Into<BoxError>,
+        E: auto::HttpServerConnExec<Responding<S::Future>, crate::Body<B>> + Clone,
+    {
+        self.serve_with(io, service, guard, |io, service| {
+            self.builder.serve_connection_with_upgrades(io, service).into_owned()
+        })
+    }
+
+    /// Serves one connection with an engine of your own: `build` gets the wrapped I/O and service, and puts them into
+    /// whatever speaks the protocol.
+    ///
+    /// # Errors
+    ///
+    /// What the engine says of the connection, or that the drain was closed by force meanwhile.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::convert::Infallible;
+    /// # use http_body_util::Full;
+    /// # use hyper::{Request, Response, body::{Bytes, Incoming}, service::service_fn};
+    /// # use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+    /// # async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> { unimplemented!() }
+    /// # async fn connection(http: ebbtide_hyper::Http<TokioExecutor>, stream: tokio::net::TcpStream, guard: ebbtide::Guard) {
+    /// let served = http.serve_with(TokioIo::new(stream), service_fn(hello), guard, |io, service| {
+    ///     hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service)
+    /// });
+    /// # let _ = served.await;
+    /// # }
+    /// ```
+    pub fn serve_with<I, S, C: Engine>(
+        &self,
+        io: I,
+        service: S,
+        guard: Guard,
+        build: impl FnOnce(Io<I>, Service<S>) -> C,
+    ) -> Serving<C> {
+        let record = Record::new(guard, self.bounds);
+        let engine = build(Io::new(io, record.clone()), Service::new(service, record.clone()));
+        Serving::new(engine, record, self.clock.clone())
+    }
+}
+
+impl<E> fmt::Debug for Http<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("bounds", &self.bounds).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! The connection's bytes: seen, guarded, and read on for a while after our end.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use ebbtide::Closed;
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+
+use crate::record::Record;
+
+/// A connection whose guard it carries.
+///
+/// hyper hands it on at an upgrade, so the drain waits for whoever has it then. Once the drain is closed by force,
+/// every operation fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+#[derive(Debug)]
+pub struct Io<I> {
+    inner: I,
+    record: Arc<Record>,
+    /// One for each direction: after an upgrade they may be polled by two tasks.
+    read_closed: Closed,
+    write_closed: Closed,
+    shutdown: Shutdown,
+}
+
+#[derive(Debug)]
+enum Shutdown {
+    Open,
+    HalfClosed,
+    Over,
+}
+
+/// What is read while the policy listens. One page: it is zeroed on every such read, and a longer head takes another.
+const LOOK: usize = 4096;
+
+impl<I> Io<I> {
+    pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
+        let (read_closed, write_closed) = (record.watcher.closed(), record.watcher.closed());
+        Self { inner, record, read_closed, write_closed, shutdown: Shutdown::Open }
+    }
+
+    /// The connection itself. Bytes read or written past this wrapper are unknown to the policy.
+    pub fn inner(&self) -> &I {
+        &self.inner
+    }
+
+    fn moved(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => self.record.policy(|it| it.wrote(*bytes)),
+            Poll::Pending => self.record.policy(ebbtide::connection::Policy::blocked),
+            Poll::Ready(Err(_)) => {}
+        }
+        written
+    }
+}
+
+fn cut(closed: &mut Closed, cx: &mut Context<'_>) -> io::Result<()> {
+    if Pin::new(closed).poll(cx).is_ready() {
+        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
+    }
+    Ok(())
+}
+
+impl<I: Read + Unpin> Read for Io<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        cut(&mut this.read_closed, cx)?;
+        if !this.record.policy(|it| it.listens()) {
+            return Pin::new(&mut this.inner).poll_read(cx, buf);
+        }
+        // A cursor does not tell what was put into it, so what must be seen is read here and copied.
+        let mut space = [0; LOOK];
+        let room = buf.remaining().min(LOOK);
+        let mut seen = ReadBuf::new(&mut space[..room]);
+        ready!(Pin::new(&mut this.inner).poll_read(cx, seen.unfilled()))?;
+        this.record.policy(|it| it.read(seen.filled()));
+        buf.put_slice(seen.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: Read + Write + Unpin> Write for Io<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        cut(&mut self.write_closed, cx)?;
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.moved(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        cut(&mut self.write_closed, cx)?;
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.moved(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        cut(&mut self.write_closed, cx)?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    /// Writes our end, then reads and drops what the client still sends, for as long as the policy says: bytes that
+    /// meet a closed socket are answered by a reset, which destroys what the client has not read yet (RFC 9112,
+    /// section 9.6).
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        cut(&mut this.write_closed, cx)?;
+        loop {
+            match this.shutdown {
+                Shutdown::Open => {
+                    ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+                    this.record.policy(ebbtide::connection::Policy::half_closed);
+                    this.shutdown = Shutdown::HalfClosed;
+                }
+                Shutdown::HalfClosed => {
+                    let mut space = [0; LOOK];
+                    let mut rest = ReadBuf::new(&mut space);
+                    let read = Pin::new(&mut this.inner).poll_read(cx, rest.unfilled());
+                    match read {
+                        Poll::Ready(Ok(())) if !rest.filled().is_empty() => {
+                            this.record.policy(|it| it.read(rest.filled()));
+                        }
+                        Poll::Pending if this.record.policy(|it| it.lingers()) => return Poll::Pending,
+                        // The client's end, its reset, or nothing that would be worth the wait.
+                        _ => this.shutdown = Shutdown::Over,
+                    }
+                }
+                Shutdown::Over => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}

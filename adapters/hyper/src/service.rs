@@ -1,0 +1,131 @@
+//! Your service, with its requests counted and its responses saying `Connection: close` when it is time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http_body::{Frame, SizeHint};
+use hyper::body::{Body as HttpBody, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+
+use crate::record::Record;
+
+/// A service whose requests hold up the drain.
+///
+/// Every request finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) in its extensions: the first to
+/// hear of the drain, the second to hold it up for work that goes on after the response.
+#[derive(Debug)]
+pub struct Service<S> {
+    inner: S,
+    record: Arc<Record>,
+}
+
+impl<S> Service<S> {
+    pub(crate) fn new(inner: S, record: Arc<Record>) -> Self {
+        Self { inner, record }
+    }
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Service<S>
+where
+    S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
+{
+    type Response = Response<Body<B>>;
+    type Error = S::Error;
+    type Future = Responding<S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.record.policy(|it| it.request(!request.body().is_end_stream()));
+        let in_flight = InFlight { record: self.record.clone() };
+        let connect = request.method() == Method::CONNECT;
+        request.extensions_mut().insert(self.record.watcher.clone());
+        request.extensions_mut().insert(self.record.guard.clone());
+        Responding { future: self.inner.call(request), in_flight: Some(in_flight), connect }
+    }
+}
+
+/// One request, from its head to the last byte of its response.
+#[derive(Debug)]
+struct InFlight {
+    record: Arc<Record>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.record.policy(ebbtide::connection::Policy::response_ended);
+    }
+}
+
+pin_project! {
+    /// The future of a response.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Responding<F> {
+        #[pin]
+        future: F,
+        in_flight: Option<InFlight>,
+        connect: bool,
+    }
+}
+
+impl<F, B, E> Future for Responding<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<Body<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = ready!(this.future.poll(cx))?;
+        let in_flight = this.in_flight.take();
+        if let Some(InFlight { record }) = &in_flight {
+            let status = response.status();
+            if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
+                record.policy(ebbtide::connection::Policy::upgraded);
+            } else if record.policy(|it| {
+                // The connection hears of the drain when its task runs; this response may be earlier.
+                if record.watcher.state() != ebbtide::State::Running {
+                    it.drain();
+                }
+                it.response()
+            }) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+        }
+        Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })))
+    }
+}
+
+pin_project! {
+    /// The body of a response, in flight until it ends or is dropped.
+    #[derive(Debug)]
+    pub struct Body<B> {
+        #[pin]
+        inner: B,
+        in_flight: Option<InFlight>,
+    }
+}
+
+impl<B: HttpBody> HttpBody for Body<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            *this.in_flight = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
