@@ -1,0 +1,183 @@
+//! The loop.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ebbtide::{Closed, Guard, Watcher};
+
+use crate::queue::{Queue, Socket};
+use crate::severity::Severity;
+
+/// A runtime, as far as accepting needs it: its clock. Also what makes a [`Listener`] of a foreign type its adapter's own.
+pub trait Runtime {
+    /// The runtime's sleep.
+    type Sleep: Future;
+
+    /// Sleeps.
+    fn sleep(time: Duration) -> Self::Sleep;
+}
+
+/// A listener of the runtime `R`.
+pub trait Listener<R>: Unpin {
+    /// What it accepts.
+    type Stream;
+    /// What it is underneath.
+    type Socket: Socket;
+
+    /// Accepts the next connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept`; [`Severity`] tells them apart.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
+
+    /// Leaves the runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of the runtime's reactor.
+    fn into_socket(self) -> io::Result<Self::Socket>;
+
+    /// Takes a connection into the runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of the runtime's reactor.
+    fn adopt(stream: <Self::Socket as Socket>::Stream) -> io::Result<Self::Stream>;
+}
+
+/// A connection with its guard, or `None` at the end.
+pub type Accepted<S> = io::Result<Option<(S, Guard)>>;
+
+/// The connections of a listener, each with its guard, until the drain has begun and the queue is empty.
+pub struct Accept<R: Runtime, L: Listener<R>> {
+    source: Source<R, L>,
+    guard: Option<Guard>,
+    draining: Watcher,
+    closed: Closed,
+    pause: Option<Pin<Box<R::Sleep>>>,
+    lame_duck: LameDuck<R::Sleep>,
+}
+
+enum Source<R, L: Listener<R>> {
+    Listening(L),
+    Emptying(Queue<L::Socket>),
+    Over,
+}
+
+enum LameDuck<T> {
+    For(Duration),
+    Since(Pin<Box<T>>),
+}
+
+/// How long to wait for descriptors or memory. Short, since a connection that ends frees both; long enough to cost
+/// nothing.
+const PAUSE: Duration = Duration::from_millis(10);
+
+impl<R: Runtime, L: Listener<R>> Accept<R, L> {
+    /// Accepts from `listener` until the drain of `guard` begins.
+    pub fn new(listener: L, guard: Guard) -> Self {
+        let draining = guard.watcher();
+        Self {
+            source: Source::Listening(listener),
+            closed: draining.closed(),
+            draining,
+            guard: Some(guard),
+            pause: None,
+            lame_duck: LameDuck::For(Duration::ZERO),
+        }
+    }
+
+    /// Goes on accepting for so long after the drain began.
+    pub fn lame_duck(&mut self, time: Duration) {
+        self.lame_duck = LameDuck::For(time);
+    }
+
+    /// The next connection with its guard; `None` once the listener has closed behind the last one.
+    ///
+    /// # Errors
+    ///
+    /// That of a listener which can accept no more; nothing comes after it.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<L::Stream>> {
+        loop {
+            if self.guard.is_none() {
+                return Poll::Ready(Ok(None));
+            }
+            if Pin::new(&mut self.closed).poll(cx).is_ready() {
+                return self.over(None);
+            }
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            if self.is_leaving(cx) {
+                if let Err(error) = self.leave() {
+                    return self.over(Some(error));
+                }
+            }
+            let accepted = match &mut self.source {
+                Source::Over => return self.over(None),
+                Source::Listening(listener) => ready!(listener.poll_accept(cx)),
+                Source::Emptying(queue) => match queue.next() {
+                    None => return self.over(None),
+                    Some(stream) => stream.and_then(L::adopt),
+                },
+            };
+            let error = match accepted {
+                Ok(stream) => return Poll::Ready(Ok(self.guard.clone().map(|guard| (stream, guard)))),
+                Err(error) => error,
+            };
+            match Severity::of(&error) {
+                Severity::Connection => {}
+                Severity::Exhaustion => self.pause = Some(Box::pin(R::sleep(PAUSE))),
+                Severity::Listener => return self.over(Some(error)),
+            }
+        }
+    }
+
+    /// Whether it is still listening though the drain has begun and the lame duck time is over.
+    fn is_leaving(&mut self, cx: &mut Context<'_>) -> bool {
+        if !matches!(self.source, Source::Listening(_)) || Pin::new(&mut self.draining).poll(cx).is_pending() {
+            return false;
+        }
+        match &mut self.lame_duck {
+            LameDuck::For(Duration::ZERO) => true,
+            LameDuck::For(time) => {
+                let mut since = Box::pin(R::sleep(*time));
+                let over = since.as_mut().poll(cx).is_ready();
+                self.lame_duck = LameDuck::Since(since);
+                over
+            }
+            LameDuck::Since(since) => since.as_mut().poll(cx).is_ready(),
+        }
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        if let Source::Listening(listener) = std::mem::replace(&mut self.source, Source::Over) {
+            self.source = Source::Emptying(Queue::new(listener.into_socket()?));
+        }
+        Ok(())
+    }
+
+    fn over(&mut self, error: Option<io::Error>) -> Poll<Accepted<L::Stream>> {
+        // The listener before the guard: whoever sees the drain closed sees the port closed.
+        self.source = Source::Over;
+        self.guard = None;
+        Poll::Ready(error.map_or(Ok(None), Err))
+    }
+}
+
+impl<R: Runtime, L: Listener<R>> fmt::Debug for Accept<R, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.source {
+            Source::Listening(_) => "listening",
+            Source::Emptying(_) => "emptying",
+            Source::Over => "over",
+        };
+        f.debug_struct("Accept").field("source", &source).finish_non_exhaustive()
+    }
+}

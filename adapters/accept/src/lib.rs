@@ -1,0 +1,19 @@
+//! The accept loop that ebbtide's runtime adapters share. Users of a runtime want its adapter, such as
+//! `ebbtide-tokio`; this crate is for whoever writes one.
+//!
+//! [`Accept`] turns a [`Listener`] into connections with a guard each:
+//!
+//! - Every connection has its guard before it can be lost: it is a clone of the one the loop holds.
+//! - When the drain begins, and the lame duck time is over, the kernel is told to take no more handshakes, what it has
+//!   queued is accepted and handed out, and only then the listener closes. A close with connections in the queue resets
+//!   them all.
+//! - An error of one connection ([`Severity::Connection`]) is skipped; a lack of descriptors or memory
+//!   ([`Severity::Exhaustion`]) pauses the loop; anything else ends it.
+
+mod accept;
+mod queue;
+mod severity;
+
+pub use accept::{Accept, Accepted, Listener, Runtime};
+pub use queue::{Queue, Socket};
+pub use severity::Severity;

@@ -1,0 +1,92 @@
+//! What an error of `accept` is an error of.
+
+use std::io;
+
+/// What failed when `accept` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// One connection, gone before it was accepted: the next one may be fine. (On Linux also the errors of its
+    /// network, which `accept` passes on: accept(2), "Error handling".)
+    Connection,
+    /// The process or the machine has no descriptors or no memory left: worth another try a little later.
+    Exhaustion,
+    /// The listener.
+    Listener,
+}
+
+impl Severity {
+    /// Tells which.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    /// use ebbtide_accept::Severity;
+    ///
+    /// assert_eq!(Severity::of(&io::ErrorKind::ConnectionAborted.into()), Severity::Connection);
+    /// assert_eq!(Severity::of(&io::ErrorKind::OutOfMemory.into()), Severity::Exhaustion);
+    /// assert_eq!(Severity::of(&io::ErrorKind::InvalidInput.into()), Severity::Listener);
+    /// ```
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+            | Kind::TimedOut
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            // A firewall's verdict on this one.
+            | Kind::PermissionDenied => Self::Connection,
+            Kind::OutOfMemory => Self::Exhaustion,
+            _ => error.raw_os_error().map_or(Self::Listener, of_code),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn of_code(code: i32) -> Severity {
+    match code {
+        libc::EPROTO | libc::ENOPROTOOPT | libc::EHOSTDOWN => Severity::Connection,
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => Severity::Exhaustion,
+        _ => Severity::Listener,
+    }
+}
+
+#[cfg(not(unix))]
+fn of_code(code: i32) -> Severity {
+    match code {
+        // WSAEMFILE, WSAENOBUFS.
+        10_024 | 10_055 => Severity::Exhaustion,
+        _ => Severity::Listener,
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_table_of_descriptors_is_exhaustion() {
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            assert_eq!(Severity::of(&io::Error::from_raw_os_error(code)), Severity::Exhaustion, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_went_away_is_its_own_affair() {
+        for code in [libc::ECONNABORTED, libc::EPROTO, libc::EINTR, libc::EPERM, libc::EHOSTUNREACH, libc::ENETDOWN] {
+            assert_eq!(Severity::of(&io::Error::from_raw_os_error(code)), Severity::Connection, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_the_listener_is_none_ends_it() {
+        for code in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK] {
+            assert_eq!(Severity::of(&io::Error::from_raw_os_error(code)), Severity::Listener, "{code}");
+        }
+    }
+}

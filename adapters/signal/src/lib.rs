@@ -1,0 +1,38 @@
+//! The platform's signals, on any runtime: the first starts the drain, the second closes it by force, the third kills.
+//!
+//! ```no_run
+//! use ebbtide::Drain;
+//! use ebbtide_signal::{Signals, escalate};
+//!
+//! # async fn serve() {}
+//! # async fn service() -> Result<(), Box<dyn std::error::Error>> {
+//! let drain = Drain::new();
+//! escalate(drain.clone(), Signals::new()?);
+//!
+//! drain.watcher().until_draining(serve()).await;
+//! drain.start().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Signals arrive on a thread of this crate's own, so nothing depends on a runtime's reactor, and a service whose
+//! executor is stuck can still be forced and killed.
+//!
+//! | | Unix | Windows |
+//! |---|---|---|
+//! | by default | `SIGINT`, `SIGTERM` | Ctrl-C, Ctrl-Break, close, log-off, shutdown |
+//! | by choice | also `SIGHUP`, `SIGQUIT`, `SIGUSR1`, `SIGUSR2` | any of these |
+//! | the third kills | by the signal itself, so that the parent sees death by signal (as process 1, where the kernel ignores that: exit code 128 + its number) | exit code 0xC000013A, as by default |
+//!
+//! Signal handlers belong to the whole process, so a second installation is [an error](InstallError::Twice).
+
+mod escalate;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
+mod signal;
+mod signals;
+
+pub use escalate::escalate;
+pub use signal::Signal;
+pub use signals::{InstallError, Recv, Signals};

@@ -1,0 +1,55 @@
+//! A signal by its name.
+
+use std::fmt;
+
+/// A signal, or what stands for one on Windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Signal {
+    /// `SIGINT`; Ctrl-C.
+    Interrupt,
+    /// `SIGTERM`.
+    Terminate,
+    /// `SIGHUP`: the terminal went away; to many daemons it means "reload".
+    Hangup,
+    /// `SIGQUIT`.
+    Quit,
+    /// `SIGUSR1`.
+    User1,
+    /// `SIGUSR2`.
+    User2,
+    /// Ctrl-Break.
+    Break,
+    /// The console window was closed. Windows ends the process about 5 s later.
+    Close,
+    /// The user logs off.
+    Logoff,
+    /// The machine shuts down.
+    Shutdown,
+}
+
+impl Signal {
+    /// What the platform calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt if cfg!(windows) => "CTRL_C_EVENT",
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+            Self::Hangup => "SIGHUP",
+            Self::Quit => "SIGQUIT",
+            Self::User1 => "SIGUSR1",
+            Self::User2 => "SIGUSR2",
+            Self::Break => "CTRL_BREAK_EVENT",
+            Self::Close => "CTRL_CLOSE_EVENT",
+            Self::Logoff => "CTRL_LOGOFF_EVENT",
+            Self::Shutdown => "CTRL_SHUTDOWN_EVENT",
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

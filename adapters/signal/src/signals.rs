@@ -1,0 +1,215 @@
+//! The signals as they arrive.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+
+use crate::escalate::Escalation;
+use crate::platform;
+use crate::signal::Signal;
+
+/// The signals of the process: a stream that never ends, on any executor.
+///
+/// From its making on the signals no longer have their default action. Once it is dropped they have it again, so that a
+/// service which stopped listening can still be killed.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn reload() {}
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use ebbtide_signal::{Signal, Signals};
+///
+/// let mut signals = Signals::of([Signal::Hangup, Signal::Terminate])?;
+/// while signals.recv().await == Signal::Hangup {
+///     reload().await;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "once dropped, signals have their default action again"]
+pub struct Signals {
+    inbox: Arc<Inbox>,
+    escalated: bool,
+}
+
+/// Where the platform's thread delivers.
+#[derive(Debug)]
+pub(crate) struct Inbox(Mutex<Receiver>);
+
+#[derive(Debug)]
+pub(crate) enum Receiver {
+    /// Somebody polls.
+    Stream { arrived: VecDeque<Signal>, waker: Option<Waker> },
+    /// A drain is taken from step to step.
+    Escalation(Escalation),
+    /// Nobody: the default action.
+    Nobody,
+}
+
+/// Signals can not be listened to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// [`Signals`] were installed before in this process. Handlers are the process's, and two owners would each see
+    /// some of the signals: share the one there is.
+    Twice,
+    /// The platform does not have this signal.
+    Unsupported(Signal),
+    /// The operating system refused.
+    System(io::Error),
+}
+
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+impl Signals {
+    /// Listens to what asks a service to end: `SIGINT` and `SIGTERM`; on Windows the five console events.
+    ///
+    /// Do it before the service listens, so that no signal finds it unprepared.
+    ///
+    /// # Errors
+    ///
+    /// See [`InstallError`]; nothing has changed then.
+    pub fn new() -> Result<Self, InstallError> {
+        Self::of(platform::DEFAULT.iter().copied())
+    }
+
+    /// Listens to these signals.
+    ///
+    /// # Errors
+    ///
+    /// See [`InstallError`]; nothing has changed then.
+    pub fn of(signals: impl IntoIterator<Item = Signal>) -> Result<Self, InstallError> {
+        let signals: Vec<Signal> = signals.into_iter().collect();
+        if let Some(unknown) = signals.iter().find(|it| !platform::supports(**it)) {
+            return Err(InstallError::Unsupported(*unknown));
+        }
+        if INSTALLED.swap(true, Ordering::SeqCst) {
+            return Err(InstallError::Twice);
+        }
+        let inbox = Arc::new(Inbox(Mutex::new(Receiver::Stream { arrived: VecDeque::new(), waker: None })));
+        let delivered = inbox.clone();
+        if let Err(error) = platform::install(&signals, move |signal| delivered.deliver(signal)) {
+            INSTALLED.store(false, Ordering::SeqCst);
+            return Err(InstallError::System(error));
+        }
+        Ok(Self { inbox, escalated: false })
+    }
+
+    /// The next signal.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses no signal.
+    pub fn recv(&mut self) -> Recv<'_> {
+        Recv { signals: self }
+    }
+
+    /// Hands what comes, and what has come, to an escalation; for the rest of the process.
+    pub(crate) fn escalate(mut self, escalation: &Escalation) {
+        self.escalated = true;
+        let before = self.inbox.with(|it| std::mem::replace(it, Receiver::Escalation(escalation.clone())));
+        if let Receiver::Stream { arrived, .. } = before {
+            arrived.into_iter().for_each(|signal| escalation.step(signal));
+        }
+    }
+}
+
+impl Inbox {
+    fn with<R>(&self, f: impl FnOnce(&mut Receiver) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Called on the platform's thread.
+    fn deliver(&self, signal: Signal) {
+        enum Then {
+            Wake(Option<Waker>),
+            Step(Escalation),
+            Die,
+        }
+        let then = self.with(|receiver| match receiver {
+            Receiver::Stream { arrived, waker } => {
+                arrived.push_back(signal);
+                Then::Wake(waker.take())
+            }
+            Receiver::Escalation(escalation) => Then::Step(escalation.clone()),
+            Receiver::Nobody => Then::Die,
+        });
+        // Wakers and drains run foreign code: outside the lock.
+        match then {
+            Then::Wake(waker) => waker.map_or((), Waker::wake),
+            Then::Step(escalation) => escalation.step(signal),
+            Then::Die => platform::die(signal),
+        }
+    }
+}
+
+impl Stream for Signals {
+    type Item = Signal;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Signal>> {
+        let clone = cx.waker().clone();
+        let (signal, _dropped_outside_the_lock) = self.inbox.with(|receiver| match receiver {
+            Receiver::Stream { arrived, waker } => match arrived.pop_front() {
+                Some(signal) => (Some(signal), Some(clone)),
+                None => (None, waker.replace(clone)),
+            },
+            _ => (None, Some(clone)),
+        });
+        signal.map_or(Poll::Pending, |signal| Poll::Ready(Some(signal)))
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        if !self.escalated {
+            let _dropped_outside_the_lock = self.inbox.with(|it| std::mem::replace(it, Receiver::Nobody));
+        }
+    }
+}
+
+/// The future of [`Signals::recv`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Recv<'a> {
+    signals: &'a mut Signals,
+}
+
+impl Future for Recv<'_> {
+    type Output = Signal;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Signal> {
+        match Pin::new(&mut *self.signals).poll_next(cx) {
+            Poll::Ready(Some(signal)) => Poll::Ready(signal),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twice => f.write_str("signals are already listened to in this process; share those `Signals`"),
+            Self::Unsupported(signal) => write!(f, "this platform has no {signal}"),
+            Self::System(error) => write!(f, "cannot listen to signals: {error}"),
+        }
+    }
+}
+
+impl Error for InstallError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::System(error) => Some(error),
+            Self::Twice | Self::Unsupported(_) => None,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Signals sent to a real process: this test's own binary, run once more as a child.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use ebbtide::Drain;
+use ebbtide_signal::{InstallError, Signal, Signals, escalate};
+use futures_lite::future::block_on;
+use rustix::process::{Pid, Signal as Sent, kill_process};
+
+/// A child that runs `role` and says a line at each step.
+struct Process {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn run(role: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("a path"))
+            .args(["--exact", "child", "--nocapture"])
+            .env("ROLE", role)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the test's own binary");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        Self { child, lines }
+    }
+
+    fn says(&mut self, word: &str) {
+        let said = self.lines.by_ref().map(|line| line.expect("text")).find(|line| line.ends_with(word));
+        assert!(said.is_some(), "the child ended without saying {word:?}");
+    }
+
+    fn send(&self, signal: Sent) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is alive");
+    }
+
+    fn end(mut self) -> ExitStatus {
+        self.child.wait().expect("a child")
+    }
+}
+
+/// Not a test by itself: what the children run.
+#[test]
+fn child() {
+    let Ok(role) = std::env::var("ROLE") else { return };
+    let drain = Drain::new();
+    let guard = drain.watcher().guard();
+    let signals = Signals::new().expect("the first");
+    match role.as_str() {
+        "escalates" => {
+            escalate(drain.clone(), signals);
+            println!("ready");
+            block_on(drain.watcher());
+            println!("draining");
+            let overdue = block_on(drain.start()).expect_err("a guard is held");
+            println!("cut {}", overdue.guards());
+            loop {
+                std::thread::park();
+            }
+        }
+        "closes" => {
+            escalate(drain.clone(), signals);
+            drop((guard, drain.start()));
+            println!("closed");
+        }
+        "streams" => {
+            let mut signals = signals;
+            println!("ready");
+            let (first, second) = (block_on(signals.recv()), block_on(signals.recv()));
+            println!("{first} {second}");
+            return;
+        }
+        "drops" => {
+            drop(signals);
+            println!("dropped");
+        }
+        other => panic!("no role {other}"),
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn the_first_signal_starts_the_second_forces_the_third_kills_by_itself() {
+    let mut process = Process::run("escalates");
+    process.says("ready");
+    process.send(Sent::TERM);
+    process.says("draining");
+    process.send(Sent::INT);
+    process.says("cut 1");
+    process.send(Sent::TERM);
+    assert_eq!(process.end().signal(), Some(Sent::TERM.as_raw()));
+}
+
+#[test]
+fn a_signal_that_finds_the_drain_closed_kills() {
+    let mut process = Process::run("closes");
+    process.says("closed");
+    process.send(Sent::INT);
+    assert_eq!(process.end().signal(), Some(Sent::INT.as_raw()));
+}
+
+#[test]
+fn signals_are_a_stream_for_any_executor() {
+    let mut process = Process::run("streams");
+    process.says("ready");
+    process.send(Sent::INT);
+    process.send(Sent::TERM);
+    process.says("SIGINT SIGTERM");
+    assert!(process.end().success());
+}
+
+#[test]
+fn dropped_signals_have_their_default_action_again() {
+    let mut process = Process::run("drops");
+    process.says("dropped");
+    process.send(Sent::TERM);
+    assert_eq!(process.end().signal(), Some(Sent::TERM.as_raw()));
+}
+
+#[test]
+fn a_second_installation_is_a_clear_error() {
+    let first = Signals::of([Signal::User2]).expect("the first");
+    let error = Signals::new().expect_err("the second");
+    assert!(matches!(error, InstallError::Twice));
+    assert!(error.to_string().contains("already"), "{error}");
+    drop(first);
+}
+
+#[test]
+fn a_signal_of_another_platform_is_a_clear_error() {
+    let error = Signals::of([Signal::Logoff]).expect_err("not on Unix");
+    assert_eq!(error.to_string(), "this platform has no CTRL_LOGOFF_EVENT");
+}

@@ -1,0 +1,203 @@
+//! Graceful shutdown on tokio: the runtime's clock, tasks and listeners for ebbtide.
+//!
+//! ```
+//! use std::time::Duration;
+//! use ebbtide::Drain;
+//! use tokio::io::AsyncWriteExt;
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let drain = Drain::new();
+//! let guard = drain.watcher().guard().expect("running");
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!
+//! let server = tokio::spawn(ebbtide_tokio::serve(listener, guard, |mut stream, guard| async move {
+//!     let _ = stream.write_all(b"hello\n").await;
+//!     drop(guard); // the connection is done
+//! }));
+//!
+//! let drained = drain.start();
+//! ebbtide_tokio::within(drained, Duration::from_secs(10)).await.expect("nothing was cut");
+//! server.await??;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | what | is tokio's |
+//! |---|---|
+//! | [`within`] | clock: a deadline for the drain |
+//! | [`spawn`] | tasks: one that the drain waits for, and that a forced close drops |
+//! | [`serve`] | listeners: the accept loop, which loses no connection |
+//!
+//! HTTP on top of it is `ebbtide-hyper`.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ebbtide::{Deadline, Drained, Guard};
+use ebbtide_accept::{Accept, Listener, Runtime};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+use tokio::time::Sleep;
+
+/// Waits for the end of the drain, but no longer than `time`: then it closes by force.
+///
+/// # Errors
+///
+/// [`Overdue`](ebbtide::Overdue): what was still held when time was up.
+///
+/// # Cancel safety
+///
+/// Dropping it closes nothing: the drain goes on, without this deadline.
+///
+/// # Panics
+///
+/// Outside a tokio runtime with its timer enabled.
+pub fn within(drained: Drained, time: Duration) -> Deadline<Sleep> {
+    drained.deadline(tokio::time::sleep(time))
+}
+
+/// Spawns a task that the drain waits for. A forced close drops it, and its output is `None`; a return, a panic and an
+/// abort release the guard alike.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let drain = ebbtide::Drain::new();
+/// let guard = drain.watcher().guard().expect("running");
+/// let task = ebbtide_tokio::spawn(guard, async { 7 });
+/// drain.start().await.expect("the task ends by itself");
+/// assert_eq!(task.await.unwrap(), Some(7));
+/// # }
+/// ```
+pub fn spawn<F>(guard: Guard, future: F) -> JoinHandle<Option<F::Output>>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(guard.during(future))
+}
+
+/// Accepts connections and spawns `connection` for each, until the drain has begun and the listener's queue is empty.
+///
+/// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
+/// connection is done. A connection whose task is still there at a forced close is dropped. Errors of single
+/// connections are skipped, and a lack of descriptors or memory is waited out.
+///
+/// # Errors
+///
+/// That of a listener which can accept no more. The drain does not start by itself then.
+///
+/// # Cancel safety
+///
+/// Dropping it closes the listener and resets what is in its queue. The connections go on.
+pub fn serve<L, F, Fut>(listener: L, guard: Guard, connection: F) -> Serve<L, F>
+where
+    L: Listener<Tokio>,
+    F: FnMut(L::Stream, Guard) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    Serve { accept: Accept::new(listener, guard), connection }
+}
+
+/// The future of [`serve`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Serve<L: Listener<Tokio>, F> {
+    accept: Accept<Tokio, L>,
+    connection: F,
+}
+
+impl<L: Listener<Tokio>, F> Serve<L, F> {
+    /// Goes on accepting for so long after the drain began: a load balancer needs seconds to notice that this server is
+    /// not ready any more. Default: not at all.
+    pub fn lame_duck(mut self, time: Duration) -> Self {
+        self.accept.lame_duck(time);
+        self
+    }
+}
+
+impl<L, F, Fut> Future for Serve<L, F>
+where
+    L: Listener<Tokio>,
+    F: FnMut(L::Stream, Guard) -> Fut + Unpin,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        while let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? {
+            let watcher = guard.watcher();
+            tokio::spawn(watcher.until_closed((this.connection)(stream, guard)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<L: Listener<Tokio>, F> fmt::Debug for Serve<L, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").field("accept", &self.accept).finish_non_exhaustive()
+    }
+}
+
+/// The runtime, to the accept loop.
+#[derive(Clone, Copy, Debug)]
+pub enum Tokio {}
+
+impl Runtime for Tokio {
+    type Sleep = Sleep;
+
+    fn sleep(time: Duration) -> Sleep {
+        tokio::time::sleep(time)
+    }
+}
+
+impl Listener<Tokio> for TcpListener {
+    type Stream = TcpStream;
+    type Socket = std::net::TcpListener;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        TcpListener::poll_accept(self, cx).map_ok(|(stream, _)| stream)
+    }
+
+    fn into_socket(self) -> io::Result<std::net::TcpListener> {
+        self.into_std()
+    }
+
+    fn adopt(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+        stream.set_nonblocking(true)?;
+        TcpStream::from_std(stream)
+    }
+}
+
+#[cfg(unix)]
+impl Listener<Tokio> for UnixListener {
+    type Stream = UnixStream;
+    type Socket = std::os::unix::net::UnixListener;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        UnixListener::poll_accept(self, cx).map_ok(|(stream, _)| stream)
+    }
+
+    fn into_socket(self) -> io::Result<std::os::unix::net::UnixListener> {
+        self.into_std()
+    }
+
+    fn adopt(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+        stream.set_nonblocking(true)?;
+        UnixStream::from_std(stream)
+    }
+}
