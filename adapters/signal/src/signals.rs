@@ -119,7 +119,9 @@ impl Signals {
         self.escalated = true;
         let before = self.inbox.with(|it| std::mem::replace(it, Receiver::Escalation(escalation.clone())));
         if let Receiver::Stream { arrived, .. } = before {
-            arrived.into_iter().for_each(|signal| escalation.step(signal));
+            for signal in arrived {
+                escalation.step(signal);
+            }
         }
     }
 }
