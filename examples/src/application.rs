@@ -1,0 +1,244 @@
+//! The application: a few endpoints, each of which a drain treats in its own way.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use ebbtide::{Guard, State, Watcher};
+use futures_util::future::{Either, select};
+use futures_util::{SinkExt, Stream, StreamExt, stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::ALLOW;
+use hyper::service::Service;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_tungstenite::tungstenite::protocol::CloseFrame;
+use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use hyper_tungstenite::{HyperWebsocket, tungstenite::Message};
+
+use crate::Runtime;
+use crate::ledger::{Entry, Ledger};
+
+/// What every response is made of.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The main listener's service.
+#[derive(Clone, Debug)]
+pub struct Application<R> {
+    runtime: R,
+    ledger: Ledger,
+}
+
+/// How long a WebSocket still listens for messages that were under way when the drain began.
+const LAST_WORDS: Duration = Duration::from_millis(20);
+/// How long it waits for the client's answer to its close frame.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How often `/events` has one.
+const TICK: Duration = Duration::from_millis(50);
+/// What `/big` sends at a time.
+const PIECE: usize = 64 * 1024;
+
+impl<R: Runtime> Application<R> {
+    /// The application on a runtime.
+    pub fn new(runtime: R, ledger: Ledger) -> Self {
+        Self { runtime, ledger }
+    }
+
+    async fn answer(self, mut request: Request<Incoming>) -> Response<Body> {
+        let entry = self.ledger.enter(format!("{} {}", request.method(), request.uri().path()));
+        let path = request.uri().path().to_owned();
+        let get = request.method() == Method::GET || request.method() == Method::HEAD;
+        match path.as_str() {
+            "/upload" if request.method() == Method::POST => upload(request.into_body(), entry).await,
+            "/upload" => not_allowed("POST"),
+            "/hello" | "/slow" | "/stream" | "/big" | "/ws" | "/events" | "/panic" | "/task" if !get => {
+                not_allowed("GET, HEAD")
+            }
+            "/hello" => text(StatusCode::OK, "hello"),
+            "/slow" => {
+                let time = number(&request, "ms", 1000);
+                self.runtime.sleep(Duration::from_millis(time)).await;
+                text(StatusCode::OK, format!("slow {time}"))
+            }
+            "/stream" => self.stream(number(&request, "chunks", 10), number(&request, "ms", 100), entry),
+            "/big" => big(number(&request, "bytes", 1 << 20), entry),
+            "/events" => self.events(&request, entry),
+            "/panic" => {
+                self.runtime.sleep(Duration::from_millis(number(&request, "ms", 0))).await;
+                panic!("/panic was asked for");
+            }
+            "/task" => self.task(&mut request),
+            "/ws" => self.websocket(&mut request, entry),
+            _ => text(StatusCode::NOT_FOUND, "not found"),
+        }
+    }
+
+    fn stream(self, chunks: u64, ms: u64, entry: Entry) -> Response<Body> {
+        let pieces = stream::unfold((self.runtime, 0, entry), move |(runtime, at, entry)| async move {
+            if at == chunks {
+                return None;
+            }
+            if at > 0 {
+                runtime.sleep(Duration::from_millis(ms)).await;
+            }
+            Some((frame(format!("chunk {at}\n")), (runtime, at + 1, entry)))
+        });
+        streamed(pieces)
+    }
+
+    /// A stream without an end of its own: it hears of the drain, says so, and ends.
+    fn events(self, request: &Request<Incoming>, entry: Entry) -> Response<Body> {
+        let running = Some((self.runtime, watcher(request), Duration::ZERO, entry));
+        let ticks = stream::unfold(running, |running| async move {
+            let (runtime, watcher, pause, entry) = running?;
+            match watcher.clone().until_draining(runtime.sleep(pause)).await {
+                Some(()) => Some((frame("tick\n"), Some((runtime, watcher, TICK, entry)))),
+                None => Some((frame("bye\n"), None)),
+            }
+        });
+        streamed(ticks)
+    }
+
+    /// Work that goes on after the response: it takes the request's guard with it.
+    fn task(self, request: &mut Request<Incoming>) -> Response<Body> {
+        let time = Duration::from_millis(number(request, "ms", 1000));
+        let entry = self.ledger.enter(format!("task of {} ms", time.as_millis()));
+        if let Some(guard) = request.extensions_mut().remove::<Guard>() {
+            let runtime = self.runtime.clone();
+            self.runtime.spawn(async move {
+                let work = async move {
+                    runtime.sleep(time).await;
+                    drop(entry);
+                };
+                guard.during(work).await;
+            });
+        }
+        text(StatusCode::OK, "task")
+    }
+
+    fn websocket(self, request: &mut Request<Incoming>, entry: Entry) -> Response<Body> {
+        if !hyper_tungstenite::is_upgrade_request(request) {
+            return text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket");
+        }
+        let watcher = watcher(request);
+        match hyper_tungstenite::upgrade(request, None) {
+            Ok((response, websocket)) => {
+                let runtime = self.runtime.clone();
+                self.runtime.spawn(async move {
+                    // The guard is in the connection itself, so the drain waits for this though it holds none.
+                    let _ = echo(&runtime, websocket, watcher).await;
+                    drop(entry);
+                });
+                response.map(BodyExt::boxed_unsync)
+            }
+            Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
+        }
+    }
+}
+
+impl<R: Runtime> Service<Request<Incoming>> for Application<R> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.answer(request).await) })
+    }
+}
+
+/// The diagnostics listener's answers: readiness follows the main drain, liveness does not.
+#[must_use]
+pub fn diagnostics(main: &Watcher, request: &Request<Incoming>) -> Response<Body> {
+    match request.uri().path() {
+        "/ready" if main.state() == State::Running => text(StatusCode::OK, "ready"),
+        "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        "/live" => text(StatusCode::OK, "alive"),
+        _ => text(StatusCode::NOT_FOUND, "not found"),
+    }
+}
+
+/// Echoes until the client closes or the drain begins; then says goodbye and waits for the answer.
+async fn echo<R: Runtime>(
+    runtime: &R,
+    websocket: HyperWebsocket,
+    watcher: Watcher,
+) -> Result<(), hyper_tungstenite::tungstenite::Error> {
+    let mut socket = websocket.await?;
+    // What was sent before the drain may arrive a moment after its news.
+    let mut leaving = pin!(async {
+        watcher.await;
+        runtime.sleep(LAST_WORDS).await;
+    });
+    while let Either::Right((message, _)) = select(leaving.as_mut(), socket.next()).await {
+        match message {
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => socket.send(message).await?,
+            Some(Ok(Message::Close(_))) | None => return socket.close(None).await,
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(error),
+        }
+    }
+    // 1001, going away: RFC 6455, section 7.4.1.
+    socket.close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() })).await?;
+    let answer = pin!(async { while let Some(Ok(_)) = socket.next().await {} });
+    select(answer, pin!(runtime.sleep(FAREWELL))).await;
+    Ok(())
+}
+
+/// Reads it all, and answers how much it was.
+async fn upload(mut body: Incoming, entry: Entry) -> Response<Body> {
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => length += frame.data_ref().map_or(0, Bytes::len),
+            Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
+        }
+    }
+    drop(entry);
+    text(StatusCode::OK, length.to_string())
+}
+
+/// As fast as the client reads, a piece at a time.
+fn big(bytes: u64, entry: Entry) -> Response<Body> {
+    let piece = Bytes::from(vec![b'x'; PIECE]);
+    let pieces = stream::unfold((bytes, piece, entry), |(left, piece, entry)| async move {
+        let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        (length > 0).then(|| (Frame::data(piece.slice(..length)), (left - length as u64, piece, entry)))
+    });
+    let mut response = streamed(pieces);
+    response.headers_mut().insert(hyper::header::CONTENT_LENGTH, bytes.into());
+    response
+}
+
+fn watcher(request: &Request<Incoming>) -> Watcher {
+    request.extensions().get().cloned().expect("ebbtide-hyper puts one into every request")
+}
+
+/// A number of the query, or what it is without one.
+fn number(request: &Request<Incoming>, name: &str, default: u64) -> u64 {
+    let query = request.uri().query().unwrap_or_default();
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse().ok()).unwrap_or(default)
+}
+
+fn streamed(pieces: impl Stream<Item = Frame<Bytes>> + Send + 'static) -> Response<Body> {
+    Response::new(StreamBody::new(pieces.map(Ok)).boxed_unsync())
+}
+
+fn frame(text: impl Into<Bytes>) -> Frame<Bytes> {
+    Frame::data(text.into())
+}
+
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(text.into()).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+fn not_allowed(methods: &'static str) -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {methods}"));
+    response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static(methods));
+    response
+}

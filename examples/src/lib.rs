@@ -1,0 +1,18 @@
+//! What the example servers share: their flags, their application, and how they tell of a drain.
+
+pub mod application;
+pub mod ledger;
+pub mod options;
+pub mod report;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// What the application needs of a runtime.
+pub trait Runtime: Clone + Send + Sync + 'static {
+    /// Sleeps.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Runs a task in the background.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+}

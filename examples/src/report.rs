@@ -1,0 +1,67 @@
+//! What an operator sees of a drain.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use ebbtide::Overdue;
+
+use crate::ledger::Ledger;
+
+/// Tells of one drain: a live line on a terminal, plain lines elsewhere.
+#[derive(Debug)]
+pub struct Report {
+    since: Instant,
+    limit: Option<Duration>,
+    live: bool,
+    last: String,
+}
+
+impl Report {
+    /// The drain begins now; `limit` is when it will be closed by force.
+    #[must_use]
+    pub fn begin(limit: Option<Duration>) -> Self {
+        let live = io::stdout().is_terminal();
+        Self { since: Instant::now(), limit, live, last: String::new() }
+    }
+
+    /// How often [`progress`](Self::progress) is worth calling.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(if self.live { 100 } else { 1000 })
+    }
+
+    /// One line of how far the drain has come.
+    pub fn progress(&mut self, ledger: &Ledger) {
+        let mut line = format!("draining: {} in flight", ledger.in_flight());
+        if let Some(limit) = self.limit {
+            let left = limit.saturating_sub(self.since.elapsed());
+            let _ = write!(line, ", {:.1} s left", left.as_secs_f64());
+        }
+        // A reader that is gone is no reason to stop draining.
+        let _ = if self.live {
+            write!(io::stdout(), "\r\x1b[2K{line}").and_then(|()| io::stdout().flush())
+        } else if line == self.last {
+            Ok(())
+        } else {
+            writeln!(io::stdout(), "{line}")
+        };
+        self.last = line;
+    }
+
+    /// The last line. Returns the exit code.
+    pub fn end(self, outcome: &Result<(), Overdue>, ledger: &Ledger) -> u8 {
+        let took = self.since.elapsed().as_secs_f64();
+        let line = match outcome {
+            Ok(()) => format!("drained in {took:.3} s"),
+            Err(overdue) => {
+                let cut = ledger.cut();
+                let what = if cut.is_empty() { overdue.to_string() } else { format!("cut: {}", cut.join(", ")) };
+                format!("closed by force after {took:.3} s; {what}")
+            }
+        };
+        let clear = if self.live { "\r\x1b[2K" } else { "" };
+        let _ = writeln!(io::stdout(), "{clear}{line}");
+        u8::from(outcome.is_err())
+    }
+}
