@@ -81,18 +81,21 @@ fn cannot_start(error: &str) -> ExitCode {
 impl Server {
     async fn bind(options: &Options) -> Result<Self, String> {
         let tls = match &options.tls {
-            Some(tls) => Some((bind(tls.addr).await?, acceptor(tls)?)),
+            Some(tls) => Some((acceptor(tls)?, bind("https", tls.addr).await?)),
             None => None,
         };
         Ok(Self {
-            main: bind(options.addr).await?,
-            diagnostics: bind(options.diag_addr).await?,
-            tls,
             signals: Signals::new().map_err(|error| error.to_string())?,
+            tls: tls.map(|(acceptor, listener)| (listener, acceptor)),
+            diagnostics: bind("diagnostics on http", options.diag_addr).await?,
+            main: bind("serving on http", options.addr).await?,
         })
     }
 
     async fn run(self, options: &Options) -> ExitCode {
+        if let Ok(addr) = self.main.local_addr() {
+            println!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle");
+        }
         let (main, outlives_main) = (Drain::new(), Drain::new());
         let ledger = Ledger::new(main.watcher());
         let application = Application::new(Tokio, ledger.clone());
@@ -117,20 +120,14 @@ impl Server {
         // A prober's idle connection is nothing to wait for.
         let at_once = Bounds { silent: Duration::ZERO, idle: Duration::ZERO, ..Bounds::default() };
         let http = Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(at_once);
-        let watcher = main.watcher();
+        let (watcher, books) = (main.watcher(), ledger.clone());
         listeners.push(listen(self.diagnostics, &outlives_main, &main, Duration::ZERO, move |stream, guard| {
-            let (http, watcher) = (http.clone(), watcher.clone());
+            let (http, watcher, books) = (http.clone(), watcher.clone(), books.clone());
             async move {
-                let answer = |request| ready(Ok::<_, Infallible>(diagnostics(&watcher, &request)));
+                let answer = |request| ready(Ok::<_, Infallible>(diagnostics(&watcher, &books, &request)));
                 drop(http.serve(TokioIo::new(stream), service_fn(answer), guard).await);
             }
         }));
-        println!(
-            "serving on http://{addr}, diagnostics on http://{}\n\
-             try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle",
-            options.diag_addr,
-            addr = options.addr,
-        );
 
         main.watcher().await;
         let mut report = Report::begin(options.drain_timeout.map(|time| time + options.ready_delay));
@@ -207,8 +204,12 @@ async fn patient<F: Future>(watcher: &Watcher, bound: Duration, future: F) -> Op
     tokio::select! { biased; output = future => Some(output), () = bounded => None }
 }
 
-async fn bind(addr: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))
+/// Listens, and says where: the port may have been 0.
+async fn bind(what: &str, addr: SocketAddr) -> Result<TcpListener, String> {
+    let refused = |error| format!("cannot listen on {addr}: {error}");
+    let listener = TcpListener::bind(addr).await.map_err(refused)?;
+    println!("{what}://{}", listener.local_addr().map_err(refused)?);
+    Ok(listener)
 }
 
 fn acceptor(tls: &Tls) -> Result<TlsAcceptor, String> {

@@ -151,11 +151,12 @@ impl<R: Runtime> Service<Request<Incoming>> for Application<R> {
 
 /// The diagnostics listener's answers: readiness follows the main drain, liveness does not.
 #[must_use]
-pub fn diagnostics(main: &Watcher, request: &Request<Incoming>) -> Response<Body> {
+pub fn diagnostics(main: &Watcher, ledger: &Ledger, request: &Request<Incoming>) -> Response<Body> {
     match request.uri().path() {
         "/ready" if main.state() == State::Running => text(StatusCode::OK, "ready"),
         "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
         "/live" => text(StatusCode::OK, "alive"),
+        "/status" => text(StatusCode::OK, format!("{:?}, {} in flight", main.state(), ledger.in_flight())),
         _ => text(StatusCode::NOT_FOUND, "not found"),
     }
 }

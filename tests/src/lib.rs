@@ -1,0 +1,1 @@
+//! What holds ebbtide to account.
