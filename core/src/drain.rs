@@ -17,12 +17,8 @@ use crate::watcher::Watcher;
 /// # Examples
 ///
 /// ```
-/// use ebbtide::Drain;
-/// # use std::pin::pin;
-/// # use std::task::{Context, Poll, Waker};
-/// # let mut cx = Context::from_waker(Waker::noop());
-///
-/// let drain = Drain::new();
+/// # futures_lite::future::block_on(async {
+/// let drain = ebbtide::Drain::new();
 /// let watcher = drain.watcher();
 ///
 /// // Somewhere in the service: hold up the close while there is work.
@@ -31,15 +27,10 @@ use crate::watcher::Watcher;
 /// // On a signal: no new work from here on, and a future of the end.
 /// let drained = drain.start();
 /// assert!(watcher.guard().is_none());
-/// # let mut drained = pin!(drained);
-/// # assert!(drained.as_mut().poll(&mut cx).is_pending());
 ///
 /// drop(guard);
-/// # let Poll::Ready(outcome) = drained.poll(&mut cx) else { unreachable!() };
-/// # /*
-/// let outcome = drained.await;
-/// # */
-/// assert!(outcome.is_ok());
+/// assert!(drained.await.is_ok());
+/// # });
 /// ```
 #[derive(Clone)]
 #[must_use = "dropping the last `Drain` starts the drain"]

@@ -21,6 +21,16 @@ use crate::sync::Arc;
 /// # Cancel safety
 ///
 /// Dropping it changes nothing: the drain goes on.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let drain = ebbtide::Drain::new();
+/// let drained = drain.start();
+/// assert_eq!(drained.await, Ok(()));
+/// # });
+/// ```
 #[must_use = "the drain has started; await this to know when it is over"]
 pub struct Drained {
     seat: Arc<Seat>,
@@ -44,18 +54,14 @@ impl Drained {
     /// # Examples
     ///
     /// ```
-    /// # use std::pin::pin;
-    /// # use std::task::{Context, Poll, Waker};
+    /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
     /// let guard = drain.watcher().guard();
-    /// let bounded = drain.start().deadline(std::future::ready(()));
-    /// # let mut cx = Context::from_waker(Waker::noop());
-    /// # let Poll::Ready(outcome) = pin!(bounded).poll(&mut cx) else { unreachable!() };
-    /// # /*
-    /// let outcome = bounded.await;
-    /// # */
-    /// assert_eq!(outcome.unwrap_err().guards(), 1);
+    /// let at_once = std::future::ready(());
+    /// let overdue = drain.start().deadline(at_once).await.unwrap_err();
+    /// assert_eq!(overdue.guards(), 1);
     /// # drop(guard);
+    /// # });
     /// ```
     pub fn deadline<T: Future<Output = ()>>(self, timer: T) -> Deadline<T> {
         Deadline { drained: self, timer }

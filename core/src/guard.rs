@@ -78,17 +78,12 @@ impl Guard {
     /// # Examples
     ///
     /// ```
-    /// # use std::pin::pin;
-    /// # use std::task::{Context, Poll, Waker};
+    /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
     /// let guard = drain.watcher().guard().expect("running");
     /// let work = guard.during(async { "done" });
-    /// # let mut cx = Context::from_waker(Waker::noop());
-    /// # let Poll::Ready(answer) = pin!(work).poll(&mut cx) else { unreachable!() };
-    /// # /*
-    /// let answer = work.await;
-    /// # */
-    /// assert_eq!(answer, Some("done"));
+    /// assert_eq!(work.await, Some("done"));
+    /// # });
     /// ```
     pub fn during<F: Future>(self, future: F) -> Until<Self, F> {
         Until::new(self, future)

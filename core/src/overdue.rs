@@ -8,23 +8,16 @@ use core::fmt;
 /// # Examples
 ///
 /// ```
-/// use ebbtide::Drain;
-/// # use std::pin::pin;
-/// # use std::task::{Context, Poll, Waker};
-///
-/// let drain = Drain::new();
+/// # futures_lite::future::block_on(async {
+/// let drain = ebbtide::Drain::new();
 /// let guard = drain.watcher().guard();
-/// let drained = drain.start();
 /// drain.close();
-/// # let mut cx = Context::from_waker(Waker::noop());
-/// # let Poll::Ready(outcome) = pin!(drained).poll(&mut cx) else { unreachable!() };
-/// # /*
-/// let outcome = drained.await;
-/// # */
-/// let overdue = outcome.unwrap_err();
+///
+/// let overdue = drain.start().await.unwrap_err();
 /// assert_eq!(overdue.guards(), 1);
 /// assert_eq!(overdue.to_string(), "closed by force: 1 guard was still held");
 /// # drop(guard);
+/// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overdue {

@@ -36,8 +36,7 @@ use crate::until::Until;
 /// # let drain = Drain::new();
 /// # let watcher = drain.watcher();
 /// # let _ = drain.start();
-/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-/// # assert!(std::pin::pin!(tell(watcher)).poll(&mut cx).is_ready());
+/// # futures_lite::future::block_on(tell(watcher));
 /// ```
 #[must_use = "a watcher does nothing unless it is asked or awaited"]
 pub struct Watcher {
@@ -86,17 +85,12 @@ impl Watcher {
     /// # Examples
     ///
     /// ```
-    /// # use std::pin::pin;
-    /// # use std::task::{Context, Waker};
+    /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let mut closed = pin!(drain.watcher().closed());
-    /// # let mut cx = Context::from_waker(Waker::noop());
-    /// # assert!(closed.as_mut().poll(&mut cx).is_pending());
+    /// let closed = drain.watcher().closed();
     /// drain.close();
-    /// # assert!(closed.as_mut().poll(&mut cx).is_ready());
-    /// # /*
     /// closed.await;
-    /// # */
+    /// # });
     /// ```
     pub fn closed(&self) -> Closed {
         Closed { seat: self.seat.shared.seat(&self.seat), wait: Wait::until(State::Closed) }
@@ -115,18 +109,12 @@ impl Watcher {
     /// # Examples
     ///
     /// ```
-    /// # use std::pin::pin;
-    /// # use std::task::{Context, Poll, Waker};
+    /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let mut wait = pin!(drain.watcher().until_draining(std::future::pending::<()>()));
-    /// # let mut cx = Context::from_waker(Waker::noop());
-    /// # assert!(wait.as_mut().poll(&mut cx).is_pending());
+    /// let endless = drain.watcher().until_draining(std::future::pending::<()>());
     /// let _ = drain.start();
-    /// # let Poll::Ready(answer) = wait.poll(&mut cx) else { unreachable!() };
-    /// # /*
-    /// let answer = wait.await;
-    /// # */
-    /// assert_eq!(answer, None);
+    /// assert_eq!(endless.await, None);
+    /// # });
     /// ```
     pub fn until_draining<F: Future>(self, future: F) -> Until<Self, F> {
         Until::new(self, future)
@@ -144,17 +132,12 @@ impl Watcher {
     /// # Examples
     ///
     /// ```
-    /// # use std::pin::pin;
-    /// # use std::task::{Context, Poll, Waker};
+    /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let wait = drain.watcher().until_closed(std::future::pending::<()>());
+    /// let endless = drain.watcher().until_closed(std::future::pending::<()>());
     /// drain.close();
-    /// # let mut cx = Context::from_waker(Waker::noop());
-    /// # let Poll::Ready(answer) = pin!(wait).poll(&mut cx) else { unreachable!() };
-    /// # /*
-    /// let answer = wait.await;
-    /// # */
-    /// assert_eq!(answer, None);
+    /// assert_eq!(endless.await, None);
+    /// # });
     /// ```
     pub fn until_closed<F: Future>(self, future: F) -> Until<Closed, F> {
         Until::new(self.closed(), future)

@@ -16,3 +16,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Runs a task in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
