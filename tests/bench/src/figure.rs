@@ -96,7 +96,7 @@ fn often(items: u32, go: impl Fn() -> f64) -> f64 {
     median
 }
 
-fn wait<P: Peer>(watcher: &P::Watcher) -> Pin<Box<dyn Future<Output = ()>>> {
+fn wait<P: Peer>(watcher: &P::Watcher) -> Pin<Box<impl Future + use<P>>> {
     let mut wait = Box::pin(P::wait(P::clone_of(watcher)));
     assert!(wait.as_mut().poll(&mut unheard()).is_pending());
     wait

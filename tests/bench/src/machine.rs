@@ -18,7 +18,11 @@ pub(crate) fn describe() -> String {
         consts::OS,
         consts::ARCH,
         kernel.trim(),
-        if cores::can_be_pinned() { "" } else { "remark     threads cannot be tied to cores here: mistrust all that is contended\n" },
+        if cores::can_be_pinned() {
+            ""
+        } else {
+            "remark     threads cannot be tied to cores here: mistrust all that is contended\n"
+        },
     )
 }
 

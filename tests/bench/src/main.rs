@@ -27,7 +27,7 @@ use std::{fs, io};
 use crate::figure::{Figure, SIZES};
 use crate::peer::Guards;
 use crate::peers::{AsyncShutdown, Drain, Ebbtide, HyperUtil, Limit, Swansong, TokioGraceful, TokioUtil};
-use crate::plot::Plot;
+use crate::plot::{Line, Plot};
 use crate::table::Column;
 
 const ROUNDS: usize = 9;
@@ -138,9 +138,7 @@ fn wake_cost(columns: &[Column]) -> Plot {
     }
 }
 
-fn lines<T: ToString>(columns: &[Column], across: &[T], figure: impl Fn(&T) -> Figure) -> Vec<(&'static str, Vec<(String, f64)>)> {
+fn lines<T: ToString>(columns: &[Column], across: &[T], figure: impl Fn(&T) -> Figure) -> Vec<Line> {
     let point = |column: &Column, at: &T| Some((at.to_string(), *column.figures.get(&figure(at))?));
-    let line = |column| across.iter().filter_map(|at| point(column, at)).collect();
-    let lines = columns.iter().map(|column| (column.name, line(column)));
-    lines.filter(|(_, points): &(_, Vec<_>)| !points.is_empty()).collect()
+    columns.iter().map(|column| (column.name, across.iter().filter_map(|at| point(column, at)).collect())).collect()
 }

@@ -29,5 +29,5 @@ pub(crate) trait Peer: Guards {
 
     fn clone_of(watcher: &Self::Watcher) -> Self::Clone;
 
-    fn wait(clone: Self::Clone) -> impl Future<Output = ()> + Send + 'static;
+    fn wait(clone: Self::Clone) -> impl Future + Send + 'static;
 }

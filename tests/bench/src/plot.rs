@@ -7,9 +7,12 @@ pub(crate) struct Plot {
     pub(crate) title: &'static str,
     pub(crate) across: &'static str,
     pub(crate) up: &'static str,
-    /// Each a name and its points; all have the same places across. The first is drawn strongest.
-    pub(crate) lines: Vec<(&'static str, Vec<(String, f64)>)>,
+    /// Each a name and its points; all have the same places across, or no point. The first is drawn strongest. A
+    /// line's colour is that of its place here, so that a name has one colour in all pictures.
+    pub(crate) lines: Vec<Line>,
 }
+
+pub(crate) type Line = (&'static str, Vec<(String, f64)>);
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
@@ -31,6 +34,10 @@ impl Plot {
     fn decades(&self) -> (f64, f64) {
         let all = || self.lines.iter().flat_map(|(_, points)| points.iter().map(|(_, value)| value.log10()));
         (all().fold(f64::INFINITY, f64::min).floor(), all().fold(f64::NEG_INFINITY, f64::max).ceil())
+    }
+
+    fn drawn(&self) -> impl DoubleEndedIterator<Item = (&Line, &'static str)> {
+        self.lines.iter().zip(COLOURS).filter(|((_, points), _)| !points.is_empty())
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -55,8 +62,7 @@ impl Plot {
     /// Names stand where their lines end, moved apart where they would overlap.
     fn names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = |points: &[(String, f64)]| points.last().map_or(BOTTOM, |(_, value)| self.y(*value));
-        let mut ends: Vec<_> =
-            self.lines.iter().zip(COLOURS).map(|((name, points), colour)| (end(points), *name, colour)).collect();
+        let mut ends: Vec<_> = self.drawn().map(|((name, points), colour)| (end(points), *name, colour)).collect();
         ends.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut free = BOTTOM + LINE;
         for (y, name, colour) in ends {
@@ -93,7 +99,7 @@ impl fmt::Display for Plot {
             writeln!(f, r#"<text x="{x:.1}" y="{:.1}" text-anchor="middle">{place}</text>"#, BOTTOM + 20.0)?;
         }
         // The first last, so that it lies on top.
-        for ((name, points), colour) in self.lines.iter().zip(COLOURS).rev() {
+        for ((name, points), colour) in self.drawn().rev() {
             let width = if *name == self.lines[0].0 { "3" } else { "1.6" };
             write!(f, r#"<path stroke="{colour}" style="stroke-width:{width}" d=""#)?;
             for (index, (x, (_, value))) in xs.clone().zip(points).enumerate() {

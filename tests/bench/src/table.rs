@@ -82,11 +82,9 @@ pub(crate) fn verdicts(columns: &[Column], wakes: usize) -> (String, bool) {
         }
     }
     row("wakes of `Drained` by the last guard".into(), as_number(wakes), "1".into(), wakes.to_string(), wakes == 1);
-    for per_item in [
-        |waiting| Figure::Wake { waiting },
-        |waiting| Figure::Heap { waiting },
-        |held| Figure::Release { held },
-    ] {
+    for per_item in
+        [|waiting| Figure::Wake { waiting }, |waiting| Figure::Heap { waiting }, |held| Figure::Release { held }]
+    {
         let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
         for size in SIZES {
             least = least.min(value(OURS, per_item(size)));

@@ -42,7 +42,7 @@ impl Peer for AsyncShutdown {
         watcher.clone()
     }
 
-    fn wait(clone: ShutdownSignal<()>) -> impl Future<Output = ()> + Send + 'static {
+    fn wait(clone: ShutdownSignal<()>) -> impl Future + Send + 'static {
         clone
     }
 }

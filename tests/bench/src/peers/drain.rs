@@ -49,7 +49,7 @@ impl Peer for Drain {
         watcher.clone()
     }
 
-    fn wait(clone: Watch) -> impl Future<Output = ()> + Send + 'static {
+    fn wait(clone: Watch) -> impl Future + Send + 'static {
         async move {
             drop(clone.signaled().await);
         }

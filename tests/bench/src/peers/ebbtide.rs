@@ -41,7 +41,7 @@ impl Peer for Ebbtide {
         watcher.clone()
     }
 
-    fn wait(clone: Watcher) -> impl Future<Output = ()> + Send + 'static {
+    fn wait(clone: Watcher) -> impl Future + Send + 'static {
         clone
     }
 }

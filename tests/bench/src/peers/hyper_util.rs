@@ -48,7 +48,7 @@ impl Peer for HyperUtil {
         watcher.clone()
     }
 
-    fn wait(mut clone: watch::Receiver<()>) -> impl Future<Output = ()> + Send + 'static {
+    fn wait(mut clone: watch::Receiver<()>) -> impl Future + Send + 'static {
         async move {
             let _ = clone.changed().await;
         }

@@ -1,8 +1,8 @@
-//! swansong: one event and one counter for all.
+//! swansong, waited for by `interrupt`: its spread lists, where `shutting_down` has one list for all and is slower.
 
-use std::future::Future;
+use std::future::{Future, Pending, pending};
 
-use swansong::{Guard, ShuttingDown};
+use swansong::{Guard, Interrupt};
 
 use crate::peer::{Guards, Peer};
 
@@ -31,17 +31,17 @@ impl Guards for Swansong {
 
 impl Peer for Swansong {
     type Watcher = swansong::Swansong;
-    type Clone = ShuttingDown;
+    type Clone = Interrupt<Pending<()>>;
 
     fn watcher(&self) -> swansong::Swansong {
         self.0.clone()
     }
 
-    fn clone_of(watcher: &swansong::Swansong) -> ShuttingDown {
-        watcher.shutting_down()
+    fn clone_of(watcher: &swansong::Swansong) -> Self::Clone {
+        watcher.interrupt(pending())
     }
 
-    fn wait(clone: ShuttingDown) -> impl Future<Output = ()> + Send + 'static {
+    fn wait(clone: Self::Clone) -> impl Future + Send + 'static {
         clone
     }
 }

@@ -56,7 +56,7 @@ impl Peer for TokioGraceful {
         watcher.clone()
     }
 
-    fn wait(clone: WeakShutdownGuard) -> impl Future<Output = ()> + Send + 'static {
+    fn wait(clone: WeakShutdownGuard) -> impl Future + Send + 'static {
         clone.into_cancelled()
     }
 }

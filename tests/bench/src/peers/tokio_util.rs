@@ -48,7 +48,7 @@ impl Peer for TokioUtil {
         watcher.clone()
     }
 
-    fn wait(clone: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+    fn wait(clone: CancellationToken) -> impl Future + Send + 'static {
         clone.cancelled_owned()
     }
 }
