@@ -90,10 +90,12 @@ impl Place {
     pub(crate) const NONE: Self = Self { slot: usize::MAX, data: 0, vtable: 0 };
 
     /// Whether `waker` is the one that was left here.
+    #[inline]
     pub(crate) fn has(&self, waker: &Waker) -> bool {
         self.slot != usize::MAX && (self.data, self.vtable) == addresses(waker)
     }
 
+    #[inline]
     pub(crate) fn is_taken(&self) -> bool {
         self.slot != usize::MAX
     }
@@ -173,6 +175,7 @@ impl<I: Iterator<Item = Waker>> Drop for Wake<I> {
     }
 }
 
+#[inline]
 fn addresses(waker: &Waker) -> (usize, usize) {
     (waker.data().addr(), core::ptr::from_ref(waker.vtable()).addr())
 }

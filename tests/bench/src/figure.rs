@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
+use std::sync::Mutex;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -39,7 +40,7 @@ impl Figure {
         match self {
             Self::Guard { threads } => {
                 let all = G::new();
-                let sources = std::sync::Mutex::new(Vec::from_iter((0..threads).map(|_| all.source())));
+                let sources = Mutex::new((0..threads).map(|_| all.source()).collect::<Vec<_>>());
                 Some(cores::together(threads, || {
                     let source = sources.lock().expect("not poisoned").pop().expect("one for each thread");
                     move || drop(black_box(G::guard(&source)))
