@@ -27,14 +27,16 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 struct Slots {
     all: Vec<Slot>,
-    first_vacant: Option<usize>,
+    /// The first vacant slot, or where the next one will be made.
+    vacant: usize,
     waiting: usize,
 }
 
+/// No `Option` in it, so that a slot is no larger than the waker.
 #[derive(Debug)]
 enum Slot {
     Waiting(Waker),
-    Vacant { next: Option<usize> },
+    Vacant { next: usize },
 }
 
 /// Wakers still to be woken: those left over by a panic are woken as it unwinds.
@@ -108,14 +110,19 @@ impl Place {
 impl Slots {
     fn insert(&mut self, waker: Waker) -> usize {
         self.waiting += 1;
-        let Some(slot) = self.first_vacant else {
-            self.all.push(Slot::Waiting(waker));
-            return self.all.len() - 1;
-        };
-        if let Slot::Vacant { next } = mem::replace(&mut self.all[slot], Slot::Waiting(waker)) {
-            self.first_vacant = next;
+        let place = self.vacant;
+        match self.all.get_mut(place) {
+            Some(slot) => {
+                if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
+                    self.vacant = next;
+                }
+            }
+            None => {
+                self.all.push(Slot::Waiting(waker));
+                self.vacant = self.all.len();
+            }
         }
-        slot
+        place
     }
 
     fn replace(&mut self, slot: usize, waker: Waker) -> Waker {
@@ -130,8 +137,8 @@ impl Slots {
     fn remove(&mut self, slot: usize) -> Option<(Slot, Vec<Slot>)> {
         // A list that has been taken is empty for good, so a place that is gone cannot be somebody else's.
         let taken = self.all.get_mut(slot)?;
-        let waiting = mem::replace(taken, Slot::Vacant { next: self.first_vacant });
-        self.first_vacant = Some(slot);
+        let waiting = mem::replace(taken, Slot::Vacant { next: self.vacant });
+        self.vacant = slot;
         self.waiting -= 1;
         let mut memory = Vec::new();
         if self.waiting == 0 && self.all.capacity() > KEPT {
@@ -178,4 +185,14 @@ impl<I: Iterator<Item = Waker>> Drop for Wake<I> {
 #[inline]
 fn addresses(waker: &Waker) -> (usize, usize) {
     (waker.data().addr(), core::ptr::from_ref(waker.vtable()).addr())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_no_larger_than_the_waker() {
+        assert_eq!(size_of::<Slot>(), size_of::<Waker>());
+    }
 }

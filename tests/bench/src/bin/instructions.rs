@@ -1,4 +1,4 @@
-//! One operation of the hot path, so many times: `instructions <guard | repoll> <times>`. For `tests/instructions.sh`,
+//! One operation of the hot path, so many times: `instructions <guard | repoll | subscribe> <times>`. For `tests/instructions.sh`,
 //! which counts the instructions of two runs and divides the difference.
 
 use std::hint::black_box;
@@ -23,6 +23,12 @@ fn main() {
                 assert!(black_box(Pin::new(&mut watcher).poll(&mut context)).is_pending());
             }
         }
-        _ => panic!("which operation: guard or repoll"),
+        "subscribe" => {
+            let mut context = Context::from_waker(Waker::noop());
+            for _ in 0..times {
+                assert!(black_box(Pin::new(&mut watcher.clone()).poll(&mut context)).is_pending());
+            }
+        }
+        _ => panic!("which operation: guard, repoll or subscribe"),
     }
 }
