@@ -268,7 +268,7 @@ impl Wait {
     }
 
     /// The way of a first poll, kept out of line: the callers are inlined, and stay short without it.
-    #[cold]
+    #[inline(never)]
     fn enlist(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> bool {
         !self.list(shared, lane).register(&mut self.place, waker, || shared.state() >= self.until)
     }
@@ -281,7 +281,7 @@ impl Wait {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn delist(&mut self, shared: &Shared, lane: usize) {
         self.list(shared, lane).deregister(&mut self.place);
     }

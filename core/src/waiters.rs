@@ -133,18 +133,18 @@ impl Slots {
         }
     }
 
-    /// What is to be dropped outside the lock: the waker, and the memory of a list that became empty.
-    fn remove(&mut self, slot: usize) -> Option<(Slot, Vec<Slot>)> {
+    /// The waker that was left at `place`: to be dropped outside the lock.
+    fn remove(&mut self, place: usize) -> Option<Waker> {
         // A list that has been taken is empty for good, so a place that is gone cannot be somebody else's.
-        let taken = self.all.get_mut(slot)?;
-        let waiting = mem::replace(taken, Slot::Vacant { next: self.vacant });
-        self.vacant = slot;
+        let slot = self.all.get_mut(place)?;
+        let left = mem::replace(slot, Slot::Vacant { next: self.vacant });
+        self.vacant = place;
         self.waiting -= 1;
-        let mut memory = Vec::new();
         if self.waiting == 0 && self.all.capacity() > KEPT {
-            memory = mem::take(self).all;
+            // Nothing but vacant slots in it, so no foreign code runs here either.
+            *self = Self::default();
         }
-        Some((waiting, memory))
+        left.waiting()
     }
 }
 
