@@ -82,10 +82,12 @@ impl Shared {
         seat
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> State {
         self.phase().state()
     }
 
+    #[inline]
     fn phase(&self) -> Phase {
         // Acquire: whoever reads Clean sees what the holders of guards wrote before they released them.
         Phase::from_word(self.phase.load(Ordering::Acquire))
@@ -98,6 +100,7 @@ impl Shared {
     }
 
     /// A count of this thread's `Hold`; `None` once draining.
+    #[inline]
     pub(crate) fn hold(&self) -> Option<Arc<Hold>> {
         if self.phase() != Phase::Running {
             return None;
@@ -111,10 +114,16 @@ impl Shared {
 
     /// A count of this thread's `Seat`, or of the given one where that has no seat any more.
     pub(crate) fn seat(&self, own: &Arc<Seat>) -> Arc<Seat> {
-        self.lane().seat.upgrade().unwrap_or_else(|| own.clone())
+        let lane = self.lane();
+        if core::ptr::eq(lane, &raw const self.lanes[own.lane]) {
+            // Most are cloned at home, where a plain clone needs no look at the count first.
+            return own.clone();
+        }
+        lane.seat.upgrade().unwrap_or_else(|| own.clone())
     }
 
     /// The lane of this thread.
+    #[inline]
     fn lane(&self) -> &Lane {
         // Threads are told apart by where their stacks lie: std gives each two MiB, one after the other, so
         // neighbours differ in the bits above. Only speed depends on it.
@@ -231,12 +240,14 @@ impl Seat {
         known.unwrap_or_else(|| Arc::new(Self { shared: hold.shared.clone(), lane: hold.lane }))
     }
 
+    #[inline]
     pub(crate) fn lane(&self) -> usize {
         self.lane
     }
 }
 
 impl Hold {
+    #[inline]
     pub(crate) fn lane(&self) -> usize {
         self.lane
     }
@@ -258,6 +269,12 @@ impl Wait {
         if self.place.has(waker) {
             return false;
         }
+        self.enlist(shared, lane, waker)
+    }
+
+    /// The way of a first poll, kept out of line: the callers are inlined, and stay short without it.
+    #[inline(never)]
+    fn enlist(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> bool {
         !self.list(shared, lane).register(&mut self.place, waker, || shared.state() >= self.until)
     }
 
@@ -265,8 +282,13 @@ impl Wait {
     #[inline]
     pub(crate) fn forget(&mut self, shared: &Shared, lane: usize) {
         if self.place.is_taken() {
-            self.list(shared, lane).deregister(&mut self.place);
+            self.delist(shared, lane);
         }
+    }
+
+    #[inline(never)]
+    fn delist(&mut self, shared: &Shared, lane: usize) {
+        self.list(shared, lane).deregister(&mut self.place);
     }
 
     fn list<'a>(&self, shared: &'a Shared, lane: usize) -> &'a Waiters {

@@ -29,6 +29,7 @@ impl<T> Lock<T> {
         Self(std::sync::Mutex::new(value))
     }
 
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         // Nothing under the lock panics halfway through a change, so a poisoned value is whole.
         f(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
@@ -46,6 +47,7 @@ impl<T> Lock<T> {
         Self(critical_section::Mutex::new(core::cell::RefCell::new(value)))
     }
 
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         critical_section::with(|section| f(&mut self.0.borrow_ref_mut(section)))
     }
