@@ -18,17 +18,19 @@ use ebbtide::{Drain, Guard, Overdue, State};
 use loom::sync::atomic::AtomicUsize as Traced;
 use loom::thread::spawn;
 
-/// Explores `model` with at most so many preemptions: bugs that need more are rare, executions that have more are not.
-fn explore(name: &str, preemptions: usize, model: fn()) {
+/// Bugs that need more are rare; executions that have more are not.
+const PREEMPTIONS: usize = 3;
+
+fn explore(name: &str, model: fn()) {
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = executions.clone();
     let mut explorer = loom::model::Builder::new();
-    explorer.preemption_bound = Some(preemptions);
+    explorer.preemption_bound = Some(PREEMPTIONS);
     explorer.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         model();
     });
-    println!("{name}: {} executions, at most {preemptions} preemptions", executions.load(Ordering::Relaxed));
+    println!("{name}: {} executions", executions.load(Ordering::Relaxed));
 }
 
 fn guard(drain: &Drain) -> Guard {
@@ -63,7 +65,7 @@ impl<F: Future + Unpin> Polled<F> {
 
 #[test]
 fn a_guard_is_refused_or_waited_for() {
-    explore("guard against start", 3, || {
+    explore("guard against start", || {
         let drain = Drain::new();
         let watcher = drain.watcher();
         let asks = spawn(move || {
@@ -81,7 +83,7 @@ fn a_guard_is_refused_or_waited_for() {
 
 #[test]
 fn a_guard_is_refused_or_waited_for_where_an_older_one_keeps_its_lane_open() {
-    explore("second guard against start", 3, || {
+    explore("second guard against start", || {
         let drain = Drain::new();
         let (watcher, another) = (drain.watcher(), drain.watcher());
         let asks = spawn(move || {
@@ -102,7 +104,7 @@ fn a_guard_is_refused_or_waited_for_where_an_older_one_keeps_its_lane_open() {
 
 #[test]
 fn a_guard_that_was_given_is_among_those_that_are_cut() {
-    explore("second guard against close", 3, || {
+    explore("second guard against close", || {
         let drain = Drain::new();
         let watcher = drain.watcher();
         let asks = spawn(move || [watcher.guard(), watcher.guard()]);
@@ -116,11 +118,12 @@ fn a_guard_that_was_given_is_among_those_that_are_cut() {
 
 #[test]
 fn the_last_clone_closes_and_none_before_it() {
-    explore("guard clone against last drop", 3, || {
+    explore("guard clone against last drop", || {
         let drain = Drain::new();
         let parent = guard(&drain);
-        let child = parent.clone();
+        let (child, other) = (parent.clone(), parent.clone());
         let drained = Polled::new(drain.start());
+        let ends = spawn(move || drop(other));
         let begets = spawn(move || {
             let grandchild = child.clone();
             drop(child);
@@ -128,6 +131,7 @@ fn the_last_clone_closes_and_none_before_it() {
         });
         assert_eq!(parent.state(), State::Draining);
         drop(parent);
+        ends.join().unwrap();
         begets.join().unwrap();
         drained.assert_over();
         assert_eq!((drain.guards(), cut(&drain)), (0, 0));
@@ -136,7 +140,7 @@ fn the_last_clone_closes_and_none_before_it() {
 
 #[test]
 fn the_last_guard_closes_whichever_lane_it_is_in() {
-    explore("last drops in two lanes against start", 3, || {
+    explore("last drops in two lanes against start", || {
         let drain = Drain::new();
         let (watcher, here) = (drain.watcher(), guard(&drain));
         let there = spawn(move || drop(watcher.guard()));
@@ -151,7 +155,7 @@ fn the_last_guard_closes_whichever_lane_it_is_in() {
 
 #[test]
 fn a_deadline_and_a_close_tell_of_one_end() {
-    explore("close against deadline against last drop", 3, || {
+    explore("close against deadline against last drop", || {
         let drain = Drain::new();
         let held = guard(&drain);
         let waits = Polled::new(drain.start());
@@ -160,10 +164,10 @@ fn a_deadline_and_a_close_tell_of_one_end() {
             let Poll::Ready(outcome) = poll(bounded, Waker::noop()) else { panic!("time is up") };
             outcome.map_or_else(|overdue: Overdue| overdue.guards(), |()| 0)
         });
-        let closer = drain.clone();
+        let clone = drain.clone();
         let closes = spawn(move || {
-            closer.close();
-            cut(&closer)
+            clone.close();
+            cut(&clone)
         });
         drop(held);
         let seen = cut(&drain);
@@ -174,7 +178,7 @@ fn a_deadline_and_a_close_tell_of_one_end() {
 
 #[test]
 fn a_close_counts_what_is_held() {
-    explore("close against guard drop", 3, || {
+    explore("close against guard drop", || {
         let drain = Drain::new();
         let (held, watcher) = (guard(&drain), drain.watcher());
         let there = spawn(move || {
@@ -191,7 +195,7 @@ fn a_close_counts_what_is_held() {
 
 #[test]
 fn a_watcher_that_registers_during_the_start_is_woken() {
-    explore("watcher registration against start", 3, || {
+    explore("watcher registration against start", || {
         let drain = Drain::new();
         let [first, second] = [drain.watcher(), drain.watcher()];
         let there = spawn(move || Polled::new(first));
@@ -204,7 +208,7 @@ fn a_watcher_that_registers_during_the_start_is_woken() {
 
 #[test]
 fn a_guard_that_registers_during_the_close_is_woken() {
-    explore("guard registration against close", 3, || {
+    explore("guard registration against close", || {
         let drain = Drain::new();
         let (held, waits) = (guard(&drain), drain.start());
         let guard = spawn(move || Polled::new(held));
@@ -218,7 +222,7 @@ fn a_guard_that_registers_during_the_close_is_woken() {
 
 #[test]
 fn a_drained_that_registers_during_the_last_release_is_woken() {
-    explore("drained registration against last drop", 3, || {
+    explore("drained registration against last drop", || {
         let drain = Drain::new();
         let (held, waits) = (guard(&drain), drain.start());
         let drained = spawn(move || Polled::new(waits));
@@ -229,7 +233,7 @@ fn a_drained_that_registers_during_the_last_release_is_woken() {
 
 #[test]
 fn a_future_that_goes_takes_its_waker_along() {
-    explore("drop of a waiting future against the wake", 3, || {
+    explore("drop of a waiting future against the wake", || {
         let drain = Drain::new();
         let (held, watcher) = (guard(&drain), drain.watcher());
         let (guard, stays) = (held.clone(), Polled::new(drain.watcher()));
@@ -246,7 +250,7 @@ fn a_future_that_goes_takes_its_waker_along() {
 
 #[test]
 fn the_waker_that_came_last_is_the_one_that_is_woken() {
-    explore("waker replacement against the wake", 3, || {
+    explore("waker replacement against the wake", || {
         let drain = Drain::new();
         let watcher = drain.watcher();
         let replaces = spawn(move || {
@@ -260,7 +264,7 @@ fn the_waker_that_came_last_is_the_one_that_is_woken() {
 
 #[test]
 fn a_clean_end_shows_all_that_was_done_under_guards() {
-    explore("what was done against the clean end", 3, || {
+    explore("what was done against the clean end", || {
         let drain = Drain::new();
         let work = [Arc::new(Traced::new(0)), Arc::new(Traced::new(0))];
         let does = |work: &Arc<Traced>| {
@@ -272,11 +276,11 @@ fn a_clean_end_shows_all_that_was_done_under_guards() {
         };
         let (there, here) = (does(&work[0]), does(&work[1]));
         let there = spawn(there);
-        let closer = drain.clone();
+        let clone = drain.clone();
         let seen = work.clone();
         let closes = spawn(move || {
-            closer.close();
-            if cut(&closer) == 0 {
+            clone.close();
+            if cut(&clone) == 0 {
                 assert_eq!(seen.map(|work| work.load(Ordering::Relaxed)), [1, 1], "closed by us");
             }
         });
@@ -291,7 +295,7 @@ fn a_clean_end_shows_all_that_was_done_under_guards() {
 
 #[test]
 fn two_starts_are_one() {
-    explore("start against start against close", 3, || {
+    explore("start against start against close", || {
         let drain = Drain::new();
         let waits = Polled::new(drain.watcher());
         let [first, second] = [drain.clone(), drain.clone()];
@@ -314,16 +318,16 @@ fn two_starts_are_one() {
 
 #[test]
 fn a_guard_that_is_all_there_is_can_still_be_watched() {
-    explore("watcher of a guard against last drain", 3, || {
+    explore("watcher of a guard against last drain", || {
         let drain = Drain::new();
         let held = guard(&drain);
-        let watches = spawn(move || {
+        let there = spawn(move || {
             let watcher = Polled::new(held.watcher());
             let guard = Polled::new(held);
             (watcher, guard.0.state())
         });
         drop(drain);
-        let (watcher, state) = watches.join().unwrap();
+        let (watcher, state) = there.join().unwrap();
         assert_ne!(state, State::Closed);
         watcher.assert_over();
     });
@@ -331,7 +335,7 @@ fn a_guard_that_is_all_there_is_can_still_be_watched() {
 
 #[test]
 fn the_last_drain_to_go_starts() {
-    explore("last two drains against guard and watcher", 3, || {
+    explore("last two drains against guard and watcher", || {
         let drain = Drain::new();
         let (another, watcher) = (drain.clone(), drain.watcher());
         let there = spawn(move || drop(another));
