@@ -198,7 +198,8 @@ fn a_watcher_that_registers_during_the_start_is_woken() {
     explore("watcher registration against start", || {
         let drain = Drain::new();
         let [first, second] = [drain.watcher(), drain.watcher()];
-        let there = spawn(move || Polled::new(first));
+        // A clone sits in the lane of the thread that made it: one list each.
+        let there = spawn(move || Polled::new(first.clone()));
         let here = spawn(move || Polled::new(second.clone()));
         drop(drain.start());
         there.join().unwrap().assert_over();
@@ -266,18 +267,18 @@ fn the_waker_that_came_last_is_the_one_that_is_woken() {
 fn a_clean_end_shows_all_that_was_done_under_guards() {
     explore("what was done against the clean end", || {
         let drain = Drain::new();
+        let watcher = drain.watcher();
+        let in_the_other_lane = spawn(move || watcher.guard()).join().unwrap();
         let work = [Arc::new(Traced::new(0)), Arc::new(Traced::new(0))];
-        let does = |work: &Arc<Traced>| {
-            let (held, work) = (guard(&drain), work.clone());
+        let does = |nth: usize, held: Option<Guard>| {
+            let work = work[nth].clone();
             move || {
                 work.store(1, Ordering::Relaxed);
                 drop(held);
             }
         };
-        let (there, here) = (does(&work[0]), does(&work[1]));
-        let there = spawn(there);
-        let clone = drain.clone();
-        let seen = work.clone();
+        let (there, here) = (spawn(does(0, in_the_other_lane)), does(1, drain.watcher().guard()));
+        let (clone, seen) = (drain.clone(), work.clone());
         let closes = spawn(move || {
             clone.close();
             if cut(&clone) == 0 {
@@ -290,6 +291,28 @@ fn a_clean_end_shows_all_that_was_done_under_guards() {
         }
         there.join().unwrap();
         closes.join().unwrap();
+    });
+}
+
+#[test]
+fn a_clean_end_without_a_close_shows_all_that_was_done_under_guards() {
+    explore("what was done against the last drop", || {
+        let drain = Drain::new();
+        let watcher = drain.watcher();
+        let in_the_other_lane = spawn(move || watcher.guard()).join().unwrap();
+        let (work, held) = (Arc::new(Traced::new(0)), guard(&drain));
+        let mut drained = drain.start();
+        let does = work.clone();
+        let there = spawn(move || {
+            does.store(1, Ordering::Relaxed);
+            drop(in_the_other_lane);
+        });
+        let here = spawn(move || drop(held));
+        if poll(&mut drained, Waker::noop()).is_ready() {
+            assert_eq!(work.load(Ordering::Relaxed), 1);
+        }
+        there.join().unwrap();
+        here.join().unwrap();
     });
 }
 
