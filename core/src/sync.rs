@@ -1,4 +1,5 @@
-//! What the core needs from below: reference counts, atomics, a lock, and a hint of how many cores there are.
+//! What the core needs from below: reference counts, atomics, a lock, and hints of how many cores there are and which
+//! thread this is.
 
 #[cfg(loom)]
 mod model;
