@@ -30,6 +30,8 @@ impl Overdue {
     }
 
     /// How many guards were held at the forced close, clones counted. At least one.
+    ///
+    /// A guard that another thread was asking for at that moment may be among them, though it was refused.
     #[must_use]
     pub fn guards(&self) -> usize {
         self.guards

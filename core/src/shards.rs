@@ -17,7 +17,7 @@ use core::task::Waker;
 
 use crate::overdue::Overdue;
 use crate::state::{Phase, State};
-use crate::sync::{self, Arc, AtomicU8, AtomicUsize, Lock, Ordering, Weak};
+use crate::sync::{self, Arc, AtomicU8, AtomicUsize, Lock, Ordering, Weak, fence};
 use crate::waiters::{Place, Waiters, Wake};
 
 #[derive(Debug)]
@@ -125,11 +125,7 @@ impl Shared {
     /// The lane of this thread.
     #[inline]
     fn lane(&self) -> &Lane {
-        // Threads are told apart by where their stacks lie: std gives each two MiB, one after the other, so
-        // neighbours differ in the bits above. Only speed depends on it.
-        let here = 0u8;
-        let stack = core::ptr::from_ref(core::hint::black_box(&here)).addr();
-        &self.lanes[(stack >> 21) & (self.lanes.len() - 1)]
+        &self.lanes[sync::here() & (self.lanes.len() - 1)]
     }
 
     pub(crate) fn start(&self) {
@@ -157,7 +153,9 @@ impl Shared {
             }
             let guards = self.counts();
             if guards == 0 {
-                // The last guard is being released on another thread: the end is a clean one.
+                // The last guard is being released on another thread: the end is a clean one. The counts were read
+                // without an ordering; the fence makes of them what `phase` promises to whoever reads Clean.
+                fence(Ordering::Acquire);
                 return self.step(Phase::Draining, Phase::Clean);
             }
             // Before the step, since whoever sees the step asks for this.

@@ -16,7 +16,8 @@ pub(crate) struct Waiters(Lock<Slots>);
 /// One future's place in a list: which slot it has, and which waker it left there.
 ///
 /// The two addresses are those of `Waker::will_wake`. Comparing addresses instead of keeping a second clone is
-/// sound because the slot's own clone keeps them from being used again.
+/// sound because they are the slot's own clone's, which keeps them from being used again. Those of the waker it was
+/// cloned from may be: some wakers live on a stack until they are cloned.
 #[derive(Debug)]
 pub(crate) struct Place {
     slot: usize,
@@ -58,6 +59,7 @@ impl Waiters {
     /// Leaves `waker` at `place`, unless the event is `over`. Returns whether it will be woken.
     pub(crate) fn register(&self, place: &mut Place, waker: &Waker, over: impl Fn() -> bool) -> bool {
         let clone = waker.clone();
+        let (data, vtable) = addresses(&clone);
         let left = self.0.with(|slots| {
             // Whoever ends the wait changes the state first and takes the list second, under this lock: so
             // either we see the state here, or our slot is in the list that is taken.
@@ -73,7 +75,7 @@ impl Waiters {
         // The old waker, or the clone that was not needed, is dropped here: outside the lock.
         match left {
             Ok(_old) => {
-                (place.data, place.vtable) = addresses(waker);
+                (place.data, place.vtable) = (data, vtable);
                 true
             }
             Err(_clone) => false,

@@ -89,7 +89,8 @@ impl<T> Weak<T> {
     }
 
     pub(crate) fn strong_count(&self) -> usize {
-        self.counts.strong.load(Ordering::SeqCst)
+        // As weak as the real one may be: `alloc` promises no ordering here, and gives none.
+        self.counts.strong.load(Ordering::Relaxed)
     }
 }
 
@@ -97,6 +98,17 @@ impl<T> Clone for Weak<T> {
     fn clone(&self) -> Self {
         Self { counts: self.counts.clone(), value: self.value.clone() }
     }
+}
+
+/// Two, so that guards, watchers and wakes do meet across lanes.
+pub(crate) fn lanes() -> usize {
+    2
+}
+
+/// The number of loom's thread: in every execution the same, as loom demands, where a stack's address is not.
+pub(crate) fn here() -> usize {
+    let id = std::format!("{:?}", loom::thread::current().id());
+    id.bytes().filter(u8::is_ascii_digit).fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
 }
 
 /// A lock that loom schedules.
