@@ -26,7 +26,9 @@ pub(crate) struct Place {
 
 #[derive(Debug, Default)]
 struct Slots {
-    all: Vec<Slot>,
+    /// All full but the last. Not one list: that would be copied under the lock whenever it outgrows its memory, all
+    /// of it, and own up to twice the memory that it needs.
+    chunks: Vec<Vec<Slot>>,
     /// The first vacant slot, or where the next one will be made.
     vacant: usize,
     waiting: usize,
@@ -41,6 +43,9 @@ enum Slot {
 
 /// Wakers still to be woken: those left over by a panic are woken as it unwinds.
 pub(crate) struct Wake<I: Iterator<Item = Waker>>(pub(crate) I);
+
+/// Slots per chunk: 64 KiB of them on targets with 64 bits, which allocators still serve without a system call.
+const CHUNK: usize = 4096;
 
 /// A list this short keeps its memory when the last waiter leaves.
 const KEPT: usize = 32;
@@ -84,7 +89,7 @@ impl Waiters {
 
     /// Takes every waker off the list.
     pub(crate) fn take(&self) -> impl Iterator<Item = Waker> + use<> {
-        self.0.with(mem::take).all.into_iter().filter_map(Slot::waiting)
+        self.0.with(mem::take).chunks.into_iter().flatten().filter_map(Slot::waiting)
     }
 }
 
@@ -108,25 +113,31 @@ impl Place {
 }
 
 impl Slots {
+    fn get_mut(&mut self, place: usize) -> Option<&mut Slot> {
+        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
+    }
+
     fn insert(&mut self, waker: Waker) -> usize {
         self.waiting += 1;
         let place = self.vacant;
-        match self.all.get_mut(place) {
-            Some(slot) => {
-                if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
-                    self.vacant = next;
-                }
+        if let Some(slot) = self.get_mut(place) {
+            if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
+                self.vacant = next;
             }
-            None => {
-                self.all.push(Slot::Waiting(waker));
-                self.vacant = self.all.len();
-            }
+            return place;
         }
+        let chunk = place / CHUNK;
+        if chunk == self.chunks.len() {
+            // The first one grows as it must: most lists are short.
+            self.chunks.push(if chunk == 0 { Vec::new() } else { Vec::with_capacity(CHUNK) });
+        }
+        self.chunks[chunk].push(Slot::Waiting(waker));
+        self.vacant = place + 1;
         place
     }
 
     fn replace(&mut self, slot: usize, waker: Waker) -> Waker {
-        match self.all.get_mut(slot) {
+        match self.get_mut(slot) {
             Some(Slot::Waiting(old)) => mem::replace(old, waker),
             // Not reached: a list is taken only once the event is over, and then nobody registers.
             _ => waker,
@@ -136,11 +147,11 @@ impl Slots {
     /// The waker that was left at `place`: to be dropped outside the lock.
     fn remove(&mut self, place: usize) -> Option<Waker> {
         // A list that has been taken is empty for good, so a place that is gone cannot be somebody else's.
-        let slot = self.all.get_mut(place)?;
-        let left = mem::replace(slot, Slot::Vacant { next: self.vacant });
+        let next = self.vacant;
+        let left = mem::replace(self.get_mut(place)?, Slot::Vacant { next });
         self.vacant = place;
         self.waiting -= 1;
-        if self.waiting == 0 && self.all.capacity() > KEPT {
+        if self.waiting == 0 && self.chunks[0].capacity() > KEPT {
             // Nothing but vacant slots in it, so no foreign code runs here either.
             *self = Self::default();
         }
