@@ -114,7 +114,12 @@ impl Shared {
 
     /// A count of this thread's `Seat`, or of the given one where that has no seat any more.
     pub(crate) fn seat(&self, own: &Arc<Seat>) -> Arc<Seat> {
-        self.lane().seat.upgrade().unwrap_or_else(|| own.clone())
+        let lane = self.lane();
+        if core::ptr::eq(lane, &raw const self.lanes[own.lane]) {
+            // Most are cloned at home, where a plain clone needs no look at the count first.
+            return own.clone();
+        }
+        lane.seat.upgrade().unwrap_or_else(|| own.clone())
     }
 
     /// The lane of this thread.
