@@ -21,9 +21,10 @@ pub(crate) const OURS: &str = "ebbtide";
 pub(crate) const LIMIT: &str = "Arc";
 pub(crate) const NEAREST: &str = "swansong";
 
-/// How much a figure per item may differ between any two of the [`SIZES`] and still be called flat: memory that
-/// outgrows the caches costs something, and is not ours to save.
-const FLAT: f64 = 1.5;
+/// How much a figure per item may differ between any two of the [`SIZES`] and still be called flat. A million items do
+/// not fit the caches that a thousand fit, and memory alone makes a factor of two; whatever walks or searches what
+/// others left makes one of a hundred.
+const FLAT: f64 = 3.0;
 
 fn bounds() -> Vec<(Figure, Bound)> {
     let of = |times, whose, which| Bound::Of { times, whose, which };
