@@ -39,6 +39,6 @@ check() {
 }
 
 allowance=4
-check guard 60
-check repoll 40
+check guard 50
+check repoll 26
 exit $failed

@@ -99,7 +99,8 @@ impl Place {
     /// Whether `waker` is the one that was left here.
     #[inline]
     pub(crate) fn has(&self, waker: &Waker) -> bool {
-        self.slot != usize::MAX && (self.data, self.vtable) == addresses(waker)
+        // Not asked whether it is taken: no waker's vtable is at the address of `NONE`.
+        (self.data, self.vtable) == addresses(waker)
     }
 
     #[inline]
