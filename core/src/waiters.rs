@@ -201,4 +201,35 @@ mod tests {
     fn a_slot_is_no_larger_than_the_waker() {
         assert_eq!(size_of::<Slot>(), size_of::<Waker>());
     }
+
+    #[test]
+    fn places_survive_the_coming_and_going_of_others() {
+        let waiters = Waiters::new();
+        let mut places: Vec<_> = (0..=3 * CHUNK).map(|_| Place::NONE).collect();
+        let register = |place: &mut Place| assert!(waiters.register(place, Waker::noop(), || false));
+        places.iter_mut().for_each(register);
+        places.iter_mut().step_by(3).for_each(|place| waiters.deregister(place));
+        places.iter_mut().step_by(6).for_each(register);
+
+        let mut slots: Vec<_> = places.iter().filter_map(Place::slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let waiting = places.iter().filter(|place| place.has(Waker::noop())).count();
+        assert_eq!(slots.len(), waiting);
+        assert!(slots.last() < Some(&places.len()), "a vacant slot was not used again");
+        assert_eq!(waiters.take().count(), waiting);
+    }
+
+    #[test]
+    fn a_list_gives_its_memory_back() {
+        let waiters = Waiters::new();
+        let mut places: Vec<_> = (0..2 * CHUNK).map(|_| Place::NONE).collect();
+        for place in &mut places {
+            assert!(waiters.register(place, Waker::noop(), || false));
+        }
+        for place in &mut places {
+            waiters.deregister(place);
+        }
+        assert_eq!(waiters.0.with(|slots| slots.chunks.capacity()), 0);
+    }
 }

@@ -91,7 +91,7 @@ pub(crate) fn verdicts(columns: &[Column], wakes: usize) -> (String, bool) {
             least = least.min(value(OURS, per_item(size)));
             most = most.max(value(OURS, per_item(size)));
         }
-        let what = format!("the most of {} sizes: {}", SIZES.len(), per_item(MANY));
+        let what = format!("{} to {}, the most: {}", SIZES[0], SIZES[SIZES.len() - 1], per_item(MANY));
         row(what, most, format!("<= {FLAT} x the least"), format!("{:.2} x", most / least), most <= FLAT * least);
     }
     (markdown(&rows), kept)
