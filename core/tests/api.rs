@@ -10,7 +10,7 @@ use std::marker::PhantomPinned;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
-use ebbtide::{Deadline, Drain, Drained, During, Guard, Overdue, State, UntilDraining, Watcher};
+use ebbtide::{Deadline, Drain, Drained, Guard, Overdue, State, Until, Watcher};
 
 /// Does not compile where a type has the trait: then there are two answers to choose from.
 macro_rules! lacks {
@@ -47,11 +47,11 @@ fn an_overdue_is_an_error_that_crosses_threads() {
 fn wrappers_are_what_they_wrap() {
     fn crosses<T: Send + Sync + Unpin>() {}
     crosses::<Deadline<Ready<()>>>();
-    crosses::<During<Ready<()>>>();
-    crosses::<UntilDraining<Ready<()>>>();
-    lacks!(Send: Deadline<Rc<()>>, During<Rc<()>>, UntilDraining<Rc<()>>);
-    lacks!(Sync: Deadline<Cell<()>>, During<Cell<()>>, UntilDraining<Cell<()>>);
-    lacks!(Unpin: Deadline<PhantomPinned>, During<PhantomPinned>, UntilDraining<PhantomPinned>);
+    crosses::<Until<Guard, Ready<()>>>();
+    crosses::<Until<Watcher, Ready<()>>>();
+    lacks!(Send: Deadline<Rc<()>>, Until<Guard, Rc<()>>, Until<Watcher, Rc<()>>);
+    lacks!(Sync: Deadline<Cell<()>>, Until<Guard, Cell<()>>, Until<Watcher, Cell<()>>);
+    lacks!(Unpin: Deadline<PhantomPinned>, Until<Guard, PhantomPinned>, Until<Watcher, PhantomPinned>);
 }
 
 #[test]
@@ -70,6 +70,6 @@ fn handles_stay_small() {
     assert_eq!(size_of::<Option<Guard>>(), size_of::<Guard>());
     assert_eq!(size_of::<Drained>(), 40);
     assert_eq!(size_of::<Result<(), Overdue>>(), 16);
-    assert_eq!(size_of::<During<()>>(), size_of::<Guard>() + 8);
+    assert_eq!(size_of::<Until<Guard, ()>>(), size_of::<Guard>() + 8);
     assert_eq!(size_of::<State>(), 1);
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use by_hand::{Count, poll};
-use ebbtide::{Deadline, Drain, Drained, During, Guard, Overdue, State, UntilDraining, Watcher};
+use ebbtide::{Deadline, Drain, Drained, Guard, Overdue, State, Until, Watcher};
 use proptest::prelude::*;
 
 /// What the core should do: no lanes, no lists, no atomics.
@@ -71,9 +71,9 @@ impl Future for Switch {
 #[derive(Debug)]
 enum Handle {
     Watcher(Watcher),
-    UntilDraining(Pin<Box<UntilDraining<Switch>>>, Switch),
+    UntilDraining(Pin<Box<Until<Watcher, Switch>>>, Switch),
     Guard(Guard),
-    During(Pin<Box<During<Switch>>>, Switch),
+    During(Pin<Box<Until<Guard, Switch>>>, Switch),
     Drained(Drained),
     Deadline(Pin<Box<Deadline<Switch>>>, Switch),
 }
