@@ -86,7 +86,7 @@ struct Held {
     waker: Waker,
     /// Whether `waker` is to be woken by the event.
     waits: bool,
-    /// Whether an inner future, and with it a guard, is gone.
+    /// Whether an inner future is gone, and with it the guard or the watcher it ran under.
     finished: bool,
 }
 
@@ -110,8 +110,7 @@ impl Held {
     /// Polls; asserts that the answer is the model's, and lets the model do what the poll did.
     fn poll(&mut self, model: &mut Model) {
         let over = model.state >= self.event();
-        let gave_up_its_guard = self.finished && matches!(self.handle, Handle::During(..));
-        self.waits |= !over && !gave_up_its_guard;
+        self.waits |= !over && !self.finished;
         let waker = &self.waker;
         match &mut self.handle {
             Handle::Watcher(watcher) => assert_eq!(poll(watcher, waker).is_ready(), over),
@@ -128,30 +127,29 @@ impl Held {
                 assert_eq!(poll(deadline, waker).map_err(|overdue| overdue.guards()), expected);
             }
             Handle::UntilDraining(future, switch) => {
-                let ends = switch.0.get() && !self.finished;
-                let expected = match (over || self.finished, ends) {
-                    (true, _) => Poll::Ready(None),
-                    (false, true) => Poll::Ready(Some(())),
-                    (false, false) => Poll::Pending,
-                };
+                let expected = until(over || self.finished, switch);
                 assert_eq!(poll(future, waker), expected);
-                self.finished |= expected.is_ready();
+                self.finish(expected.is_ready(), over);
             }
             Handle::During(future, switch) => {
-                let expected = match (over || self.finished, switch.0.get()) {
-                    (true, _) => Poll::Ready(None),
-                    (false, true) => Poll::Ready(Some(())),
-                    (false, false) => Poll::Pending,
-                };
+                let expected = until(over || self.finished, switch);
                 assert_eq!(poll(future, waker), expected);
-                if expected.is_ready() && !self.finished {
-                    self.finished = true;
-                    // A guard that is gone has taken its waker back, unless it was woken before.
-                    self.waits &= over;
+                if self.finish(expected.is_ready(), over) {
                     model.release();
                 }
             }
         }
+    }
+
+    /// What ended what a future runs until is dropped when the future is ready. Returns whether that was just now.
+    fn finish(&mut self, ready: bool, over: bool) -> bool {
+        let now = ready && !self.finished;
+        self.finished |= ready;
+        if now {
+            // What is gone has taken its waker back, unless it was woken before.
+            self.waits &= over;
+        }
+        now
     }
 
     /// Polls with another waker from now on; the one that was left is to be forgotten.
@@ -174,6 +172,14 @@ impl Held {
             Handle::Guard(guard) => assert_eq!(guard.state(), model.state),
             _ => {}
         }
+    }
+}
+
+fn until(over: bool, switch: &Switch) -> Poll<Option<()>> {
+    match (over, switch.0.get()) {
+        (true, _) => Poll::Ready(None),
+        (false, true) => Poll::Ready(Some(())),
+        (false, false) => Poll::Pending,
     }
 }
 
