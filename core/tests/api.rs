@@ -69,7 +69,7 @@ fn handles_stay_small() {
     assert_eq!(size_of::<Guard>(), 40);
     assert_eq!(size_of::<Option<Guard>>(), size_of::<Guard>());
     assert_eq!(size_of::<Drained>(), 40);
-    assert_eq!(size_of::<Result<(), Overdue>>(), 16);
+    assert_eq!(size_of::<Result<(), Overdue>>(), 32);
     assert_eq!(size_of::<Until<Guard, ()>>(), size_of::<Guard>() + 8);
     assert_eq!(size_of::<State>(), 1);
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use by_hand::{Count, poll};
-use ebbtide::{Drain, Guard, Overdue, State};
+use ebbtide::{Drain, Guard, Order, Overdue, State};
 use loom::sync::atomic::AtomicUsize as Traced;
 use loom::thread::spawn;
 
@@ -373,5 +373,88 @@ fn the_last_drain_to_go_starts() {
         there.join().unwrap();
         here.join().unwrap().assert_over();
         assert_eq!((watcher.state(), watcher.guard().is_none()), (State::Closed, true));
+    });
+}
+
+#[test]
+fn a_labelled_guard_is_refused_or_waited_for() {
+    explore("labelled guard against start", || {
+        let drain = Drain::new();
+        let watcher = drain.watcher();
+        let asks = spawn(move || {
+            let guard = watcher.labelled("label");
+            if let Some(guard) = &guard {
+                assert_ne!(guard.state(), State::Closed, "closed under a guard");
+            }
+            drop(guard);
+            drop(watcher.labelled("label"));
+        });
+        let drained = Polled::new(drain.start());
+        assert!(drain.watcher().labelled("label").is_none());
+        asks.join().unwrap();
+        drained.assert_over();
+        assert_eq!((cut(&drain), drain.held().len()), (0, 0));
+    });
+}
+
+#[test]
+fn a_label_that_is_given_up_and_asked_for_at_once_is_counted_right() {
+    explore("label given up against label asked for", || {
+        let drain = Drain::new();
+        let [first, second] = [(); 2].map(|()| drain.watcher().labelled("label").expect("running"));
+        let holder = guard(&drain);
+        let gives_up = spawn(move || drop((first, second)));
+        let asks = spawn(move || holder.labelled("label"));
+        gives_up.join().unwrap();
+        let asked = asks.join().unwrap();
+        assert_eq!(drain.held().iter().map(ebbtide::Held::guards).sum::<usize>(), 1);
+        let drained = Polled::new(drain.start());
+        assert_eq!((drain.state(), drain.guards()), (State::Draining, 1));
+        drop(asked);
+        drained.assert_over();
+        assert!(drain.held().is_empty());
+    });
+}
+
+#[test]
+fn the_last_release_of_two_labels_closes() {
+    explore("last drops of two labels against start", || {
+        let drain = Drain::new();
+        let [one, two] = ["one", "two"].map(|label| drain.watcher().labelled(label).expect("running"));
+        let there = spawn(move || drop(one));
+        let drained = Polled::new(drain.start());
+        drop(two);
+        there.join().unwrap();
+        drained.assert_over();
+        assert_eq!(cut(&drain), 0);
+    });
+}
+
+#[test]
+fn a_stage_begins_when_the_one_before_it_has_closed_on_whichever_thread() {
+    explore("last drop of a stage against start of the order", || {
+        let (main, after) = (Drain::new(), Drain::new());
+        let order = Order::new().then([("main", main.clone())]).then([("after", after.clone())]);
+        let held = guard(&main);
+        let there = spawn(move || drop(held));
+        let drained = Polled::new(order.drain().start());
+        there.join().unwrap();
+        drained.assert_over();
+        assert_eq!((main.state(), after.state()), (State::Closed, State::Closed));
+    });
+}
+
+#[test]
+fn two_parts_that_fail_at_once_leave_one_cause() {
+    explore("failure against failure", || {
+        let main = Drain::new();
+        let order = Order::new().then([("main", main.clone())]);
+        let one = order.part("one", ready(Err::<(), _>("broke")));
+        let two = order.part("two", ready(Err::<(), _>("broke")));
+        let there = spawn(move || assert!(poll(one, Waker::noop()).is_ready()));
+        assert!(poll(two, Waker::noop()).is_ready());
+        assert!(order.failure().is_some(), "whoever has failed sees a cause");
+        there.join().unwrap();
+        assert_eq!((main.state(), cut(order.drain())), (State::Closed, 0));
     });
 }

@@ -40,6 +40,11 @@ impl<T> Arc<T> {
         Self { counts, value: Some(value) }
     }
 
+    pub(crate) fn downgrade(this: &Self) -> Weak<T> {
+        let value = this.value.as_ref().map_or_else(real::Weak::new, real::Arc::downgrade);
+        Weak { counts: this.counts.clone(), value }
+    }
+
     pub(crate) fn into_inner(mut this: Self) -> Option<T> {
         this.release().and_then(real::Arc::into_inner)
     }
