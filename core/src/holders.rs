@@ -1,11 +1,17 @@
 //! Who holds the drain up: labels, and how many guards have each.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::panic::Location;
 
-/// What a guard is for: words of yours, or the place in the source where it was taken.
+use crate::sync::Arc;
+
+/// What a guard is for: words of yours, the place in the source where it was taken, or something that tells how it is
+/// getting on whenever it is asked.
 ///
 /// # Examples
 ///
@@ -22,7 +28,12 @@ pub struct Label(Kind);
 enum Kind {
     Words(Cow<'static, str>),
     Place(&'static Location<'static>),
+    Live(Live),
 }
+
+/// The same only as itself, and its clones.
+#[derive(Clone)]
+struct Live(Arc<Box<dyn fmt::Display + Send + Sync>>);
 
 impl Label {
     /// The place in the source that calls this.
@@ -37,6 +48,35 @@ impl Label {
     #[must_use]
     pub fn here() -> Self {
         Self(Kind::Place(Location::caller()))
+    }
+}
+
+impl Label {
+    /// Something that tells of itself when the label is shown, and is dropped with the last guard that has the label,
+    /// and the last [`Overdue`](crate::Overdue) that names it. No other label is equal to it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// struct Upload(Arc<AtomicUsize>);
+    /// impl std::fmt::Display for Upload {
+    ///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    ///         write!(f, "upload, {} bytes so far", self.0.load(Ordering::Relaxed))
+    ///     }
+    /// }
+    ///
+    /// let drain = ebbtide::Drain::new();
+    /// let bytes = Arc::new(AtomicUsize::new(0));
+    /// let guard = drain.watcher().labelled(ebbtide::Label::live(Upload(bytes.clone())));
+    /// bytes.store(7, Ordering::Relaxed);
+    /// assert_eq!(drain.held()[0].to_string(), "upload, 7 bytes so far");
+    /// # drop(guard);
+    /// ```
+    pub fn live(what: impl fmt::Display + Send + Sync + 'static) -> Self {
+        Self(Kind::Live(Live(Arc::new(Box::new(what)))))
     }
 }
 
@@ -57,7 +97,46 @@ impl fmt::Display for Label {
         match &self.0 {
             Kind::Words(words) => f.write_str(words),
             Kind::Place(place) => place.fmt(f),
+            Kind::Live(live) => live.0.fmt(f),
         }
+    }
+}
+
+impl Live {
+    fn address(&self) -> usize {
+        core::ptr::from_ref::<Box<_>>(&self.0).addr()
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", *self.0)
+    }
+}
+
+impl PartialEq for Live {
+    fn eq(&self, other: &Self) -> bool {
+        self.address() == other.address()
+    }
+}
+
+impl Eq for Live {}
+
+impl PartialOrd for Live {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Live {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.address().cmp(&other.address())
+    }
+}
+
+impl Hash for Live {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address().hash(state);
     }
 }
 
