@@ -6,7 +6,7 @@ use alloc::string::String;
 use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
-use core::panic::Location;
+use core::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::sync::Arc;
 
@@ -102,6 +102,10 @@ impl fmt::Display for Label {
     }
 }
 
+// Showing it is all that is ever done with it; a panic in that leaves nothing of the drain half done.
+impl UnwindSafe for Live {}
+impl RefUnwindSafe for Live {}
+
 impl Live {
     fn address(&self) -> usize {
         core::ptr::from_ref::<Box<_>>(&self.0).addr()
@@ -167,9 +171,10 @@ impl Held {
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.guards {
-            1 => self.label.fmt(f),
-            n => write!(f, "{n} x {}", self.label),
+        match (self.guards, &self.label.0) {
+            // One thing, however many guards it has.
+            (_, Kind::Live(_)) | (1, _) => self.label.fmt(f),
+            (n, _) => write!(f, "{n} x {}", self.label),
         }
     }
 }
