@@ -64,6 +64,19 @@ pub struct Bounds {
     pub linger: Duration,
 }
 
+impl Bounds {
+    /// Waits for what is in flight, and for nothing else.
+    pub const NONE: Self = Self {
+        silent: Duration::ZERO,
+        idle: Duration::ZERO,
+        head: Duration::ZERO,
+        preface: Duration::ZERO,
+        goaway: Duration::ZERO,
+        stall: Duration::ZERO,
+        linger: Duration::ZERO,
+    };
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {

@@ -1,9 +1,9 @@
 //! What the example servers share: their flags, their application, and how they tell of a drain.
 
 pub mod application;
-pub mod ledger;
 pub mod options;
 pub mod report;
+pub mod work;
 
 use std::future::Future;
 use std::time::Duration;
