@@ -156,8 +156,6 @@ pub struct Policy {
     protocol: Protocol,
     end: End,
     in_flight: usize,
-    /// Of these, how many have a piece of their body with the engine, which does not ask for the next.
-    held_back: usize,
     /// The head of the response in flight is written, without `Connection: close`.
     kept_alive: bool,
     /// The last write was not taken.
@@ -228,7 +226,6 @@ impl Policy {
             protocol: Protocol::Http1,
             end: End::Open,
             in_flight: 0,
-            held_back: 0,
             kept_alive: false,
             blocked: false,
             had_body: false,
@@ -295,7 +292,7 @@ impl Policy {
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
         self.blocked = false;
-        let answers_only = self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.waits_for_client());
+        let answers_only = self.protocol == Protocol::Http2 && self.stage == Stage::Idle;
         if self.balance.wrote(bytes) || !answers_only {
             self.progress_epoch += 1;
         }
@@ -324,15 +321,6 @@ impl Policy {
         let close = self.end != End::Open && self.protocol == Protocol::Http1;
         self.kept_alive = !(close || last);
         close
-    }
-
-    /// A piece of a response's body was handed to the engine (`true`), or the engine asks for the next (`false`).
-    ///
-    /// An engine that does not ask waits for the client to take something. In HTTP/2 that does not show on the socket:
-    /// the client may go on reading it, and give no window (RFC 9113, section 5.2).
-    pub fn held_back(&mut self, held: bool) {
-        self.held_back = if held { self.held_back + 1 } else { self.held_back.saturating_sub(1) };
-        self.progress_epoch += 1;
     }
 
     /// A response ended: its last byte was handed to the engine, or it will never come.
@@ -424,7 +412,7 @@ impl Policy {
                 (Stage::Ending, _) => self.bounds.stall,
                 // Nothing is in flight, but the last of a response may still be: so not from the state's entry.
                 (Stage::Idle, Protocol::Http2) => self.bounds.goaway,
-                _ if self.blocked || self.waits_for_client() => self.bounds.stall,
+                _ if self.blocked => self.bounds.stall,
                 _ => return None,
             },
         };
@@ -433,11 +421,6 @@ impl Policy {
             Timer::Progress => self.progress_epoch,
         };
         Some(Wait { after, epoch })
-    }
-
-    /// Whether every response in flight does.
-    fn waits_for_client(&self) -> bool {
-        self.stage == Stage::Active && self.in_flight > 0 && self.held_back >= self.in_flight
     }
 
     fn enter(&mut self, stage: Stage) {
@@ -622,25 +605,6 @@ mod tests {
         assert_ne!(policy.wait(Timer::Progress), first, "progress starts the wait anew");
         policy.expired(Timer::Progress);
         assert_eq!(policy.step(), Step::Close);
-    }
-
-    #[test]
-    fn a_client_that_gives_no_window_is_bounded_once_every_response_waits_for_it() {
-        let mut policy = draining(|it| {
-            it.read(PREFACE);
-            it.request(false);
-            it.request(false);
-        });
-        policy.finishing();
-        policy.held_back(true);
-        assert_eq!(policy.wait(Timer::Progress), None, "the other response may be at work");
-        policy.held_back(true);
-        let first = policy.wait(Timer::Progress);
-        assert_eq!(first.map(|it| it.after), Some(Bounds::default().stall));
-        policy.wrote(17);
-        assert_ne!(policy.wait(Timer::Progress), first, "it took something");
-        policy.held_back(false);
-        assert_eq!(policy.wait(Timer::Progress), None);
     }
 
     #[test]

@@ -38,12 +38,11 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let id = self.record.begin(&request, !request.body().is_end_stream());
-        let in_flight = InFlight { record: self.record.clone(), id, held_back: false };
-        let windows = request.version() == Version::HTTP_2;
+        let in_flight = InFlight { record: self.record.clone(), id };
         let (connect, last) = (request.method() == Method::CONNECT, is_last(request.version(), request.headers()));
         request.extensions_mut().insert(self.record.watcher.clone());
         request.extensions_mut().insert(self.record.guard.clone());
-        Responding { future: self.inner.call(request), in_flight: Some(in_flight), connect, last, windows }
+        Responding { future: self.inner.call(request), in_flight: Some(in_flight), connect, last }
     }
 }
 
@@ -52,22 +51,10 @@ where
 struct InFlight {
     record: Arc<Record>,
     id: u64,
-    /// Where windows are the protocol's own, the engine has a piece of the body and has not asked for the next.
-    held_back: bool,
-}
-
-impl InFlight {
-    fn hold_back(&mut self, held: bool) {
-        if self.held_back != held {
-            self.held_back = held;
-            self.record.policy(|it| it.held_back(held));
-        }
-    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.hold_back(false);
         self.record.end(self.id);
     }
 }
@@ -100,7 +87,6 @@ pin_project! {
         in_flight: Option<InFlight>,
         connect: bool,
         last: bool,
-        windows: bool,
     }
 }
 
@@ -113,13 +99,12 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
-        let windows = *this.windows;
         let in_flight = this.in_flight.take();
         if let Some(InFlight { record, .. }) = &in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
                 record.policy(ebbtide::connection::Policy::upgraded);
-                return Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight, windows })));
+                return Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })));
             }
             let last = *this.last || says_close(response.headers());
             if record.policy(|it| {
@@ -132,7 +117,7 @@ where
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
         }
-        Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight, windows })))
+        Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })))
     }
 }
 
@@ -143,7 +128,6 @@ pin_project! {
         #[pin]
         inner: B,
         in_flight: Option<InFlight>,
-        windows: bool,
     }
 }
 
@@ -153,14 +137,9 @@ impl<B: HttpBody> HttpBody for Body<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        if let (Some(in_flight), true) = (this.in_flight.as_mut(), *this.windows) {
-            in_flight.hold_back(false);
-        }
         let frame = ready!(this.inner.poll_frame(cx));
-        match (&frame, this.in_flight.as_mut()) {
-            (Some(Ok(_)), Some(in_flight)) if *this.windows => in_flight.hold_back(true),
-            (Some(Ok(_)), _) => {}
-            _ => *this.in_flight = None,
+        if !matches!(frame, Some(Ok(_))) {
+            *this.in_flight = None;
         }
         Poll::Ready(frame)
     }
