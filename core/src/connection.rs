@@ -156,6 +156,8 @@ pub struct Policy {
     protocol: Protocol,
     end: End,
     in_flight: usize,
+    /// How many of them wait for their application, and not for the client.
+    owing: usize,
     /// The head of the response in flight is written, without `Connection: close`.
     kept_alive: bool,
     /// The last write was not taken.
@@ -226,6 +228,7 @@ impl Policy {
             protocol: Protocol::Http1,
             end: End::Open,
             in_flight: 0,
+            owing: 0,
             kept_alive: false,
             blocked: false,
             had_body: false,
@@ -292,7 +295,7 @@ impl Policy {
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
         self.blocked = false;
-        let answers_only = self.protocol == Protocol::Http2 && self.stage == Stage::Idle;
+        let answers_only = self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0);
         if self.balance.wrote(bytes) || !answers_only {
             self.progress_epoch += 1;
         }
@@ -309,6 +312,7 @@ impl Policy {
     /// The head of a request is complete.
     pub fn request(&mut self, has_body: bool) {
         self.in_flight += 1;
+        self.owing += 1;
         self.had_body = has_body;
         self.kept_alive = false;
         self.enter(Stage::Active);
@@ -320,7 +324,25 @@ impl Policy {
     pub fn response(&mut self, last: bool) -> bool {
         let close = self.end != End::Open && self.protocol == Protocol::Http1;
         self.kept_alive = !(close || last);
+        self.offers();
         close
+    }
+
+    /// A response cannot go on: its application has no more of it yet.
+    pub fn owes(&mut self) {
+        self.owing += 1;
+    }
+
+    /// It can: what [`owes`](Self::owes) said, or that a [`request`](Self::request) was read, holds no more for it.
+    ///
+    /// Only HTTP/2 makes a difference of it. There a client takes nothing by leaving its window closed (RFC 9113,
+    /// section 5.2), and the connection's writes do not show that.
+    pub fn offers(&mut self) {
+        self.owing = self.owing.saturating_sub(1);
+        if self.owing == 0 {
+            self.balance = Balance::default();
+            self.progress_epoch += 1;
+        }
     }
 
     /// A response ended: its last byte was handed to the engine, or it will never come.
@@ -339,7 +361,10 @@ impl Policy {
         match self.protocol {
             Protocol::Http1 => self.enter(Stage::Upgraded),
             // In flight for as long as the connection: only the engine knows when such a stream ends.
-            Protocol::Http2 => self.in_flight += 1,
+            Protocol::Http2 => {
+                self.in_flight += 1;
+                self.owing += 1;
+            }
         }
     }
 
@@ -412,6 +437,7 @@ impl Policy {
                 (Stage::Ending, _) => self.bounds.stall,
                 // Nothing is in flight, but the last of a response may still be: so not from the state's entry.
                 (Stage::Idle, Protocol::Http2) => self.bounds.goaway,
+                (Stage::Active, Protocol::Http2) if self.owing == 0 => self.bounds.stall,
                 _ if self.blocked => self.bounds.stall,
                 _ => return None,
             },
@@ -561,8 +587,10 @@ mod tests {
         assert_eq!(policy.step(), Step::Finish);
         policy.finishing();
         assert!(!policy.response(false), "HTTP/2 has no Connection header");
+        policy.owes();
         assert_eq!(policy.wait(Timer::State), None);
         assert_eq!(policy.wait(Timer::Progress), None);
+        policy.offers();
         policy.response_ended();
         assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().goaway));
     }
@@ -580,6 +608,25 @@ mod tests {
         policy.read(&[0; 13]);
         policy.wrote(16_384);
         assert_ne!(policy.wait(Timer::Progress), wait, "a WINDOW_UPDATE and a DATA frame are");
+    }
+
+    #[test]
+    fn http2_that_opens_no_window_is_bounded_and_one_whose_application_is_slow_is_not() {
+        let mut policy = draining(|it| {
+            it.read(PREFACE);
+            it.request(false);
+        });
+        assert_eq!(bound(&policy, Timer::Progress), None, "the response is owed");
+        let _ = policy.response(false);
+        let wait = policy.wait(Timer::Progress);
+        assert_eq!(wait.map(|it| it.after), Some(Bounds::default().stall));
+        policy.read(&[0; 17]);
+        policy.wrote(17);
+        assert_eq!(policy.wait(Timer::Progress), wait, "a PING and its answer are no progress");
+        policy.wrote(16_384);
+        assert_ne!(policy.wait(Timer::Progress), wait, "a DATA frame is");
+        policy.owes();
+        assert_eq!(bound(&policy, Timer::Progress), None, "more of the response is owed");
     }
 
     #[test]

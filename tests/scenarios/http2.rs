@@ -133,16 +133,21 @@ fn half_a_preface_is_waited_for() {
     server.drained();
 }
 
-/// Waits for the bounds of 5 s on half a preface and on a PING without an answer.
+/// Waits for the bounds of 5 s on half a preface, on a window that stays closed and on a PING without an answer.
 #[test]
-fn half_a_preface_and_a_ping_without_an_answer_do_not_hold_the_drain_for_ever() {
+fn a_client_that_does_not_do_its_part_does_not_hold_the_drain_for_ever() {
     let server = Server::start(NO_DEADLINE);
     let mut wire = Wire::connect(server.main).expect("it listens");
     wire.send(&PREFACE[..10]);
+    let mut closed = Client::connect(server.main);
+    // More than the window that every stream begins with: RFC 9113, section 6.9.2.
+    let _ = closed.get("/big?bytes=1000000");
+    server.until_status("Running, 1 in flight");
     let mut client = Client::connect(server.main);
     client.ignore_pings();
     client.until_settled();
     server.drain();
+    closed.until_goaways(2);
     client.until_goaways(1);
     server.drained();
 }

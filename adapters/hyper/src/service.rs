@@ -38,7 +38,7 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let id = self.record.begin(&request, !request.body().is_end_stream());
-        let in_flight = InFlight { record: self.record.clone(), id };
+        let in_flight = InFlight { record: self.record.clone(), id, owes: true };
         let (connect, last) = (request.method() == Method::CONNECT, is_last(request.version(), request.headers()));
         request.extensions_mut().insert(self.record.watcher.clone());
         request.extensions_mut().insert(self.record.guard.clone());
@@ -51,10 +51,22 @@ where
 struct InFlight {
     record: Arc<Record>,
     id: u64,
+    /// What the policy was told last.
+    owes: bool,
+}
+
+impl InFlight {
+    fn tell(&mut self, owes: bool) {
+        if self.owes != owes {
+            self.owes = owes;
+            self.record.policy(|it| if owes { it.owes() } else { it.offers() });
+        }
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.tell(false);
         self.record.end(self.id);
     }
 }
@@ -99,8 +111,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
-        let in_flight = this.in_flight.take();
-        if let Some(InFlight { record, .. }) = &in_flight {
+        let mut in_flight = this.in_flight.take();
+        if let Some(InFlight { record, owes, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
                 record.policy(ebbtide::connection::Policy::upgraded);
@@ -112,6 +124,7 @@ where
                 if record.watcher.state() != ebbtide::State::Running {
                     it.drain();
                 }
+                *owes = false;
                 it.response(last)
             }) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -137,11 +150,13 @@ impl<B: HttpBody> HttpBody for Body<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx));
-        if !matches!(frame, Some(Ok(_))) {
-            *this.in_flight = None;
+        let frame = this.inner.poll_frame(cx);
+        match (&frame, this.in_flight.as_mut()) {
+            (Poll::Ready(None | Some(Err(_))), _) => *this.in_flight = None,
+            (_, Some(in_flight)) => in_flight.tell(frame.is_pending()),
+            (_, None) => {}
         }
-        Poll::Ready(frame)
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
