@@ -99,8 +99,6 @@ impl Server {
         let (main, outlives_main) = (Drain::new(), Drain::new());
         let ledger = Ledger::new(main.watcher());
         let application = Application::new(Tokio, ledger.clone());
-        escalate(main.clone(), self.signals);
-
         let http = Http::new(TokioExecutor::new(), TokioTimer::new());
         let (plain, app) = (http.clone(), application.clone());
         let mut listeners = vec![listen(self.main, &main, &main, options.ready_delay, move |stream, guard| {
@@ -129,6 +127,8 @@ impl Server {
             }
         }));
 
+        // Not before the listeners have their guards: a signal may have come already.
+        escalate(main.clone(), self.signals);
         main.watcher().await;
         let mut report = Report::begin(options.drain_timeout.map(|time| time + options.ready_delay));
         let outcome = drained(&main, &ledger, &mut report, options).await;

@@ -25,12 +25,13 @@
 //! policy.request(false);
 //! policy.drain();
 //! assert_eq!(policy.step(), Step::Serve); // in flight: it completes
-//! assert!(policy.response()); // and says close
+//! assert!(policy.response(false)); // and says close
 //! policy.response_ended();
 //! policy.half_closed(); // the engine has written the end
 //! assert!(!policy.lingers()); // nothing more is coming
 //! ```
 
+use core::fmt;
 use core::time::Duration;
 
 /// How long a draining connection is waited for, state by state. Zero is allowed: it means "not at all".
@@ -77,6 +78,33 @@ impl Default for Bounds {
     }
 }
 
+/// How a connection stands, as its users see it. (Go calls it `ConnState`.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectionState {
+    /// Accepted; nothing has been read that tells the protocol.
+    New,
+    /// A request is being read, or served.
+    Active,
+    /// Kept alive, between requests.
+    Idle,
+    /// No longer HTTP: its handler has it.
+    Upgraded,
+    /// Gone.
+    Closed,
+}
+
+impl fmt::Display for ConnectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "new",
+            Self::Active => "active",
+            Self::Idle => "idle",
+            Self::Upgraded => "upgraded",
+            Self::Closed => "closed",
+        })
+    }
+}
+
 /// What to do with a connection now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -111,6 +139,7 @@ pub struct Wait {
 pub struct Policy {
     bounds: Bounds,
     stage: Stage,
+    state: ConnectionState,
     protocol: Protocol,
     end: End,
     in_flight: usize,
@@ -180,6 +209,7 @@ impl Policy {
         Self {
             bounds,
             stage: Stage::Preface(0),
+            state: ConnectionState::New,
             protocol: Protocol::Http1,
             end: End::Open,
             in_flight: 0,
@@ -190,6 +220,12 @@ impl Policy {
             state_epoch: 0,
             progress_epoch: 0,
         }
+    }
+
+    /// How the connection stands.
+    #[must_use]
+    pub fn state(&self) -> ConnectionState {
+        self.state
     }
 
     /// The drain has begun.
@@ -265,11 +301,12 @@ impl Policy {
         self.enter(Stage::Active);
     }
 
-    /// The head of a response is about to be written. Returns whether it is to say `Connection: close`.
+    /// The head of a response is about to be written; `last` where the client or the response itself has said that it
+    /// is to be the last one. Returns whether it is to say `Connection: close`.
     #[must_use = "the response is to say `Connection: close` where this is true"]
-    pub fn response(&mut self) -> bool {
+    pub fn response(&mut self, last: bool) -> bool {
         let close = self.end != End::Open && self.protocol == Protocol::Http1;
-        self.kept_alive = !close;
+        self.kept_alive = !(close || last);
         close
     }
 
@@ -376,6 +413,14 @@ impl Policy {
     fn enter(&mut self, stage: Stage) {
         if self.stage != Stage::Closed {
             self.stage = stage;
+            self.state = match stage {
+                Stage::Preface(_) => ConnectionState::New,
+                Stage::Head | Stage::Active => ConnectionState::Active,
+                Stage::Idle => ConnectionState::Idle,
+                Stage::Upgraded => ConnectionState::Upgraded,
+                // On the way out it is what it was, until it is gone.
+                Stage::Ending | Stage::Lingering { .. } | Stage::Closed => self.state,
+            };
             self.balance = Balance::default();
             self.state_epoch += 1;
             self.progress_epoch += 1;
@@ -415,7 +460,7 @@ mod tests {
     fn served(policy: &mut Policy) {
         policy.read(b"GET / HTTP/1.1\r\n\r\n");
         policy.request(false);
-        let _ = policy.response();
+        let _ = policy.response(false);
         policy.response_ended();
     }
 
@@ -457,7 +502,7 @@ mod tests {
         policy.read(b"GET / HTTP/1.1\r\n\r\n");
         policy.request(false);
         assert_eq!(policy.wait(Timer::State), None, "an active request has no bound");
-        assert!(policy.response(), "it says close");
+        assert!(policy.response(false), "it says close");
     }
 
     #[test]
@@ -475,7 +520,7 @@ mod tests {
         let mut policy = draining(|it| {
             it.read(b"GET / HTTP/1.1\r\n\r\n");
             it.request(false);
-            assert!(!it.response());
+            assert!(!it.response(false));
         });
         assert_eq!(policy.step(), Step::Finish);
         policy.finishing();
@@ -502,7 +547,7 @@ mod tests {
         });
         assert_eq!(policy.step(), Step::Finish);
         policy.finishing();
-        assert!(!policy.response(), "HTTP/2 has no Connection header");
+        assert!(!policy.response(false), "HTTP/2 has no Connection header");
         assert_eq!(policy.wait(Timer::State), None);
         assert_eq!(policy.wait(Timer::Progress), None);
         policy.response_ended();
@@ -560,6 +605,16 @@ mod tests {
         assert_eq!(bound(&quiet, Timer::State), Some(Bounds::default().linger));
         quiet.expired(Timer::Progress);
         assert_eq!(quiet.step(), Step::Close);
+    }
+
+    #[test]
+    fn a_response_that_is_the_last_one_leaves_nothing_idle() {
+        let mut policy = Policy::new(Bounds::default());
+        policy.read(b"GET / HTTP/1.0\r\n\r\n");
+        policy.request(false);
+        assert!(!policy.response(true), "it says so itself");
+        policy.response_ended();
+        assert_eq!(policy.state(), ConnectionState::Active);
     }
 
     #[test]

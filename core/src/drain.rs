@@ -1,8 +1,10 @@
 //! The right to end things.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::drained::Drained;
+use crate::holders::Held;
 use crate::shards::{Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
@@ -115,6 +117,22 @@ impl Drain {
     #[must_use]
     pub fn guards(&self) -> usize {
         self.shared().guards()
+    }
+
+    /// Who holds guards, of those that have a label: the most first. A figure of this moment, like
+    /// [`guards`](Self::guards).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let upload = drain.watcher().labelled("upload");
+    /// assert_eq!((drain.held()[0].label().to_string(), drain.held()[0].guards()), ("upload".into(), 1));
+    /// # drop(upload);
+    /// ```
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        self.shared().held()
     }
 
     fn shared(&self) -> &Shared {

@@ -5,7 +5,8 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use crate::shards::{Hold, Seat, Wait};
+use crate::holders::Label;
+use crate::shards::{Hold, Seat, Shared, Wait};
 use crate::state::State;
 use crate::sync::Arc;
 use crate::until::Until;
@@ -57,6 +58,27 @@ impl Guard {
     /// ```
     pub fn watcher(&self) -> Watcher {
         Watcher::new(Seat::of(&self.hold))
+    }
+
+    /// A guard like a clone of this one, but under this label; also while draining.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let connection = drain.watcher().labelled("connection").expect("running");
+    /// let request = connection.labelled("GET /");
+    /// assert_eq!(request.label().map(ToString::to_string).as_deref(), Some("GET /"));
+    /// ```
+    pub fn labelled(&self, label: impl Into<Label>) -> Self {
+        // A holder is never refused.
+        Shared::labelled(&self.hold.shared, label.into(), true).map_or_else(|| self.clone(), Self::new)
+    }
+
+    /// What it counts under.
+    #[must_use]
+    pub fn label(&self) -> Option<&Label> {
+        self.hold.label()
     }
 
     /// How far the drain has come; [`Closed`](State::Closed) means that time is up.

@@ -16,6 +16,10 @@ pub mod connection;
 mod drain;
 mod drained;
 mod guard;
+mod holders;
+// Its links are wakers made of an `Arc`, which the standard library has only where there is compare-and-swap.
+#[cfg(target_has_atomic = "ptr")]
+mod order;
 mod overdue;
 mod shards;
 mod state;
@@ -27,6 +31,9 @@ mod watcher;
 pub use drain::Drain;
 pub use drained::{Deadline, Drained};
 pub use guard::Guard;
+pub use holders::{Held, Label};
+#[cfg(target_has_atomic = "ptr")]
+pub use order::{Failure, Order, Part};
 pub use overdue::Overdue;
 pub use state::State;
 pub use until::Until;

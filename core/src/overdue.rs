@@ -1,7 +1,10 @@
 //! What was still held when time was up.
 
+use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
+
+use crate::holders::Held;
 
 /// The drain was closed while guards were held: what was cut.
 ///
@@ -11,36 +14,57 @@ use core::fmt;
 /// # futures_lite::future::block_on(async {
 /// let drain = ebbtide::Drain::new();
 /// let guard = drain.watcher().guard();
+/// let upload = drain.watcher().labelled("upload");
 /// drain.close();
 ///
 /// let overdue = drain.start().await.unwrap_err();
-/// assert_eq!(overdue.guards(), 1);
-/// assert_eq!(overdue.to_string(), "closed by force: 1 guard was still held");
-/// # drop(guard);
+/// assert_eq!(overdue.guards(), 2);
+/// assert_eq!(overdue.to_string(), "closed by force: 2 guards were still held (upload, 1 without a label)");
+/// # drop((guard, upload));
 /// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overdue {
     guards: usize,
+    held: Vec<Held>,
 }
 
 impl Overdue {
-    pub(crate) fn new(guards: usize) -> Self {
-        Self { guards }
+    pub(crate) fn new(guards: usize, held: Vec<Held>) -> Self {
+        Self { guards, held }
     }
 
     /// How many guards were held at the forced close, clones counted. At least one.
+    ///
+    /// A guard that another thread was asking for at that moment may be among them, though it was refused.
     #[must_use]
     pub fn guards(&self) -> usize {
         self.guards
+    }
+
+    /// Whose they were, where they had a label: the most first.
+    #[must_use]
+    pub fn held(&self) -> &[Held] {
+        &self.held
     }
 }
 
 impl fmt::Display for Overdue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.guards {
-            1 => f.write_str("closed by force: 1 guard was still held"),
-            n => write!(f, "closed by force: {n} guards were still held"),
+            1 => f.write_str("closed by force: 1 guard was still held")?,
+            n => write!(f, "closed by force: {n} guards were still held")?,
+        }
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let labelled: usize = self.held.iter().map(Held::guards).sum();
+        for (at, held) in self.held.iter().enumerate() {
+            write!(f, "{}{held}", if at == 0 { " (" } else { ", " })?;
+        }
+        match self.guards.saturating_sub(labelled) {
+            0 => f.write_str(")"),
+            n => write!(f, ", {n} without a label)"),
         }
     }
 }

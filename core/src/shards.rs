@@ -5,6 +5,9 @@
 //! clone and drop of an `Arc`. `Arc` itself knows when the last count of a `Hold` is gone, so nothing here counts
 //! guards.
 //!
+//! A label is a lane of its own, made when the first guard asks for it: so its guards are counted by their own `Hold`,
+//! their clones keep it, and guards without a label pay nothing.
+//!
 //! Two invariants carry the rest:
 //!
 //! - *Open.* While the drain runs, `Shared` itself owns one count of every `Hold`, so none can vanish. Starting
@@ -12,12 +15,15 @@
 //! - *Last.* `open_lanes` is the number of `Hold`s alive; whoever takes it to zero closes the drain.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::task::Waker;
 
+use crate::holders::{Held, Label};
 use crate::overdue::Overdue;
 use crate::state::{Phase, State};
-use crate::sync::{self, Arc, AtomicU8, AtomicUsize, Lock, Ordering, Weak};
+use crate::sync::{self, Arc, AtomicU8, AtomicUsize, Lock, Ordering, Weak, fence};
 use crate::waiters::{Place, Waiters, Wake};
 
 #[derive(Debug)]
@@ -35,6 +41,7 @@ pub(crate) struct Shared {
 pub(crate) struct Hold {
     pub(crate) shared: Arc<Shared>,
     lane: usize,
+    label: Option<Label>,
 }
 
 /// What watchers count in one lane.
@@ -56,11 +63,12 @@ struct Lane {
     closed: Waiters,
 }
 
-/// What `Shared` owns of itself until the start, and what was cut.
+/// What `Shared` owns of itself until the start, the labels in use, and what was cut.
 #[derive(Debug, Default)]
 struct Owned {
     holds: Vec<Arc<Hold>>,
     seats: Vec<Arc<Seat>>,
+    labelled: BTreeMap<Label, Weak<Hold>>,
     overdue: Option<Overdue>,
 }
 
@@ -82,10 +90,12 @@ impl Shared {
         seat
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> State {
         self.phase().state()
     }
 
+    #[inline]
     fn phase(&self) -> Phase {
         // Acquire: whoever reads Clean sees what the holders of guards wrote before they released them.
         Phase::from_word(self.phase.load(Ordering::Acquire))
@@ -98,6 +108,7 @@ impl Shared {
     }
 
     /// A count of this thread's `Hold`; `None` once draining.
+    #[inline]
     pub(crate) fn hold(&self) -> Option<Arc<Hold>> {
         if self.phase() != Phase::Running {
             return None;
@@ -109,18 +120,40 @@ impl Shared {
         (self.phase() == Phase::Running).then_some(hold)
     }
 
+    /// A count of the label's `Hold`; `None` once draining, unless the caller is a holder already.
+    pub(crate) fn labelled(this: &Arc<Self>, label: Label, is_holder: bool) -> Option<Arc<Hold>> {
+        this.owned.with(|owned| {
+            // The phase leaves Running under this lock only, so what is true here is so until we are done.
+            if !is_holder && this.phase() != Phase::Running {
+                return None;
+            }
+            if let Some(hold) = owned.labelled.get(&label).and_then(Weak::upgrade) {
+                return Some(hold);
+            }
+            // Open before it can be dropped. It is not the first one: the drain's own lanes are open, or the
+            // caller's is. Relaxed: the drain's end is ordered by the releases alone.
+            this.open_lanes.fetch_add(1, Ordering::Relaxed);
+            let lane = sync::here() & (this.lanes.len() - 1);
+            let hold = Arc::new(Hold { shared: this.clone(), lane, label: Some(label.clone()) });
+            owned.labelled.insert(label, Arc::downgrade(&hold));
+            Some(hold)
+        })
+    }
+
     /// A count of this thread's `Seat`, or of the given one where that has no seat any more.
     pub(crate) fn seat(&self, own: &Arc<Seat>) -> Arc<Seat> {
-        self.lane().seat.upgrade().unwrap_or_else(|| own.clone())
+        let lane = self.lane();
+        if core::ptr::eq(lane, &raw const self.lanes[own.lane]) {
+            // Most are cloned at home, where a plain clone needs no look at the count first.
+            return own.clone();
+        }
+        lane.seat.upgrade().unwrap_or_else(|| own.clone())
     }
 
     /// The lane of this thread.
+    #[inline]
     fn lane(&self) -> &Lane {
-        // Threads are told apart by where their stacks lie: std gives each two MiB, one after the other, so
-        // neighbours differ in the bits above. Only speed depends on it.
-        let here = 0u8;
-        let stack = core::ptr::from_ref(core::hint::black_box(&here)).addr();
-        &self.lanes[(stack >> 21) & (self.lanes.len() - 1)]
+        &self.lanes[sync::here() & (self.lanes.len() - 1)]
     }
 
     pub(crate) fn start(&self) {
@@ -146,13 +179,15 @@ impl Shared {
             if self.phase() != Phase::Draining {
                 return false;
             }
-            let guards = self.counts();
+            let guards = self.counts(owned);
             if guards == 0 {
-                // The last guard is being released on another thread: the end is a clean one.
+                // The last guard is being released on another thread: the end is a clean one. The counts were read
+                // without an ordering; the fence makes of them what `phase` promises to whoever reads Clean.
+                fence(Ordering::Acquire);
                 return self.step(Phase::Draining, Phase::Clean);
             }
             // Before the step, since whoever sees the step asks for this.
-            owned.overdue = Some(Overdue::new(guards));
+            owned.overdue = Some(Overdue::new(guards, owned.held()));
             self.step(Phase::Draining, Phase::Forced)
         });
         if closed {
@@ -163,11 +198,17 @@ impl Shared {
     /// How many guards are held.
     pub(crate) fn guards(&self) -> usize {
         // Under the lock, because `start` gives the owned counts back under it.
-        self.owned.with(|owned| self.counts().saturating_sub(owned.holds.len()))
+        self.owned.with(|owned| self.counts(owned).saturating_sub(owned.holds.len()))
     }
 
-    fn counts(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.hold.strong_count()).sum()
+    /// Who holds guards, of those that have a label.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        self.owned.with(|owned| owned.held())
+    }
+
+    fn counts(&self, owned: &Owned) -> usize {
+        let lanes = self.lanes.iter().map(|lane| &lane.hold);
+        lanes.chain(owned.labelled.values()).map(Weak::strong_count).sum()
     }
 
     /// How it ended; `None` while it has not.
@@ -206,7 +247,7 @@ fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &m
         });
         let shared = seat.shared.clone();
         seats = Some(seat);
-        Hold { shared, lane }
+        Hold { shared, lane, label: None }
     });
     let shared = hold.shared.clone();
     owned.holds.push(hold);
@@ -214,8 +255,24 @@ fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &m
     shared
 }
 
+impl Owned {
+    fn held(&self) -> Vec<Held> {
+        let counted = self.labelled.iter().map(|(label, hold)| (label, hold.strong_count()));
+        let mut held: Vec<_> = counted.filter(|(_, n)| *n > 0).map(|(label, n)| Held::new(label.clone(), n)).collect();
+        held.sort_by_key(|it| Reverse(it.guards()));
+        held
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
+        if let Some(label) = &self.label {
+            let _dropped_outside_the_lock = self.shared.owned.with(|owned| {
+                // Somebody may have made the label anew since our count reached zero.
+                let gone = owned.labelled.get(label).is_some_and(|hold| hold.strong_count() == 0);
+                if gone { owned.labelled.remove_entry(label) } else { None }
+            });
+        }
         // AcqRel: the one that closes has seen all that the holders of the other lanes wrote.
         if self.shared.open_lanes.fetch_sub(1, Ordering::AcqRel) == 1 && self.shared.step(Phase::Draining, Phase::Clean)
         {
@@ -231,12 +288,18 @@ impl Seat {
         known.unwrap_or_else(|| Arc::new(Self { shared: hold.shared.clone(), lane: hold.lane }))
     }
 
+    #[inline]
     pub(crate) fn lane(&self) -> usize {
         self.lane
     }
 }
 
 impl Hold {
+    pub(crate) fn label(&self) -> Option<&Label> {
+        self.label.as_ref()
+    }
+
+    #[inline]
     pub(crate) fn lane(&self) -> usize {
         self.lane
     }
@@ -258,6 +321,12 @@ impl Wait {
         if self.place.has(waker) {
             return false;
         }
+        self.enlist(shared, lane, waker)
+    }
+
+    /// The way of a first poll, kept out of line: the callers are inlined, and stay short without it.
+    #[inline(never)]
+    fn enlist(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> bool {
         !self.list(shared, lane).register(&mut self.place, waker, || shared.state() >= self.until)
     }
 
@@ -265,8 +334,13 @@ impl Wait {
     #[inline]
     pub(crate) fn forget(&mut self, shared: &Shared, lane: usize) {
         if self.place.is_taken() {
-            self.list(shared, lane).deregister(&mut self.place);
+            self.delist(shared, lane);
         }
+    }
+
+    #[inline(never)]
+    fn delist(&mut self, shared: &Shared, lane: usize) {
+        self.list(shared, lane).deregister(&mut self.place);
     }
 
     fn list<'a>(&self, shared: &'a Shared, lane: usize) -> &'a Waiters {

@@ -36,6 +36,7 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
+    #[inline]
     pub(crate) fn from_word(word: u8) -> Self {
         match word {
             0 => Self::Running,
@@ -45,6 +46,7 @@ impl Phase {
         }
     }
 
+    #[inline]
     pub(crate) fn state(self) -> State {
         match self {
             Self::Running => State::Running,

@@ -1,22 +1,23 @@
-//! What the core needs from below: reference counts, atomics, a lock, and a hint of how many cores there are.
+//! What the core needs from below: reference counts, atomics, a lock, and hints of how many cores there are and which
+//! thread this is.
 
 #[cfg(loom)]
 mod model;
 
 #[cfg(loom)]
-pub(crate) use self::model::{Arc, Lock, Weak};
+pub(crate) use self::model::{Arc, Lock, Weak, here, lanes};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
 
 #[cfg(all(not(loom), feature = "portable-atomic"))]
-pub(crate) use portable_atomic::{AtomicU8, AtomicUsize, Ordering};
+pub(crate) use portable_atomic::{AtomicU8, AtomicUsize, Ordering, fence};
 #[cfg(all(not(loom), feature = "portable-atomic"))]
 pub(crate) use portable_atomic_util::{Arc, Weak};
 
 #[cfg(all(not(loom), not(feature = "portable-atomic")))]
 pub(crate) use alloc::sync::{Arc, Weak};
 #[cfg(all(not(loom), not(feature = "portable-atomic")))]
-pub(crate) use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+pub(crate) use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
 
 /// A lock that is only ever held for a few lines of our own.
 #[cfg(all(not(loom), feature = "std"))]
@@ -29,6 +30,7 @@ impl<T> Lock<T> {
         Self(std::sync::Mutex::new(value))
     }
 
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         // Nothing under the lock panics halfway through a change, so a poisoned value is whole.
         f(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
@@ -46,6 +48,7 @@ impl<T> Lock<T> {
         Self(critical_section::Mutex::new(core::cell::RefCell::new(value)))
     }
 
+    #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         critical_section::with(|section| f(&mut self.0.borrow_ref_mut(section)))
     }
@@ -54,7 +57,7 @@ impl<T> Lock<T> {
 /// The lanes a drain should have: enough that threads seldom meet on one.
 ///
 /// Without `std` nobody can say how many cores there are; one lane is right everywhere and smallest.
-#[cfg(any(loom, not(feature = "std")))]
+#[cfg(all(not(loom), not(feature = "std")))]
 pub(crate) fn lanes() -> usize {
     1
 }
@@ -69,6 +72,16 @@ pub(crate) fn lanes() -> usize {
         // One core has no contention to spread; beyond 64 lanes memory outweighs what is won.
         if cores == 1 { 1 } else { (2 * cores).next_power_of_two().min(64) }
     })
+}
+
+/// A number by which this thread finds its lane. Only speed depends on it.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn here() -> usize {
+    // Threads are told apart by where their stacks lie: std gives each two MiB, one after the other, so neighbours
+    // differ in the bits above.
+    let here = 0u8;
+    core::ptr::from_ref(core::hint::black_box(&here)).addr() >> 21
 }
 
 /// Runs foreign code whose panic may not stop us, where a panic can be caught at all.

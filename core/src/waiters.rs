@@ -3,7 +3,7 @@
 //! Not `event_listener::Event`: that calls wakers while it holds its list's lock, so a waker that polls inline
 //! deadlocks (guarantee `every_waiter_wakes`).
 
-use alloc::vec::{self, Vec};
+use alloc::vec::Vec;
 use core::mem;
 use core::task::Waker;
 
@@ -16,7 +16,8 @@ pub(crate) struct Waiters(Lock<Slots>);
 /// One future's place in a list: which slot it has, and which waker it left there.
 ///
 /// The two addresses are those of `Waker::will_wake`. Comparing addresses instead of keeping a second clone is
-/// sound because the slot's own clone keeps them from being used again.
+/// sound because they are the slot's own clone's, which keeps them from being used again. Those of the waker it was
+/// cloned from may be: some wakers live on a stack until they are cloned.
 #[derive(Debug)]
 pub(crate) struct Place {
     slot: usize,
@@ -26,19 +27,26 @@ pub(crate) struct Place {
 
 #[derive(Debug, Default)]
 struct Slots {
-    all: Vec<Slot>,
-    first_vacant: Option<usize>,
+    /// All full but the last. Not one list: that would be copied under the lock whenever it outgrows its memory, all
+    /// of it, and own up to twice the memory that it needs.
+    chunks: Vec<Vec<Slot>>,
+    /// The first vacant slot, or where the next one will be made.
+    vacant: usize,
     waiting: usize,
 }
 
+/// No `Option` in it, so that a slot is no larger than the waker.
 #[derive(Debug)]
 enum Slot {
     Waiting(Waker),
-    Vacant { next: Option<usize> },
+    Vacant { next: usize },
 }
 
 /// Wakers still to be woken: those left over by a panic are woken as it unwinds.
 pub(crate) struct Wake<I: Iterator<Item = Waker>>(pub(crate) I);
+
+/// Slots per chunk: 64 KiB of them on targets with 64 bits, which allocators still serve without a system call.
+const CHUNK: usize = 4096;
 
 /// A list this short keeps its memory when the last waiter leaves.
 const KEPT: usize = 32;
@@ -51,6 +59,7 @@ impl Waiters {
     /// Leaves `waker` at `place`, unless the event is `over`. Returns whether it will be woken.
     pub(crate) fn register(&self, place: &mut Place, waker: &Waker, over: impl Fn() -> bool) -> bool {
         let clone = waker.clone();
+        let (data, vtable) = addresses(&clone);
         let left = self.0.with(|slots| {
             // Whoever ends the wait changes the state first and takes the list second, under this lock: so
             // either we see the state here, or our slot is in the list that is taken.
@@ -66,7 +75,7 @@ impl Waiters {
         // The old waker, or the clone that was not needed, is dropped here: outside the lock.
         match left {
             Ok(_old) => {
-                (place.data, place.vtable) = addresses(waker);
+                (place.data, place.vtable) = (data, vtable);
                 true
             }
             Err(_clone) => false,
@@ -82,7 +91,7 @@ impl Waiters {
 
     /// Takes every waker off the list.
     pub(crate) fn take(&self) -> impl Iterator<Item = Waker> + use<> {
-        Taken(self.0.with(mem::take).all.into_iter())
+        self.0.with(mem::take).chunks.into_iter().flatten().filter_map(Slot::waiting)
     }
 }
 
@@ -90,10 +99,13 @@ impl Place {
     pub(crate) const NONE: Self = Self { slot: usize::MAX, data: 0, vtable: 0 };
 
     /// Whether `waker` is the one that was left here.
+    #[inline]
     pub(crate) fn has(&self, waker: &Waker) -> bool {
-        self.slot != usize::MAX && (self.data, self.vtable) == addresses(waker)
+        // Not asked whether it is taken: no waker's vtable is at the address of `NONE`.
+        (self.data, self.vtable) == addresses(waker)
     }
 
+    #[inline]
     pub(crate) fn is_taken(&self) -> bool {
         self.slot != usize::MAX
     }
@@ -104,51 +116,57 @@ impl Place {
 }
 
 impl Slots {
+    fn get_mut(&mut self, place: usize) -> Option<&mut Slot> {
+        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
+    }
+
     fn insert(&mut self, waker: Waker) -> usize {
         self.waiting += 1;
-        let Some(slot) = self.first_vacant else {
-            self.all.push(Slot::Waiting(waker));
-            return self.all.len() - 1;
-        };
-        if let Slot::Vacant { next } = mem::replace(&mut self.all[slot], Slot::Waiting(waker)) {
-            self.first_vacant = next;
+        let place = self.vacant;
+        if let Some(slot) = self.get_mut(place) {
+            if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
+                self.vacant = next;
+            }
+            return place;
         }
-        slot
+        let chunk = place / CHUNK;
+        if chunk == self.chunks.len() {
+            // The first one grows as it must: most lists are short.
+            self.chunks.push(if chunk == 0 { Vec::new() } else { Vec::with_capacity(CHUNK) });
+        }
+        self.chunks[chunk].push(Slot::Waiting(waker));
+        self.vacant = place + 1;
+        place
     }
 
     fn replace(&mut self, slot: usize, waker: Waker) -> Waker {
-        match self.all.get_mut(slot) {
+        match self.get_mut(slot) {
             Some(Slot::Waiting(old)) => mem::replace(old, waker),
             // Not reached: a list is taken only once the event is over, and then nobody registers.
             _ => waker,
         }
     }
 
-    /// What is to be dropped outside the lock: the waker, and the memory of a list that became empty.
-    fn remove(&mut self, slot: usize) -> Option<(Slot, Vec<Slot>)> {
+    /// The waker that was left at `place`: to be dropped outside the lock.
+    fn remove(&mut self, place: usize) -> Option<Waker> {
         // A list that has been taken is empty for good, so a place that is gone cannot be somebody else's.
-        let taken = self.all.get_mut(slot)?;
-        let waiting = mem::replace(taken, Slot::Vacant { next: self.first_vacant });
-        self.first_vacant = Some(slot);
+        let next = self.vacant;
+        let left = mem::replace(self.get_mut(place)?, Slot::Vacant { next });
+        self.vacant = place;
         self.waiting -= 1;
-        let mut memory = Vec::new();
-        if self.waiting == 0 && self.all.capacity() > KEPT {
-            memory = mem::take(self).all;
+        if self.waiting == 0 && self.chunks[0].capacity() > KEPT {
+            // Nothing but vacant slots in it, so no foreign code runs here either.
+            *self = Self::default();
         }
-        Some((waiting, memory))
+        left.waiting()
     }
 }
 
-struct Taken(vec::IntoIter<Slot>);
-
-impl Iterator for Taken {
-    type Item = Waker;
-
-    fn next(&mut self) -> Option<Waker> {
-        loop {
-            if let Slot::Waiting(waker) = self.0.next()? {
-                return Some(waker);
-            }
+impl Slot {
+    fn waiting(self) -> Option<Waker> {
+        match self {
+            Self::Waiting(waker) => Some(waker),
+            Self::Vacant { .. } => None,
         }
     }
 }
@@ -159,9 +177,8 @@ impl<I: Iterator<Item = Waker>> Wake<I> {
         if sync::panicking() {
             return;
         }
-        for waker in &mut self.0 {
-            waker.wake();
-        }
+        // Not a `for` loop: this one is told to the iterator inside, and costs half as much.
+        self.0.by_ref().for_each(Waker::wake);
     }
 }
 
@@ -173,6 +190,48 @@ impl<I: Iterator<Item = Waker>> Drop for Wake<I> {
     }
 }
 
+#[inline]
 fn addresses(waker: &Waker) -> (usize, usize) {
     (waker.data().addr(), core::ptr::from_ref(waker.vtable()).addr())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_no_larger_than_the_waker() {
+        assert_eq!(size_of::<Slot>(), size_of::<Waker>());
+    }
+
+    #[test]
+    fn places_survive_the_coming_and_going_of_others() {
+        let waiters = Waiters::new();
+        let mut places: Vec<_> = (0..=3 * CHUNK).map(|_| Place::NONE).collect();
+        let register = |place: &mut Place| assert!(waiters.register(place, Waker::noop(), || false));
+        places.iter_mut().for_each(register);
+        places.iter_mut().step_by(3).for_each(|place| waiters.deregister(place));
+        places.iter_mut().step_by(6).for_each(register);
+
+        let mut slots: Vec<_> = places.iter().filter_map(Place::slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let waiting = places.iter().filter(|place| place.is_taken()).count();
+        assert_eq!(slots.len(), waiting);
+        assert!(slots.last() < Some(&places.len()), "a vacant slot was not used again");
+        assert_eq!(waiters.take().count(), waiting);
+    }
+
+    #[test]
+    fn a_list_gives_its_memory_back() {
+        let waiters = Waiters::new();
+        let mut places: Vec<_> = (0..2 * CHUNK).map(|_| Place::NONE).collect();
+        for place in &mut places {
+            assert!(waiters.register(place, Waker::noop(), || false));
+        }
+        for place in &mut places {
+            waiters.deregister(place);
+        }
+        assert_eq!(waiters.0.with(|slots| slots.chunks.capacity()), 0);
+    }
 }

@@ -6,7 +6,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::guard::Guard;
-use crate::shards::{Seat, Wait};
+use crate::holders::Label;
+use crate::shards::{Seat, Shared, Wait};
 use crate::state::State;
 use crate::sync::Arc;
 use crate::until::Until;
@@ -68,6 +69,29 @@ impl Watcher {
     #[must_use = "a guard that is dropped holds nothing up"]
     pub fn guard(&self) -> Option<Guard> {
         self.seat.shared.hold().map(Guard::new)
+    }
+
+    /// A guard that counts under a label, or `None` once draining has begun.
+    ///
+    /// [`Drain::held`](crate::Drain::held) and [`Overdue::held`](crate::Overdue::held) tell who holds how many. The
+    /// guard itself, its clones and its release cost what those without a label cost; asking for it takes a lock and
+    /// looks the label up, and allocates where the label is not in use.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ebbtide::{Drain, Label};
+    ///
+    /// let drain = Drain::new();
+    /// let watcher = drain.watcher();
+    /// let uploads = [watcher.labelled("upload"), watcher.labelled("upload")];
+    /// let placed = watcher.labelled(Label::here());
+    /// assert_eq!(drain.held()[0].to_string(), "2 x upload");
+    /// # drop((uploads, placed));
+    /// ```
+    #[must_use = "a guard that is dropped holds nothing up"]
+    pub fn labelled(&self, label: impl Into<Label>) -> Option<Guard> {
+        Shared::labelled(&self.seat.shared, label.into(), false).map(Guard::new)
     }
 
     /// How far the drain has come.

@@ -7,8 +7,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use ebbtide::{Closed, Guard, Watcher};
+use ebbtide::{Closed, Guard, Label, Watcher};
 
+use crate::permits::Permits;
 use crate::queue::{Queue, Socket};
 use crate::severity::Severity;
 
@@ -42,6 +43,9 @@ pub trait Listener<R>: Unpin {
     /// Those of the runtime's reactor.
     fn into_socket(self) -> io::Result<Self::Socket>;
 
+    /// Who is at the other end, for people.
+    fn peer(stream: &Self::Stream) -> String;
+
     /// Takes a connection into the runtime.
     ///
     /// # Errors
@@ -61,6 +65,8 @@ pub struct Accept<R: Runtime, L: Listener<R>> {
     closed: Closed,
     pause: Option<Pin<Box<R::Sleep>>>,
     lame_duck: LameDuck<R::Sleep>,
+    named: bool,
+    permits: Option<Permits>,
 }
 
 enum Source<R, L: Listener<R>> {
@@ -89,7 +95,22 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
             guard: Some(guard),
             pause: None,
             lame_duck: LameDuck::For(Duration::ZERO),
+            named: false,
+            permits: None,
         }
+    }
+
+    /// Labels every connection's guard with its peer.
+    pub fn named(&mut self) {
+        self.named = true;
+    }
+
+    /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
+    /// kernel's queue, also while draining: nothing is lost.
+    ///
+    /// A connection is one for as long as a guard with its label is held.
+    pub fn max_connections(&mut self, most: usize) {
+        self.permits = Some(Permits::new(most));
     }
 
     /// Goes on accepting for so long after the drain began.
@@ -119,6 +140,9 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
                     return self.over(Some(error));
                 }
             }
+            if let Some(permits) = &self.permits {
+                ready!(permits.poll_free(cx));
+            }
             let accepted = match &mut self.source {
                 Source::Over => return self.over(None),
                 Source::Listening(listener) => ready!(listener.poll_accept(cx)),
@@ -128,7 +152,10 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
                 },
             };
             let error = match accepted {
-                Ok(stream) => return Poll::Ready(Ok(self.guard.clone().map(|guard| (stream, guard)))),
+                Ok(stream) => {
+                    let guard = self.guard_for(&stream);
+                    return Poll::Ready(Ok(guard.map(|guard| (stream, guard))));
+                }
                 Err(error) => error,
             };
             match Severity::of(&error) {
@@ -137,6 +164,15 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
                 Severity::Listener => return self.over(Some(error)),
             }
         }
+    }
+
+    fn guard_for(&self, stream: &L::Stream) -> Option<Guard> {
+        let guard = self.guard.as_ref()?;
+        Some(match &self.permits {
+            Some(permits) => guard.labelled(Label::live(permits.take(L::peer(stream)))),
+            None if self.named => guard.labelled(L::peer(stream)),
+            None => guard.clone(),
+        })
     }
 
     /// Whether it is still listening though the drain has begun and the lame duck time is over.

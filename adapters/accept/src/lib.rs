@@ -7,10 +7,12 @@
 //! - When the drain begins, and the lame duck time is over, the kernel is told to take no more handshakes, what it has
 //!   queued is accepted and handed out, and only then the listener closes. A close with connections in the queue resets
 //!   them all.
+//! - A limit of connections leaves the rest in the queue.
 //! - An error of one connection ([`Severity::Connection`]) is skipped; a lack of descriptors or memory
 //!   ([`Severity::Exhaustion`]) pauses the loop; anything else ends it.
 
 mod accept;
+mod permits;
 mod queue;
 mod severity;
 

@@ -36,6 +36,7 @@
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].
 
+mod connections;
 mod engine;
 mod http;
 mod io;
@@ -43,7 +44,8 @@ mod record;
 mod service;
 mod serving;
 
-pub use ebbtide::connection::Bounds;
+pub use connections::{Connection, Connections, Counts, Request};
+pub use ebbtide::connection::{Bounds, ConnectionState};
 pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;

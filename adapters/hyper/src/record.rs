@@ -1,9 +1,13 @@
 //! What the parts of one connection know of each other: its guard and its policy.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ebbtide::connection::{Bounds, Policy};
-use ebbtide::{Guard, Watcher};
+use ebbtide::{Guard, Label, State, Watcher};
+use hyper::Request;
+
+use crate::connections::{Connections, Live, Seen};
 
 /// Lives until the last part of the connection is gone, and the guard with it.
 #[derive(Debug)]
@@ -11,15 +15,71 @@ pub(crate) struct Record {
     pub(crate) guard: Guard,
     pub(crate) watcher: Watcher,
     policy: Mutex<Policy>,
+    /// Where the connection is kept for those who ask; the others pay nothing for it.
+    seen: Option<Arc<Seen>>,
+    requests: AtomicU64,
 }
 
 impl Record {
-    pub(crate) fn new(guard: Guard, bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { watcher: guard.watcher(), guard, policy: Mutex::new(Policy::new(bounds)) })
+    pub(crate) fn new(guard: Guard, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
+        let seen = connections.map(|it| it.accept(guard.label().cloned()));
+        let guard = match &seen {
+            Some(seen) => guard.labelled(Label::live(Live(seen.clone()))),
+            None => guard,
+        };
+        let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
+        Arc::new(Self { guard, watcher, policy, seen, requests: AtomicU64::new(0) })
     }
 
     /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
     pub(crate) fn policy<R>(&self, f: impl FnOnce(&mut Policy) -> R) -> R {
-        f(&mut self.policy.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = policy.state();
+        let answer = f(&mut policy);
+        let after = policy.state();
+        drop(policy);
+        if let (Some(seen), true) = (&self.seen, before != after) {
+            self.freeze_if_cut(seen);
+            seen.change(after);
+        }
+        answer
+    }
+
+    /// A request begins. Returns its number, by which it ends.
+    pub(crate) fn begin<B>(&self, request: &Request<B>, has_body: bool) -> u64 {
+        let Some(seen) = &self.seen else {
+            self.policy(|it| it.request(has_body));
+            return 0;
+        };
+        // Relaxed: a number, that is all.
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        seen.begin(id, request.method().clone(), request.uri().path().into());
+        self.policy(|it| it.request(has_body));
+        id
+    }
+
+    /// A request ended, or was cut.
+    pub(crate) fn end(&self, id: u64) {
+        if let Some(seen) = &self.seen {
+            self.freeze_if_cut(seen);
+            seen.end(id);
+        }
+        self.policy(Policy::response_ended);
+    }
+
+    /// Its guard is held, so a drain that is closed was closed by force.
+    fn freeze_if_cut(&self, seen: &Seen) {
+        if self.watcher.state() == State::Closed {
+            seen.cut();
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(seen) = &self.seen {
+            self.freeze_if_cut(seen);
+            seen.close();
+        }
     }
 }

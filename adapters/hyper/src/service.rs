@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
 use crate::record::Record;
@@ -37,12 +37,12 @@ where
     type Future = Responding<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.record.policy(|it| it.request(!request.body().is_end_stream()));
-        let in_flight = InFlight { record: self.record.clone() };
-        let connect = request.method() == Method::CONNECT;
+        let id = self.record.begin(&request, !request.body().is_end_stream());
+        let in_flight = InFlight { record: self.record.clone(), id };
+        let (connect, last) = (request.method() == Method::CONNECT, is_last(request.version(), request.headers()));
         request.extensions_mut().insert(self.record.watcher.clone());
         request.extensions_mut().insert(self.record.guard.clone());
-        Responding { future: self.inner.call(request), in_flight: Some(in_flight), connect }
+        Responding { future: self.inner.call(request), in_flight: Some(in_flight), connect, last }
     }
 }
 
@@ -50,12 +50,31 @@ where
 #[derive(Debug)]
 struct InFlight {
     record: Arc<Record>,
+    id: u64,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.record.policy(ebbtide::connection::Policy::response_ended);
+        self.record.end(self.id);
     }
+}
+
+/// Whether a request asks for the connection to end with its response (RFC 9112, section 9.3).
+fn is_last(version: Version, headers: &HeaderMap) -> bool {
+    match version {
+        Version::HTTP_2 => false,
+        Version::HTTP_11 => says_close(headers),
+        _ => !connection_says(headers, "keep-alive"),
+    }
+}
+
+fn says_close(headers: &HeaderMap) -> bool {
+    connection_says(headers, "close")
+}
+
+fn connection_says(headers: &HeaderMap, option: &str) -> bool {
+    let values = headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|it| it.trim().eq_ignore_ascii_case(option))
 }
 
 pin_project! {
@@ -67,6 +86,7 @@ pin_project! {
         future: F,
         in_flight: Option<InFlight>,
         connect: bool,
+        last: bool,
     }
 }
 
@@ -80,16 +100,19 @@ where
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
         let in_flight = this.in_flight.take();
-        if let Some(InFlight { record }) = &in_flight {
+        if let Some(InFlight { record, .. }) = &in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
                 record.policy(ebbtide::connection::Policy::upgraded);
-            } else if record.policy(|it| {
+                return Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })));
+            }
+            let last = *this.last || says_close(response.headers());
+            if record.policy(|it| {
                 // The connection hears of the drain when its task runs; this response may be earlier.
                 if record.watcher.state() != ebbtide::State::Running {
                     it.drain();
                 }
-                it.response()
+                it.response(last)
             }) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -129,6 +129,24 @@ impl<L: Listener<Tokio>, F> Serve<L, F> {
     }
 }
 
+impl<L: Listener<Tokio>, F> Serve<L, F> {
+    /// Labels every connection's guard with its peer, so that [`Overdue`](ebbtide::Overdue) and
+    /// [`Drain::held`](ebbtide::Drain::held) tell whose they are.
+    pub fn named(mut self) -> Self {
+        self.accept.named();
+        self
+    }
+
+    /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
+    /// kernel's queue, also while draining: nothing is lost. Default: no limit.
+    ///
+    /// A connection is one for as long as its guard, or a clone of that, is held.
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.accept.max_connections(most);
+        self
+    }
+}
+
 impl<L, F, Fut> Future for Serve<L, F>
 where
     L: Listener<Tokio>,
@@ -177,6 +195,10 @@ impl Listener<Tokio> for TcpListener {
         self.into_std()
     }
 
+    fn peer(stream: &TcpStream) -> String {
+        stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string())
+    }
+
     fn adopt(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         stream.set_nonblocking(true)?;
         TcpStream::from_std(stream)
@@ -194,6 +216,11 @@ impl Listener<Tokio> for UnixListener {
 
     fn into_socket(self) -> io::Result<std::os::unix::net::UnixListener> {
         self.into_std()
+    }
+
+    fn peer(stream: &UnixStream) -> String {
+        let process = stream.peer_cred().ok().and_then(|it| it.pid());
+        process.map_or_else(|| "local".into(), |pid| format!("process {pid}"))
     }
 
     fn adopt(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {

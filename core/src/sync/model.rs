@@ -40,6 +40,11 @@ impl<T> Arc<T> {
         Self { counts, value: Some(value) }
     }
 
+    pub(crate) fn downgrade(this: &Self) -> Weak<T> {
+        let value = this.value.as_ref().map_or_else(real::Weak::new, real::Arc::downgrade);
+        Weak { counts: this.counts.clone(), value }
+    }
+
     pub(crate) fn into_inner(mut this: Self) -> Option<T> {
         this.release().and_then(real::Arc::into_inner)
     }
@@ -89,7 +94,8 @@ impl<T> Weak<T> {
     }
 
     pub(crate) fn strong_count(&self) -> usize {
-        self.counts.strong.load(Ordering::SeqCst)
+        // As weak as the real one may be: `alloc` promises no ordering here, and gives none.
+        self.counts.strong.load(Ordering::Relaxed)
     }
 }
 
@@ -97,6 +103,17 @@ impl<T> Clone for Weak<T> {
     fn clone(&self) -> Self {
         Self { counts: self.counts.clone(), value: self.value.clone() }
     }
+}
+
+/// Two, so that guards, watchers and wakes do meet across lanes.
+pub(crate) fn lanes() -> usize {
+    2
+}
+
+/// The number of loom's thread: in every execution the same, as loom demands, where a stack's address is not.
+pub(crate) fn here() -> usize {
+    let id = std::format!("{:?}", loom::thread::current().id());
+    id.bytes().filter(u8::is_ascii_digit).fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
 }
 
 /// A lock that loom schedules.

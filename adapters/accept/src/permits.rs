@@ -1,0 +1,98 @@
+//! A limit to how many connections there are at a time.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+#[derive(Debug)]
+pub(crate) struct Permits {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    free: AtomicUsize,
+    waiting: Mutex<Option<Waker>>,
+}
+
+/// The right to be open, by the name of who has it. It is a guard's label, so it goes with the connection's last guard.
+pub(crate) struct Permit {
+    name: String,
+    shared: Arc<Shared>,
+}
+
+impl Permits {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { shared: Arc::new(Shared { free: AtomicUsize::new(most), waiting: Mutex::new(None) }) }
+    }
+
+    /// Ready while there is one to take.
+    pub(crate) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.shared.free.load(Ordering::SeqCst) > 0 {
+            return Poll::Ready(());
+        }
+        let _dropped_outside_the_lock = self.shared.waiting().replace(cx.waker().clone());
+        // Looked at again: one may have been given back before there was somebody to wake.
+        if self.shared.free.load(Ordering::SeqCst) > 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Takes one. Only the loop takes, and only after `poll_free`.
+    pub(crate) fn take(&self, name: String) -> Permit {
+        self.shared.free.fetch_sub(1, Ordering::SeqCst);
+        Permit { name, shared: self.shared.clone() }
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shared.free.fetch_add(1, Ordering::SeqCst);
+        let waiting = self.shared.waiting().take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+}
+
+impl fmt::Display for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn the_loop_waits_at_the_limit_and_is_woken_by_the_next_end() {
+        let permits = Permits::new(1);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(permits.poll_free(&mut cx).is_ready());
+        let permit = permits.take("a".into());
+        assert!(permits.poll_free(&mut cx).is_pending());
+        assert!(!woken.0.load(Ordering::SeqCst));
+        drop(permit);
+        assert!(woken.0.load(Ordering::SeqCst));
+        assert!(permits.poll_free(&mut cx).is_ready());
+    }
+}

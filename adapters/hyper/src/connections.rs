@@ -1,0 +1,302 @@
+//! The connections there are: how they stand, what they are doing, and each change of that.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ebbtide::Label;
+use ebbtide::connection::ConnectionState;
+use hyper::Method;
+
+/// The connections of the [`Http`](crate::Http)s that were told to keep them here.
+///
+/// A connection that is kept here is also a label of its own: [`Drain::held`](ebbtide::Drain::held) and
+/// [`Overdue`](ebbtide::Overdue) list it with its state, its age in that state and its requests, each as of the moment
+/// it is shown; after a forced close, as of the cut.
+///
+/// # Examples
+///
+/// ```
+/// use ebbtide_hyper::{Connections, Http};
+/// use hyper_util::rt::{TokioExecutor, TokioTimer};
+///
+/// let connections = Connections::new().on_change(|connection| println!("{connection}"));
+/// let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections);
+/// assert_eq!(connections.counts().active, 0);
+/// # drop(http);
+/// ```
+#[derive(Clone, Default)]
+pub struct Connections {
+    shared: Arc<Shared>,
+    on_change: Option<Arc<OnChange>>,
+}
+
+type OnChange = dyn Fn(&Connection) + Send + Sync;
+
+#[derive(Default)]
+struct Shared {
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    accepted: u64,
+    seen: HashMap<u64, Weak<Seen>>,
+}
+
+/// One connection, as it stands.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    id: u64,
+    name: Option<Label>,
+    state: ConnectionState,
+    age: Duration,
+    requests: Vec<Request>,
+}
+
+/// A request in flight.
+#[derive(Clone, Debug)]
+pub struct Request {
+    id: u64,
+    method: Method,
+    path: String,
+}
+
+/// How many connections there are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Nothing read that tells the protocol.
+    pub new: usize,
+    /// A request is being read or served.
+    pub active: usize,
+    /// Kept alive, between requests.
+    pub idle: usize,
+    /// No longer HTTP.
+    pub upgraded: usize,
+}
+
+impl Connections {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `f` at every change of state, the first being [`New`](ConnectionState::New) and the last
+    /// [`Closed`](ConnectionState::Closed), on whichever task or thread it happens: it should not take long.
+    #[must_use]
+    pub fn on_change(mut self, f: impl Fn(&Connection) + Send + Sync + 'static) -> Self {
+        self.on_change = Some(Arc::new(f));
+        self
+    }
+
+    /// How many there are in each state.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for seen in self.shared.seen() {
+            match seen.now.lock().unwrap_or_else(PoisonError::into_inner).state {
+                ConnectionState::New => counts.new += 1,
+                ConnectionState::Active => counts.active += 1,
+                ConnectionState::Idle => counts.idle += 1,
+                ConnectionState::Upgraded => counts.upgraded += 1,
+                ConnectionState::Closed => {}
+            }
+        }
+        counts
+    }
+
+    /// Each of them, in the order they were accepted in.
+    #[must_use]
+    pub fn list(&self) -> Vec<Connection> {
+        let mut list: Vec<_> = self.shared.seen().iter().map(|seen| seen.connection()).collect();
+        list.sort_by_key(|it| it.id);
+        list
+    }
+
+    pub(crate) fn accept(&self, name: Option<Label>) -> Arc<Seen> {
+        let seen = self.shared.open(|open| {
+            let id = open.accepted;
+            open.accepted += 1;
+            let now = Now { state: ConnectionState::New, since: Instant::now(), frozen: None, requests: Vec::new() };
+            let seen = Arc::new(Seen { id, name, connections: self.clone(), now: Mutex::new(now) });
+            open.seen.insert(id, Arc::downgrade(&seen));
+            seen
+        });
+        self.tell(&seen);
+        seen
+    }
+
+    fn tell(&self, seen: &Seen) {
+        if let Some(on_change) = &self.on_change {
+            on_change(&seen.connection());
+        }
+    }
+}
+
+impl Shared {
+    fn open<R>(&self, f: impl FnOnce(&mut Open) -> R) -> R {
+        f(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn seen(&self) -> Vec<Arc<Seen>> {
+        self.open(|open| open.seen.values().filter_map(Weak::upgrade).collect())
+    }
+}
+
+/// What is known of a connection.
+pub(crate) struct Seen {
+    id: u64,
+    name: Option<Label>,
+    connections: Connections,
+    now: Mutex<Now>,
+}
+
+struct Now {
+    state: ConnectionState,
+    since: Instant,
+    /// How long it had been in its state when it was cut. What comes after is no news.
+    frozen: Option<Duration>,
+    requests: Vec<Request>,
+}
+
+impl Seen {
+    pub(crate) fn change(&self, state: ConnectionState) {
+        let changed = self.now(|now| {
+            let changed = now.state != state && now.frozen.is_none();
+            if changed {
+                (now.state, now.since) = (state, Instant::now());
+            }
+            changed
+        });
+        if changed {
+            self.connections.tell(self);
+        }
+    }
+
+    /// The drain was closed by force under it.
+    pub(crate) fn cut(&self) {
+        self.now(|now| {
+            now.frozen.get_or_insert(now.since.elapsed());
+        });
+    }
+
+    pub(crate) fn begin(&self, id: u64, method: Method, path: String) {
+        self.now(|now| now.requests.push(Request { id, method, path }));
+    }
+
+    pub(crate) fn end(&self, id: u64) {
+        self.now(|now| {
+            if now.frozen.is_none() {
+                now.requests.retain(|it| it.id != id);
+            }
+        });
+    }
+
+    /// The last part of the connection is gone.
+    pub(crate) fn close(&self) {
+        self.connections.shared.open(|open| open.seen.remove(&self.id));
+        if let Some(on_change) = &self.connections.on_change {
+            on_change(&Connection { state: ConnectionState::Closed, age: Duration::ZERO, ..self.connection() });
+        }
+    }
+
+    fn now<R>(&self, f: impl FnOnce(&mut Now) -> R) -> R {
+        f(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn connection(&self) -> Connection {
+        self.now(|now| Connection {
+            id: self.id,
+            name: self.name.clone(),
+            state: now.state,
+            age: now.frozen.unwrap_or_else(|| now.since.elapsed()),
+            requests: now.requests.clone(),
+        })
+    }
+}
+
+impl Connection {
+    /// Its number: the first connection of a [`Connections`] is 0.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The label of the guard that it was served with: the client's address, where the accept loop was asked for it.
+    #[must_use]
+    pub fn name(&self) -> Option<&Label> {
+        self.name.as_ref()
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn state(&self) -> ConnectionState {
+        self.state
+    }
+
+    /// For how long it has been in that state.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// What is in flight on it. HTTP/1 has one request at a time.
+    #[must_use]
+    pub fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+}
+
+impl Request {
+    /// Its method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Its path, without the query, which may have secrets in it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => name.fmt(f)?,
+            None => write!(f, "connection {}", self.id)?,
+        }
+        write!(f, ": {}", self.state)?;
+        if self.state != ConnectionState::Closed {
+            write!(f, " {:.1} s", self.age.as_secs_f64())?;
+        }
+        for request in &self.requests {
+            write!(f, ", {} {}", request.method, request.path)?;
+        }
+        Ok(())
+    }
+}
+
+/// As a label.
+pub(crate) struct Live(pub(crate) Arc<Seen>);
+
+impl fmt::Display for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.connection().fmt(f)
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.connection().fmt(f)
+    }
+}

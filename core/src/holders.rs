@@ -1,0 +1,180 @@
+//! Who holds the drain up: labels, and how many guards have each.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::cmp::Ordering;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::panic::{Location, RefUnwindSafe, UnwindSafe};
+
+use crate::sync::Arc;
+
+/// What a guard is for: words of yours, the place in the source where it was taken, or something that tells how it is
+/// getting on whenever it is asked.
+///
+/// # Examples
+///
+/// ```
+/// use ebbtide::Label;
+///
+/// assert_eq!(Label::from("upload").to_string(), "upload");
+/// assert_eq!(Label::from(format!("client {}", 7)), Label::from("client 7"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Kind {
+    Words(Cow<'static, str>),
+    Place(&'static Location<'static>),
+    Live(Live),
+}
+
+/// The same only as itself, and its clones.
+#[derive(Clone)]
+struct Live(Arc<Box<dyn fmt::Display + Send + Sync>>);
+
+impl Label {
+    /// The place in the source that calls this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let label = ebbtide::Label::here();
+    /// assert!(label.to_string().matches(':').count() >= 2, "file:line:column");
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn here() -> Self {
+        Self(Kind::Place(Location::caller()))
+    }
+}
+
+impl Label {
+    /// Something that tells of itself when the label is shown, and is dropped with the last guard that has the label,
+    /// and the last [`Overdue`](crate::Overdue) that names it. No other label is equal to it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// struct Upload(Arc<AtomicUsize>);
+    /// impl std::fmt::Display for Upload {
+    ///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    ///         write!(f, "upload, {} bytes so far", self.0.load(Ordering::Relaxed))
+    ///     }
+    /// }
+    ///
+    /// let drain = ebbtide::Drain::new();
+    /// let bytes = Arc::new(AtomicUsize::new(0));
+    /// let guard = drain.watcher().labelled(ebbtide::Label::live(Upload(bytes.clone())));
+    /// bytes.store(7, Ordering::Relaxed);
+    /// assert_eq!(drain.held()[0].to_string(), "upload, 7 bytes so far");
+    /// # drop(guard);
+    /// ```
+    pub fn live(what: impl fmt::Display + Send + Sync + 'static) -> Self {
+        Self(Kind::Live(Live(Arc::new(Box::new(what)))))
+    }
+}
+
+impl From<&'static str> for Label {
+    fn from(words: &'static str) -> Self {
+        Self(Kind::Words(Cow::Borrowed(words)))
+    }
+}
+
+impl From<String> for Label {
+    fn from(words: String) -> Self {
+        Self(Kind::Words(Cow::Owned(words)))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Words(words) => f.write_str(words),
+            Kind::Place(place) => place.fmt(f),
+            Kind::Live(live) => live.0.fmt(f),
+        }
+    }
+}
+
+// Showing it is all that is ever done with it; a panic in that leaves nothing of the drain half done.
+impl UnwindSafe for Live {}
+impl RefUnwindSafe for Live {}
+
+impl Live {
+    fn address(&self) -> usize {
+        core::ptr::from_ref::<Box<_>>(&self.0).addr()
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", *self.0)
+    }
+}
+
+impl PartialEq for Live {
+    fn eq(&self, other: &Self) -> bool {
+        self.address() == other.address()
+    }
+}
+
+impl Eq for Live {}
+
+impl PartialOrd for Live {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Live {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.address().cmp(&other.address())
+    }
+}
+
+impl Hash for Live {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address().hash(state);
+    }
+}
+
+/// How many guards are held under one label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    label: Label,
+    guards: usize,
+}
+
+impl Held {
+    pub(crate) fn new(label: Label, guards: usize) -> Self {
+        Self { label, guards }
+    }
+
+    /// What they are for.
+    #[must_use]
+    pub fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// How many there are, clones counted. At least one.
+    #[must_use]
+    pub fn guards(&self) -> usize {
+        self.guards
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.guards, &self.label.0) {
+            // One thing, however many guards it has.
+            (_, Kind::Live(_)) | (1, _) => self.label.fmt(f),
+            (n, _) => write!(f, "{n} x {}", self.label),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Who holds the drain up.
+#![cfg(not(loom))]
+
+mod by_hand;
+
+use std::task::{Poll, Waker};
+
+use by_hand::{Count, poll};
+use ebbtide::{Drain, Label, Overdue, State};
+
+fn listed(drain: &Drain) -> Vec<String> {
+    drain.held().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn guards_are_counted_by_label_and_the_most_come_first() {
+    let drain = Drain::new();
+    let watcher = drain.watcher();
+    let _guards = [watcher.labelled("upload"), watcher.labelled("socket"), watcher.labelled("socket"), watcher.guard()];
+    assert_eq!(listed(&drain), ["2 x socket", "upload"]);
+    assert_eq!(drain.guards(), 4);
+}
+
+#[test]
+fn a_clone_counts_under_the_label_of_its_original() {
+    let drain = Drain::new();
+    let guard = drain.watcher().labelled("upload").expect("running");
+    let clone = guard.clone();
+    assert_eq!(clone.label(), Some(&Label::from("upload")));
+    assert_eq!(listed(&drain), ["2 x upload"]);
+}
+
+#[test]
+fn a_label_without_guards_is_not_listed() {
+    let drain = Drain::new();
+    drop(drain.watcher().labelled("upload"));
+    assert!(drain.held().is_empty());
+    let again = drain.watcher().labelled("upload");
+    assert_eq!(listed(&drain), ["upload"]);
+    drop(again);
+}
+
+#[test]
+fn words_are_one_label_whoever_owns_them() {
+    let drain = Drain::new();
+    let _guards = [drain.watcher().labelled("client 7"), drain.watcher().labelled(format!("client {}", 7))];
+    assert_eq!(listed(&drain), ["2 x client 7"]);
+}
+
+#[test]
+fn a_place_in_the_source_is_a_label() {
+    let drain = Drain::new();
+    let _guard = drain.watcher().labelled(Label::here());
+    let place = &listed(&drain)[0];
+    assert!(place.contains("labels.rs"), "{place}");
+}
+
+#[test]
+fn a_labelled_guard_is_refused_and_waited_for_like_any() {
+    let drain = Drain::new();
+    let watcher = drain.watcher();
+    let guard = watcher.labelled("upload").expect("running");
+    let mut drained = drain.start();
+    let (count, waker) = Count::waker();
+    assert!(poll(&mut drained, &waker).is_pending());
+    assert!(watcher.labelled("upload").is_none(), "the label is in use, and yet");
+    assert!(watcher.labelled("another").is_none());
+
+    let begotten = guard.labelled("another");
+    drop(guard);
+    assert_eq!((drain.state(), listed(&drain)), (State::Draining, vec!["another".into()]));
+    drop(begotten);
+    assert_eq!(count.wakes(), 1);
+    assert_eq!(poll(drained, Waker::noop()), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn what_was_cut_is_told_by_label_and_stays_told() {
+    let drain = Drain::new();
+    let watcher = drain.watcher();
+    let guards = [watcher.labelled("socket"), watcher.labelled("socket"), watcher.guard()];
+    drain.close();
+    drop(guards);
+    let Poll::Ready(Err(overdue)) = poll(drain.start(), Waker::noop()) else { panic!("nothing was cut") };
+    let told = "closed by force: 3 guards were still held (2 x socket, 1 without a label)";
+    assert_eq!(overdue.to_string(), told);
+    assert_eq!(Overdue::held(&overdue)[0].guards(), 2);
+    assert!(drain.held().is_empty(), "what is held is another matter");
+}
+
+#[test]
+fn labels_that_came_and_went_leave_nothing() {
+    let drain = Drain::new();
+    let watcher = drain.watcher();
+    drop(watcher.labelled("the first, for which the map is made"));
+    let kept = allocation_counter::measure(|| {
+        for connection in 0..100_000 {
+            drop(watcher.labelled(format!("connection {connection}")));
+        }
+    });
+    assert_eq!(kept.bytes_current, 0);
+}

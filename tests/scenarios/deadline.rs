@@ -1,0 +1,97 @@
+//! When waiting is over: the deadline, and the second and the third signal.
+
+use ebbtide_tests::client::Client;
+use ebbtide_tests::process::{Server, Signal};
+
+/// A request that no drain waits for to the end.
+fn endless(server: &Server) -> Client {
+    let mut client = Client::connect(server.main);
+    client.get("/slow?ms=600000");
+    server.until_status("Running, 1 in flight");
+    client
+}
+
+#[test]
+fn the_deadline_cuts_what_is_left_and_names_it() {
+    let server = Server::start(&["--drain-timeout-ms", "300"]);
+    let mut client = endless(&server);
+    server.signal(Signal::TERM);
+    assert!(client.answer().is_err());
+    let report = server.cut();
+    assert!(report.contains("cut: GET /slow"), "{report}");
+}
+
+#[test]
+fn what_ends_before_the_deadline_is_not_cut() {
+    let server = Server::start(&["--drain-timeout-ms", "1500"]);
+    let (mut short, mut long) = (Client::connect(server.main), Client::connect(server.main));
+    short.begin_upload(1);
+    long.get("/slow?ms=600000");
+    server.until_status("Running, 2 in flight");
+    server.drain();
+    short.send("1");
+    assert_eq!(short.response().text(), "1");
+    assert!(long.answer().is_err());
+    let report = server.cut();
+    assert!(!report.contains("upload"), "{report}");
+}
+
+#[test]
+fn a_timeout_of_zero_is_no_deadline() {
+    let server = Server::start(&["--drain-timeout-ms", "0"]);
+    let mut client = Client::connect(server.main);
+    client.get("/slow?ms=1500");
+    server.until_status("Running, 1 in flight");
+    server.drain();
+    assert_eq!(client.response().text(), "slow 1500");
+    server.drained();
+}
+
+#[test]
+fn an_interrupt_drains_too() {
+    let server = Server::start(&[]);
+    let mut client = server.upload();
+    server.signal(Signal::INT);
+    server.until_status("Draining, 1 in flight");
+    client.send("2");
+    assert_eq!(client.response().text(), "2");
+    server.drained();
+}
+
+#[test]
+fn a_second_signal_of_the_same_kind_or_another_cuts_what_is_left() {
+    for second in [Signal::TERM, Signal::INT] {
+        let server = Server::start(&["--drain-timeout-ms", "0"]);
+        let mut client = endless(&server);
+        server.drain();
+        server.signal(second);
+        assert!(client.answer().is_err());
+        let report = server.cut();
+        assert!(report.contains("cut: GET /slow"), "{report}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_ready_delay() {
+    let server = Server::start(&["--ready-delay-ms", "600000"]);
+    server.drain();
+    server.signal(Signal::TERM);
+    let _ = server.cut();
+}
+
+#[test]
+fn a_third_signal_kills() {
+    let server = Server::start(&["--drain-timeout-ms", "0"]);
+    let _client = endless(&server);
+    // After the second the process ends by itself. A prober in the middle of its head makes that take a moment.
+    let mut prober = Client::connect(server.diagnostics);
+    prober.send("GET /ready");
+    server.drain();
+    server.while_stopped(|| {
+        server.signal(Signal::INT);
+        server.signal(Signal::TERM);
+    });
+    let exit = server.exit();
+    let kills = [Signal::INT, Signal::TERM].map(|it| Some(it.as_raw()));
+    assert!(kills.contains(&exit.signal), "{exit:#?}");
+}

@@ -1,0 +1,246 @@
+//! The example server as a child process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, WaitOptions, kill_process, waitpid};
+
+pub use rustix::process::Signal;
+
+use crate::PATIENCE;
+use crate::client::{Client, Response};
+
+/// A server that runs, until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    /// Main listener.
+    pub main: SocketAddr,
+    /// Diagnostics listener.
+    pub diagnostics: SocketAddr,
+    /// The application over TLS, where that was asked for.
+    pub tls: Option<SocketAddr>,
+}
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+pub struct Exit {
+    /// Its exit code, unless a signal killed it.
+    pub code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// Its lines, without those that say where it listens.
+    pub stdout: Vec<String>,
+    /// What went wrong.
+    pub stderr: String,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// Between two looks at what has no event to wait for: leaves the server its core.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Runs the server with flags that it cannot start with, to its end.
+#[must_use]
+pub fn fail(flags: &[&str]) -> Exit {
+    Process::start(flags).exit()
+}
+
+impl Server {
+    /// Starts it with these flags, on ports of its own unless they say otherwise.
+    #[must_use]
+    pub fn start(flags: &[&str]) -> Self {
+        let mut all = flags.to_vec();
+        for flag in ["--addr", "--diag-addr"] {
+            if !flags.contains(&flag) {
+                all.extend([flag, "127.0.0.1:0"]);
+            }
+        }
+        let process = Process::start(&all);
+        let (mut diagnostics, mut tls) = (None, None);
+        loop {
+            let line = process.line().unwrap_or_else(|| panic!("it ended: {:?}", process.stderr));
+            let addr = |scheme| line.strip_prefix(scheme).map(|it: &str| it.parse().expect("an address"));
+            diagnostics = diagnostics.or(addr("diagnostics on http://"));
+            tls = tls.or(addr("https://"));
+            if let Some(main) = addr("serving on http://") {
+                let diagnostics = diagnostics.expect("said before");
+                return Self { process, main, diagnostics, tls };
+            }
+        }
+    }
+
+    /// A connection that the server has accepted and that has said nothing: one that came later was served.
+    #[must_use]
+    pub fn silent(&self) -> Client {
+        let client = Client::connect(self.main);
+        drop(Client::idle(self.main));
+        client
+    }
+
+    /// An upload in flight: of its two bytes one is sent.
+    #[must_use]
+    pub fn upload(&self) -> Client {
+        let mut client = Client::connect(self.main);
+        client.begin_upload(2);
+        client.send("1");
+        self.until_status("Running, 1 in flight");
+        client
+    }
+
+    /// What the diagnostics say, if they still do.
+    #[must_use]
+    pub fn ask(&self, path: &str) -> Option<Response> {
+        let mut client = Client::reach(self.diagnostics).ok()?;
+        client.get(path);
+        client.answer().ok()
+    }
+
+    /// Waits until the diagnostics say this of the drain and of what is in flight.
+    pub fn until_status(&self, expected: &str) {
+        let mut last = String::new();
+        let said = eventually(|| {
+            last = self.ask("/status").map_or_else(String::new, |it| it.text().to_owned());
+            last == expected
+        });
+        assert!(said, "{last:?} instead of {expected:?}");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.process.pid(), signal).expect("it is alive");
+    }
+
+    /// Starts the drain, and waits until it is known to have begun.
+    pub fn drain(&self) {
+        self.signal(Signal::TERM);
+        let begun = eventually(|| self.ask("/ready").is_none_or(|it| it.status == 503));
+        assert!(begun, "still ready after SIGTERM");
+    }
+
+    /// Waits until the main listener's port is closed.
+    pub fn until_refused(&self) {
+        assert!(eventually(|| Client::reach(self.main).is_err()), "still listening");
+    }
+
+    /// Leaves it so many descriptors, those included that it has.
+    #[cfg(target_os = "linux")]
+    pub fn limit_descriptors(&self, count: u64) {
+        let limit = rustix::process::Rlimit { current: Some(count), maximum: Some(count) };
+        let set = rustix::process::prlimit(Some(self.process.pid()), rustix::process::Resource::Nofile, limit);
+        set.expect("less than before");
+    }
+
+    /// Does something while no thread of the server runs, so that it finds all of it at once when it goes on.
+    pub fn while_stopped(&self, act: impl FnOnce()) {
+        self.signal(Signal::STOP);
+        let stopped = waitpid(Some(self.process.pid()), WaitOptions::UNTRACED).expect("a child");
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "it ended instead");
+        act();
+        self.signal(Signal::CONT);
+    }
+
+    /// Waits for the end.
+    #[must_use]
+    pub fn exit(self) -> Exit {
+        self.process.exit()
+    }
+
+    /// Waits for the end, which is to be a drain that cut nothing.
+    pub fn drained(self) {
+        let exit = self.exit();
+        assert_eq!(exit.code, Some(0), "{exit:#?}");
+    }
+
+    /// Waits for the end, which is to be a drain closed by force. Returns the line that says what was cut.
+    #[must_use]
+    pub fn cut(self) -> String {
+        let mut exit = self.exit();
+        assert_eq!(exit.code, Some(1), "{exit:#?}");
+        exit.stdout.pop().expect("a report")
+    }
+}
+
+impl Process {
+    fn start(flags: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the example server");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut stderr = child.stderr.take().expect("piped");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let stderr = thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).expect("text");
+            text
+        });
+        Self { child, lines, stderr: Some(stderr) }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Its next line; `None` at its end.
+    fn line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("it neither spoke nor ended in {PATIENCE:?}"),
+        }
+    }
+
+    fn exit(mut self) -> Exit {
+        // A standard library's child has no wait with a bound; but the last thing a process does is to close its output.
+        let stdout = std::iter::from_fn(|| self.line()).collect();
+        let status = self.child.wait().expect("a child");
+        let stderr = self.stderr.take().map(|it| it.join().expect("it only reads")).unwrap_or_default();
+        Exit { code: status.code(), signal: status.signal(), stdout, stderr }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail where it has ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Looks again and again. Returns whether it came true.
+fn eventually(mut look: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !look() {
+        if begun.elapsed() > PATIENCE {
+            return false;
+        }
+        thread::sleep(PAUSE);
+    }
+    true
+}
+
+/// The server, built once per test run.
+fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let built = escargot::CargoBuild::new()
+            .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+            .package("ebbtide-examples")
+            .example("server")
+            .run();
+        built.expect("the example server builds").path().to_owned()
+    })
+}

@@ -1,0 +1,141 @@
+//! A connection's bytes, and how they end.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use crate::PATIENCE;
+
+/// A connection to a server, plain or through TLS, with what was read and not yet used.
+#[derive(Debug)]
+pub struct Wire<S = TcpStream> {
+    stream: S,
+    unused: Vec<u8>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In order: by FIN, and through TLS by its `close_notify`.
+    Fin,
+    /// In disorder: what was on its way to us may be lost.
+    Reset,
+}
+
+impl Wire {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// Those of `connect`.
+    pub fn connect(addr: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(addr)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self::over(stream))
+    }
+
+    /// Whether the end is there to be read.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("a socket");
+        match peeked {
+            Ok(bytes) => bytes == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+
+    /// Ends our direction and no more.
+    pub fn half_close(&mut self) {
+        self.stream.shutdown(Shutdown::Write).expect("it is open");
+    }
+
+    /// The same connection, to write to it from another thread.
+    #[must_use]
+    pub fn writer(&self) -> TcpStream {
+        self.stream.try_clone().expect("a socket")
+    }
+}
+
+impl<S: Read + Write> Wire<S> {
+    /// A connection that is already there.
+    pub fn over(stream: S) -> Self {
+        Self { stream, unused: Vec::new() }
+    }
+
+    /// The connection for a protocol of its own.
+    #[must_use]
+    pub fn into_stream(self) -> S {
+        assert_eq!(self.unused, b"", "this belongs to the stream");
+        self.stream
+    }
+
+    /// Writes it all.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).expect("the server still reads");
+    }
+
+    /// So many bytes.
+    ///
+    /// # Errors
+    ///
+    /// The end that came before them.
+    pub fn take(&mut self, count: usize) -> Result<Vec<u8>, End> {
+        while self.unused.len() < count {
+            self.read()?;
+        }
+        Ok(self.unused.drain(..count).collect())
+    }
+
+    /// All the bytes up to and including this text.
+    ///
+    /// # Errors
+    ///
+    /// The end that came before it.
+    pub fn take_until(&mut self, text: &str) -> Result<Vec<u8>, End> {
+        let end = self.find(text)?;
+        self.take(end)
+    }
+
+    /// Waits until this text has come, and leaves it for whoever reads next.
+    pub fn see(&mut self, text: &str) {
+        let seen = self.find(text).map(drop);
+        assert_eq!(seen, Ok(()), "no {text:?} in {:?}", String::from_utf8_lossy(&self.unused));
+    }
+
+    /// The connection's end.
+    pub fn end(&mut self) -> End {
+        let ended = if self.unused.is_empty() { self.read() } else { Ok(()) };
+        match ended {
+            Err(end) => end,
+            Ok(()) => panic!("{:?} instead of the end", String::from_utf8_lossy(&self.unused)),
+        }
+    }
+
+    /// Where this text ends in what is unused.
+    fn find(&mut self, text: &str) -> Result<usize, End> {
+        loop {
+            if let Some(start) = self.unused.windows(text.len()).position(|it| it == text.as_bytes()) {
+                return Ok(start + text.len());
+            }
+            self.read()?;
+        }
+    }
+
+    fn read(&mut self) -> Result<(), End> {
+        let mut space = [0; 16 * 1024];
+        match self.stream.read(&mut space) {
+            Ok(0) => Err(End::Fin),
+            Ok(count) => {
+                self.unused.extend_from_slice(&space[..count]);
+                Ok(())
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => Ok(()),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => panic!("nothing came in {PATIENCE:?}"),
+                _ => Err(End::Reset),
+            },
+        }
+    }
+}
