@@ -56,7 +56,8 @@ pub struct Bounds {
     pub head: Duration,
     /// For the rest of an HTTP/2 preface. 5 s. (hyperium/hyper#4170.)
     pub preface: Duration,
-    /// For the answer to the PING between the two GOAWAYs (RFC 9113, section 6.8), where no stream is open. 5 s.
+    /// For the answer to the PING between the two GOAWAYs (RFC 9113, section 6.8). 5 s. Without it no stream is served
+    /// that is opened later, and the connection closes where none is open.
     pub goaway: Duration,
     /// For a client to take some of what is written to it. 5 s.
     pub stall: Duration,
@@ -149,6 +150,8 @@ pub struct Policy {
     blocked: bool,
     /// The last request had a body, of which some may still be on its way.
     had_body: bool,
+    /// HTTP/2: the time for the answer to our PING is over. (Where it came, the engine lets no new stream through.)
+    overdue: bool,
     balance: Balance,
     state_epoch: u64,
     progress_epoch: u64,
@@ -216,6 +219,7 @@ impl Policy {
             kept_alive: false,
             blocked: false,
             had_body: false,
+            overdue: false,
             balance: Balance::default(),
             state_epoch: 0,
             progress_epoch: 0,
@@ -293,12 +297,17 @@ impl Policy {
         }
     }
 
-    /// The head of a request is complete.
-    pub fn request(&mut self, has_body: bool) {
+    /// The head of a request is complete. Returns whether to serve it: a client of HTTP/2 that does not answer our PING
+    /// could open one stream after the other for ever, so what it opens after the bound of that is not even begun.
+    pub fn request(&mut self, has_body: bool) -> bool {
+        if self.overdue {
+            return false;
+        }
         self.in_flight += 1;
         self.had_body = has_body;
         self.kept_alive = false;
         self.enter(Stage::Active);
+        true
     }
 
     /// The head of a response is about to be written; `last` where the client or the response itself has said that it
@@ -333,6 +342,7 @@ impl Policy {
     /// The engine was asked to finish, as [`Step::Finish`] said.
     pub fn finishing(&mut self) {
         self.end = End::Finishing;
+        self.state_epoch += 1;
         self.progress_epoch += 1;
         if self.protocol == Protocol::Http1 && self.in_flight == 0 {
             self.enter(Stage::Ending);
@@ -357,9 +367,13 @@ impl Policy {
 
     /// A [`wait`](Self::wait) is over.
     pub fn expired(&mut self, timer: Timer) {
-        let idle = self.stage == Stage::Idle && self.protocol == Protocol::Http1;
-        // Idle is the one state in which the engine still has something to do: to write its end.
-        self.enter(if timer == Timer::State && idle { Stage::Ending } else { Stage::Closed });
+        match (timer, self.stage, self.protocol) {
+            // What is in flight completes.
+            (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.overdue = true,
+            // Idle is the one state in which the engine still has something to do: to write its end.
+            (Timer::State, Stage::Idle, Protocol::Http1) => self.enter(Stage::Ending),
+            _ => self.enter(Stage::Closed),
+        }
     }
 
     /// What to do now.
@@ -389,6 +403,9 @@ impl Policy {
                 (Stage::Preface(_), _) => self.bounds.preface,
                 (Stage::Head, _) => self.bounds.head,
                 (Stage::Idle, Protocol::Http1) => self.bounds.idle,
+                (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing && !self.overdue => {
+                    self.bounds.goaway
+                }
                 (Stage::Lingering { .. }, _) => self.bounds.linger,
                 _ => return None,
             },
@@ -422,7 +439,10 @@ impl Policy {
                 Stage::Ending | Stage::Lingering { .. } | Stage::Closed => self.state,
             };
             self.balance = Balance::default();
-            self.state_epoch += 1;
+            // The answer to a PING is waited for from the GOAWAY on, whatever streams come and go meanwhile.
+            if !(self.protocol == Protocol::Http2 && matches!(stage, Stage::Active | Stage::Idle)) {
+                self.state_epoch += 1;
+            }
             self.progress_epoch += 1;
         }
     }
@@ -548,8 +568,24 @@ mod tests {
         assert_eq!(policy.step(), Step::Finish);
         policy.finishing();
         assert!(!policy.response(false), "HTTP/2 has no Connection header");
-        assert_eq!(policy.wait(Timer::State), None);
         assert_eq!(policy.wait(Timer::Progress), None);
+        policy.response_ended();
+        assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().goaway));
+    }
+
+    #[test]
+    fn http2_that_answers_no_ping_opens_no_streams_after_its_bound_and_keeps_those_it_has() {
+        let mut policy = draining(|it| it.read(PREFACE));
+        policy.finishing();
+        let wait = policy.wait(Timer::State);
+        assert_eq!(wait.map(|it| it.after), Some(Bounds::default().goaway));
+        assert!(policy.request(false));
+        policy.response_ended();
+        assert!(policy.request(false));
+        assert_eq!(policy.wait(Timer::State), wait, "streams do not extend it");
+        policy.expired(Timer::State);
+        assert!(!policy.request(false));
+        assert_eq!((policy.step(), policy.wait(Timer::Progress)), (Step::Serve, None));
         policy.response_ended();
         assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().goaway));
     }
