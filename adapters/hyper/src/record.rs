@@ -45,17 +45,19 @@ impl Record {
         answer
     }
 
-    /// A request begins. Returns its number, by which it ends.
-    pub(crate) fn begin<B>(&self, request: &Request<B>, has_body: bool) -> u64 {
+    /// A request begins. Returns its number, by which it ends; `None` where it is not to be served.
+    pub(crate) fn begin<B>(&self, request: &Request<B>, has_body: bool) -> Option<u64> {
         let Some(seen) = &self.seen else {
-            self.policy(|it| it.request(has_body));
-            return 0;
+            return self.policy(|it| it.request(has_body)).then_some(0);
         };
         // Relaxed: a number, that is all.
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         seen.begin(id, request.method().clone(), request.uri().path().into());
-        self.policy(|it| it.request(has_body));
-        id
+        if !self.policy(|it| it.request(has_body)) {
+            seen.end(id);
+            return None;
+        }
+        Some(id)
     }
 
     /// A request ended, or was cut.
