@@ -16,7 +16,7 @@ pub fn sweep(machine: Machine) {
     ];
     for (name, job) in jobs {
         let mut cycles = 1;
-        while interrupted_after(cycles, machine, job) {
+        while interrupted_after(cycles, machine, job, false) | interrupted_after(cycles, machine, job, true) {
             cycles += 1;
         }
         (machine.say)(format_args!(
@@ -25,8 +25,9 @@ pub fn sweep(machine: Machine) {
     }
 }
 
-/// Lives, with the interrupt after so many cycles. Returns whether it came before the end.
-fn interrupted_after(cycles: u32, machine: Machine, job: fn(&Drain, &Task) -> Job) -> bool {
+/// Lives, down to the last guard or to a forced close, with the interrupt after so many cycles. Returns whether it came
+/// before the end.
+fn interrupted_after(cycles: u32, machine: Machine, job: fn(&Drain, &Task) -> Job, by_force: bool) -> bool {
     let (heap, ticks_before) = ((machine.heap)(), ticks());
     let [replaced, first, second, third, handler] = [(); 5].map(|()| Task::new(machine));
     let drain = Drain::new();
@@ -47,6 +48,9 @@ fn interrupted_after(cycles: u32, machine: Machine, job: fn(&Drain, &Task) -> Jo
     let mut drained = drain.start();
     let third_waits = third.poll(&mut drained).is_pending();
     drop(child);
+    if by_force {
+        drain.close();
+    }
     drop(guard);
 
     timer::stop();

@@ -49,8 +49,8 @@ fn with(f: impl FnOnce(&mut Timer)) {
 impl Timer {
     fn run(&mut self, cycles: u32, once: bool) {
         self.once = once;
-        self.device.set_clock_source(SystClkSource::Core);
         self.device.set_reload(cycles);
+        self.device.set_clock_source(SystClkSource::Core);
         self.device.clear_current();
         self.device.enable_interrupt();
         self.device.enable_counter();

@@ -97,11 +97,13 @@ fn last_drain_dropped(machine: Machine) {
 fn from_an_interrupt(machine: Machine) {
     let (task, closer) = (Task::new(machine), Task::new(machine));
     let drain = Drain::new();
-    let mut closed = drain.watcher().closed();
+    let mut watcher = drain.watcher();
+    let mut closed = watcher.closed();
+    assert!(task.poll(&mut watcher).is_pending());
     assert!(closer.poll(&mut closed).is_pending());
 
     hand(Job::Start(drain.clone()));
-    task.finish(drain.watcher());
+    task.finish(&mut watcher);
     assert_eq!(task.wakes_by_interrupt(), 1);
     (machine.say)(format_args!("interrupt: took a guard, cloned it, started the drain; that woke the watcher"));
 
@@ -113,6 +115,7 @@ fn from_an_interrupt(machine: Machine) {
     let worker = Task::new(machine);
     let drain = Drain::new();
     let mut guard = drain.watcher().guard().expect("running");
+    assert!(worker.poll(&mut guard).is_pending());
     hand(Job::Close(drain.clone()));
     worker.finish(&mut guard);
     assert_eq!(worker.wakes_by_interrupt(), 1);
