@@ -5,7 +5,7 @@ mod process;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Process};
 use rustix::process::Signal;
@@ -70,4 +70,70 @@ fn hello_is_forced_by_the_second_signal_and_says_so() {
     assert_eq!(status.code(), Some(1));
     assert!(errors.contains("Overdue"), "{errors}");
     assert_eq!(request.read(&mut [0; 16]).unwrap_or(0), 0, "it was cut");
+}
+
+#[test]
+fn deadline_answers_what_takes_less() {
+    let mut server = Process::run("deadline", &[ANY]);
+    let request = get(&server.says("listening on http://"), "/1", "close");
+    server.send(Signal::TERM);
+    has(&answer(request), "200", "worked for 1 s\n");
+    server.says("drain: done");
+    assert!(server.end().0.success());
+}
+
+#[test]
+fn deadline_cuts_what_takes_more_and_says_so() {
+    let mut server = Process::run("deadline", &[ANY]);
+    let mut request = get(&server.says("listening on http://"), "/60", "close");
+    let since = Instant::now();
+    server.send(Signal::INT);
+    let (status, errors) = server.end();
+    assert!(since.elapsed() >= Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(errors.starts_with("deadline: closed by force: "), "{errors}");
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(request.read(&mut [0; 16]).unwrap_or(0), 0, "it was cut");
+}
+
+/// What a count by hand gets wrong: each of these would leave something to wait for until the deadline.
+#[test]
+fn deadline_waits_for_nobody_who_is_gone_or_says_nothing() {
+    let mut server = Process::run("deadline", &[ANY]);
+    let address = server.says("listening on http://");
+    has(&answer(get(&address, "/0", "close")), "200", "worked for 0 s\n");
+    let mut malformed = connect(&address);
+    malformed.write_all(b"this is not HTTP\r\n\r\n").expect("it reads");
+    has(&answer(malformed), "400", "\r\n\r\n");
+    drop(get(&address, "/60", "close"));
+    let _silent = connect(&address);
+    let _idle = get(&address, "/0", "keep-alive");
+    server.send(Signal::TERM);
+    let (status, errors) = server.end();
+    assert!(status.success(), "{errors}");
+}
+
+#[test]
+fn deadline_refuses_a_second_start() {
+    let mut server = Process::run("deadline", &[ANY, "start", "start"]);
+    server.says("start: done");
+    let (status, errors) = server.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(errors.starts_with("deadline: Address already in use"), "{errors}");
+}
+
+#[test]
+fn deadline_refuses_a_start_after_the_drain() {
+    let mut server = Process::run("deadline", &[ANY, "start", "drain", "start"]);
+    server.says("drain: done");
+    let (status, errors) = server.end();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(errors, "deadline: the drain has begun, nothing starts any more\n");
+}
+
+#[test]
+fn deadline_has_nothing_to_wait_for_before_the_start() {
+    let mut server = Process::run("deadline", &[ANY, "drain", "drain"]);
+    server.says("drain: done");
+    server.says("drain: done");
+    assert!(server.end().0.success());
 }
