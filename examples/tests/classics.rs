@@ -4,7 +4,7 @@
 mod process;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Process};
@@ -136,4 +136,77 @@ fn deadline_has_nothing_to_wait_for_before_the_start() {
     server.says("drain: done");
     server.says("drain: done");
     assert!(server.end().0.success());
+}
+
+fn two_servers() -> (Process, [String; 2]) {
+    let servers = Process::run("two_servers", &[ANY, ANY]);
+    let addresses = [servers.says("listening on http://"), servers.says("listening on http://")];
+    (servers, addresses)
+}
+
+#[test]
+fn two_servers_drain_the_main_one_first_and_are_not_ready_meanwhile() {
+    let (mut servers, [main, diagnostics]) = two_servers();
+    has(&answer(get(&diagnostics, "/ready", "close")), "200", "ready\n");
+    let request = get(&main, "/2", "keep-alive");
+    servers.send(Signal::TERM);
+    refused(&main);
+    has(&answer(get(&diagnostics, "/ready", "close")), "503", "draining\n");
+    has(&answer(get(&diagnostics, "/live", "close")), "200", "alive\n");
+    has(&answer(request), "200", "worked for 2 s\n");
+    assert!(servers.end().0.success());
+}
+
+#[test]
+fn two_servers_have_one_deadline() {
+    let (mut servers, [main, _]) = two_servers();
+    let mut request = get(&main, "/60", "close");
+    servers.send(Signal::INT);
+    let (status, errors) = servers.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(errors.starts_with("two_servers: closed by force: ") && errors.contains("main"), "{errors}");
+    assert_eq!(request.read(&mut [0; 16]).unwrap_or(0), 0, "it was cut");
+}
+
+#[test]
+fn two_servers_say_which_port_is_taken() {
+    let taken = TcpListener::bind(ANY).and_then(|listener| Ok((listener.local_addr()?.to_string(), listener)));
+    let (taken, _listener) = taken.expect("a port");
+    for (arguments, who) in [([taken.as_str(), ANY], "main"), ([ANY, taken.as_str()], "diagnostics")] {
+        let since = Instant::now();
+        let (status, errors) = Process::run("two_servers", &arguments).end();
+        assert_eq!(status.code(), Some(1));
+        assert!(errors.starts_with(&format!("two_servers: {who} failed: {taken}: Address already in use")), "{errors}");
+        assert!(since.elapsed() < Duration::from_secs(5), "nothing was to be waited for");
+    }
+}
+
+/// A listener that fails in mid-life: its socket is taken out of the process and shut down.
+#[cfg(target_os = "linux")]
+#[test]
+fn two_servers_end_together_when_either_fails() {
+    for broken in [0, 1] {
+        let (mut servers, addresses) = two_servers();
+        let request = get(&addresses[0], "/1", "close");
+        // Only once the request was accepted: what is in the queue goes down with the listener.
+        has(&answer(get(&addresses[0], "/0", "close")), "200", "worked for 0 s\n");
+        break_listener(&servers, &addresses[broken]);
+        has(&answer(request), "200", "worked for 1 s\n");
+        let (status, errors) = servers.end();
+        assert_eq!(status.code(), Some(1));
+        let who = ["main", "diagnostics"][broken];
+        assert!(errors.starts_with(&format!("two_servers: {who} failed: Invalid argument")), "{errors}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn break_listener(process: &Process, address: &str) {
+    use rustix::net::{Shutdown, getsockname, shutdown, sockopt::socket_acceptconn};
+    use rustix::process::{ForeignRawFd, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+    let pidfd = pidfd_open(process.pid(), PidfdFlags::empty()).expect("a child");
+    let theirs = (3..64).filter_map(|fd: ForeignRawFd| pidfd_getfd(&pidfd, fd, PidfdGetfdFlags::empty()).ok());
+    let mut listeners = theirs.filter(|fd| socket_acceptconn(fd) == Ok(true));
+    let at = |fd: &_| getsockname(fd).ok().and_then(|it| std::net::SocketAddr::try_from(it).ok());
+    let listener = listeners.find(|fd| at(fd).is_some_and(|it| it.to_string() == address));
+    shutdown(listener.expect("it listens"), Shutdown::Both).expect("it is a socket");
 }

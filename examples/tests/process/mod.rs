@@ -46,7 +46,11 @@ impl Process {
     }
 
     pub(crate) fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it is a child, alive or not yet waited for");
+        kill_process(self.pid(), signal).expect("it is a child, alive or not yet waited for");
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// How it ended, and what it said of errors.
