@@ -7,6 +7,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use hyper_tungstenite::tungstenite::{self, Message, WebSocket};
 use process::{PATIENCE, Process};
 use rustix::process::Signal;
 
@@ -209,4 +211,51 @@ fn break_listener(process: &Process, address: &str) {
     let at = |fd: &_| getsockname(fd).ok().and_then(|it| std::net::SocketAddr::try_from(it).ok());
     let listener = listeners.find(|fd| at(fd).is_some_and(|it| it.to_string() == address));
     shutdown(listener.expect("it listens"), Shutdown::Both).expect("it is a socket");
+}
+
+fn open_socket(server: &Process) -> WebSocket<TcpStream> {
+    let address = server.says("listening on ws://");
+    let (mut socket, _) = tungstenite::client(format!("ws://{address}/"), connect(&address)).expect("it upgrades");
+    socket.send("hello".into()).expect("it reads");
+    assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
+    socket
+}
+
+fn told(socket: &mut WebSocket<TcpStream>) {
+    let Message::Close(Some(goodbye)) = socket.read().expect("a goodbye") else { panic!("not a goodbye") };
+    assert_eq!(goodbye.code, CloseCode::Away);
+}
+
+#[test]
+fn websocket_is_told_and_its_answer_awaited() {
+    let mut server = Process::run("websocket", &[ANY]);
+    let mut socket = open_socket(&server);
+    let since = Instant::now();
+    server.send(Signal::TERM);
+    told(&mut socket);
+    assert!(server.is_running(), "our answer is still to come");
+    assert!(matches!(socket.read(), Err(tungstenite::Error::ConnectionClosed)), "it closes well, once answered");
+    server.says("drained");
+    assert!(since.elapsed() < Duration::from_secs(3), "it waited for the answer, not for its bound");
+    assert!(server.end().0.success());
+}
+
+#[test]
+fn websocket_that_never_answers_is_waited_for_no_longer_than_its_bound() {
+    let mut server = Process::run("websocket", &[ANY]);
+    let socket = open_socket(&server);
+    let since = Instant::now();
+    server.send(Signal::TERM);
+    server.says("drained");
+    assert!(since.elapsed() >= Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(server.end().0.success());
+    drop(socket);
+}
+
+#[test]
+fn websocket_server_answers_a_plain_request() {
+    let mut server = Process::run("websocket", &[ANY]);
+    has(&answer(get(&server.says("listening on ws://"), "/", "close")), "426", "this is a WebSocket\n");
+    server.send(Signal::TERM);
+    assert!(server.end().0.success());
 }

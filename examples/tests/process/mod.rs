@@ -53,6 +53,10 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
     /// How it ended, and what it said of errors.
     pub(crate) fn end(&mut self) -> (ExitStatus, String) {
         // The end of its output is its own end.
