@@ -150,8 +150,6 @@ pub struct Policy {
     blocked: bool,
     /// The last request had a body, of which some may still be on its way.
     had_body: bool,
-    /// HTTP/2: the time for the answer to our PING is over. (Where it came, the engine lets no new stream through.)
-    overdue: bool,
     balance: Balance,
     state_epoch: u64,
     progress_epoch: u64,
@@ -164,6 +162,8 @@ enum End {
     Draining,
     /// Draining, and the engine was asked to finish.
     Finishing,
+    /// HTTP/2: and the time for the answer to our PING is over. (Where it came, the engine lets no new stream through.)
+    Overdue,
 }
 
 /// Bytes written less bytes read. Answers to control frames are no larger than the frames, so a client that only
@@ -219,7 +219,6 @@ impl Policy {
             kept_alive: false,
             blocked: false,
             had_body: false,
-            overdue: false,
             balance: Balance::default(),
             state_epoch: 0,
             progress_epoch: 0,
@@ -300,7 +299,7 @@ impl Policy {
     /// The head of a request is complete. Returns whether to serve it: a client of HTTP/2 that does not answer our PING
     /// could open one stream after the other for ever, so what it opens after the bound of that is not even begun.
     pub fn request(&mut self, has_body: bool) -> bool {
-        if self.overdue {
+        if self.end == End::Overdue {
             return false;
         }
         self.in_flight += 1;
@@ -369,7 +368,7 @@ impl Policy {
     pub fn expired(&mut self, timer: Timer) {
         match (timer, self.stage, self.protocol) {
             // What is in flight completes.
-            (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.overdue = true,
+            (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.end = End::Overdue,
             // Idle is the one state in which the engine still has something to do: to write its end.
             (Timer::State, Stage::Idle, Protocol::Http1) => self.enter(Stage::Ending),
             _ => self.enter(Stage::Closed),
@@ -403,9 +402,7 @@ impl Policy {
                 (Stage::Preface(_), _) => self.bounds.preface,
                 (Stage::Head, _) => self.bounds.head,
                 (Stage::Idle, Protocol::Http1) => self.bounds.idle,
-                (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing && !self.overdue => {
-                    self.bounds.goaway
-                }
+                (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing => self.bounds.goaway,
                 (Stage::Lingering { .. }, _) => self.bounds.linger,
                 _ => return None,
             },
