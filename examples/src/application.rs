@@ -14,8 +14,8 @@ use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::ALLOW;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_tungstenite::tungstenite::protocol::CloseFrame;
 use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use hyper_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use hyper_tungstenite::{HyperWebsocket, tungstenite::Message};
 
 use crate::Runtime;
@@ -38,6 +38,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(50);
 /// What `/big` sends at a time.
 const PIECE: usize = 64 * 1024;
+/// Of a WebSocket, allocated at once. The default is 128 KiB, which is what thousands of them would mostly consist of.
+const WEBSOCKET_BUFFER: usize = 4096;
 
 impl<R: Runtime> Application<R> {
     /// The application on a runtime.
@@ -116,7 +118,8 @@ impl<R: Runtime> Application<R> {
             return text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket");
         }
         let watcher = watcher(request);
-        match hyper_tungstenite::upgrade(request, None) {
+        let config = WebSocketConfig::default().read_buffer_size(WEBSOCKET_BUFFER);
+        match hyper_tungstenite::upgrade(request, Some(config)) {
             Ok((response, websocket)) => {
                 let runtime = self.runtime.clone();
                 self.runtime.spawn(async move {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
-use crate::http2::{PING, PREFACE, SETTINGS_ACK, get_hello};
+use crate::http2::{PING, PING_ACK, PREFACE, SETTINGS_ACK, get_hello};
 
 /// What a hostile client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(crate) enum Attack {
     HalfPreface,
     /// HTTP/2: one stream after the other, whatever the server says.
     DeafToGoaway,
+    /// HTTP/2: the same, but it answers the PING between the two GOAWAYs.
+    DeafToTheSecond,
     /// HTTP/2: nothing but PINGs.
     PingFlood,
     /// HTTP/1: asks for much and reads nothing.
@@ -53,7 +55,7 @@ const BIG: &[u8] = b"GET /big?bytes=4000000 HTTP/1.1\r\nHost: load\r\n\r\n";
 
 impl Attack {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Silence,
         Self::SlowHead,
         Self::SlowBody,
@@ -66,6 +68,7 @@ impl Attack {
         Self::Garbage,
         Self::HalfPreface,
         Self::DeafToGoaway,
+        Self::DeafToTheSecond,
         Self::PingFlood,
         Self::ReadsNothing,
         Self::ReadsNoFrames,
@@ -109,7 +112,8 @@ impl Attack {
                 stream.write_all(&PREFACE[..12]).await?;
                 to_the_end(stream).await
             }
-            Self::DeafToGoaway => deaf(stream).await,
+            Self::DeafToGoaway => deaf(stream, &[]).await,
+            Self::DeafToTheSecond => deaf(stream, PING_ACK).await,
             Self::PingFlood => flood(stream).await,
             Self::ReadsNothing => {
                 stream.write_all(BIG).await?;
@@ -147,13 +151,14 @@ async fn drip(stream: &mut TcpStream, begin: &[u8]) -> io::Result<()> {
     }
 }
 
-async fn deaf(stream: &mut TcpStream) -> io::Result<()> {
+async fn deaf(stream: &mut TcpStream, with_each: &[u8]) -> io::Result<()> {
     stream.write_all(PREFACE).await?;
     stream.write_all(SETTINGS_ACK).await?;
     let (mut read, mut write) = stream.split();
     let mut space = [0; 1024];
     for id in (1..).step_by(2) {
         write.write_all(&get_hello(id)).await?;
+        write.write_all(with_each).await?;
         // Deaf, but it takes what it is sent.
         let _ = tokio::time::timeout(DRIP, read.read(&mut space)).await;
         sleep(DRIP).await;

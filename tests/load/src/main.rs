@@ -38,7 +38,7 @@ Measures ebbtide under load, beside its peers, in one run.
 
   --count N    drains of each kind, and runs of `exit` [100]
   --clients N  connections of `idle` and `hostile` [10000]
-  --rounds N   rounds of `throughput` [9]
+  --rounds N   rounds of `throughput` [21]
   --check      exit code 1 where a promise is missed
 
 Other work on the machine shows in every figure: only those of one run compare.";
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Error> {
     let mut args = Parser::from_env();
-    let mut options = Options { what: vec![], count: 100, clients: 10_000, rounds: 9, check: false, go: false };
+    let mut options = Options { what: vec![], count: 100, clients: 10_000, rounds: 21, check: false, go: false };
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Value(what) if what == "serve" => {

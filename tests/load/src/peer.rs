@@ -38,10 +38,10 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 }
 
 async fn ebbtide(listener: TcpListener, ready: &str) -> Result<(), Error> {
-    let drain = Drain::new();
-    escalate(drain.clone(), Signals::new()?);
-    println!("{ready}");
+    let (drain, signals) = (Drain::new(), Signals::new()?);
     let guard = drain.watcher().guard().ok_or("nothing has started it yet")?;
+    escalate(drain.clone(), signals);
+    println!("{ready}");
     let http = Http::new(TokioExecutor::new(), TokioTimer::new());
     tokio::spawn(ebbtide_tokio::serve(listener, guard, move |stream, guard| {
         let http = http.clone();

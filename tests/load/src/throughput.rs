@@ -11,7 +11,7 @@ use crate::table::Table;
 use crate::{Error, Options};
 
 /// Of one measurement.
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_secs(1);
 /// Of bare hyper's requests per second.
 const LEAST: f64 = 0.98;
 
@@ -23,27 +23,33 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
     for server in &servers {
         requests_per_second(server.addr, wrk).await?;
     }
-    let mut rates = [vec![], vec![]];
-    let mut ratios = vec![];
+    let (mut rates, mut ratios) = ([vec![], vec![]], vec![]);
+    let (mut used, mut served) = ([Duration::ZERO; 2], [0.0; 2]);
     for round in 0..options.rounds {
         let first = round % 2;
         for at in [first, 1 - first] {
-            rates[at].push(requests_per_second(servers[at].addr, wrk).await?);
+            let before = servers[at].cpu()?;
+            let rate = requests_per_second(servers[at].addr, wrk).await?;
+            used[at] += servers[at].cpu()? - before;
+            served[at] += rate * TIME.as_secs_f64();
+            rates[at].push(rate);
         }
         ratios.push(rates[0][round] / rates[1][round]);
     }
     let by = if wrk { "wrk" } else { "own client" };
     let title = format!("throughput: {} rounds, 64 connections, {by}", options.rounds);
-    let mut table = Table::new(title, &["subject", "median", "least", "most"]);
-    for (subject, rates) in subjects.iter().zip(&mut rates) {
+    let mut table = Table::new(title, &["subject", "median", "least", "most", "processor time each"]);
+    let each = [0, 1].map(|at| used[at].as_secs_f64() / served[at] * 1e6);
+    for ((subject, rates), each) in subjects.iter().zip(&mut rates).zip(each) {
         rates.sort_by(f64::total_cmp);
         let cells = [rates[rates.len() / 2], rates[0], rates[rates.len() - 1]].map(|rate| format!("{rate:.0}/s"));
-        table.row(std::iter::once(subject.name().to_owned()).chain(cells));
+        table.row(std::iter::once(subject.name().to_owned()).chain(cells).chain([format!("{each:.2} us")]));
     }
     ratios.sort_by(f64::total_cmp);
     let ratio = ratios[ratios.len() / 2];
     let cells = [ratio, ratios[0], ratios[ratios.len() - 1]].map(|ratio| format!("{ratio:.3}"));
-    table.row(std::iter::once("ratio of a round".to_owned()).chain(cells));
+    let each = format!("{:.3}", each[1] / each[0]);
+    table.row(std::iter::once("ratio of a round".to_owned()).chain(cells).chain([each]));
     println!("{table}");
     Ok(if ratio < LEAST { vec![format!("throughput: at least {LEAST} of bare hyper's")] } else { vec![] })
 }
