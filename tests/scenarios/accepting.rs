@@ -43,7 +43,7 @@ fn requests_in_the_accept_queue_are_answered() {
     let server = Server::start(&[]);
     let mut clients = Vec::new();
     server.while_stopped(|| {
-        for _ in 0..50 {
+        for _ in 0..200 {
             let mut client = Client::connect(server.main);
             client.get("/hello");
             clients.push(client);
