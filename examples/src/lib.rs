@@ -20,3 +20,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-go.md")]
+struct FromGo;
