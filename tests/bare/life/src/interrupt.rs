@@ -79,7 +79,7 @@ impl Job {
                 let kept = guard.clone();
                 assert!(drain.guards() >= usize::from(guard.is_some()) * 2, "this handler holds two");
                 drop(guard);
-                let _ = drain.start();
+                drop(drain.start());
                 assert!(watcher.state() > State::Running && watcher.guard().is_none(), "it has started");
                 if let Some(guard) = kept {
                     hand(Self::Release(guard));

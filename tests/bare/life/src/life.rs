@@ -10,7 +10,11 @@ use crate::interrupt::{Job, Timer, hand};
 use crate::machine::Machine;
 use crate::task::Task;
 
-/// Lives the core's whole life. Panics where a promise is not kept.
+/// Lives the core's whole life.
+///
+/// # Panics
+///
+/// Where a promise is not kept.
 pub fn live(machine: Machine) {
     let heap = (machine.heap)();
     for chapter in [clean_end, deadline, forced_close, last_drain_dropped, from_an_interrupt] {
@@ -95,20 +99,20 @@ fn last_drain_dropped(machine: Machine) {
 }
 
 fn from_an_interrupt(machine: Machine) {
-    let (task, closer) = (Task::new(machine), Task::new(machine));
+    let (task, keeper) = (Task::new(machine), Task::new(machine));
     let drain = Drain::new();
     let mut watcher = drain.watcher();
     let mut closed = watcher.closed();
     assert!(task.poll(&mut watcher).is_pending());
-    assert!(closer.poll(&mut closed).is_pending());
+    assert!(keeper.poll(&mut closed).is_pending());
 
     hand(Job::Start(drain.clone()));
     task.finish(&mut watcher);
     assert_eq!(task.wakes_by_interrupt(), 1);
     (machine.say)(format_args!("interrupt: took a guard, cloned it, started the drain; that woke the watcher"));
 
-    closer.finish(&mut closed);
-    assert_eq!(closer.wakes_by_interrupt(), 1);
+    keeper.finish(&mut closed);
+    assert_eq!(keeper.wakes_by_interrupt(), 1);
     assert_eq!(task.finish(drain.start()), Ok(()));
     (machine.say)(format_args!("interrupt: released the last guard; that closed the drain"));
 
