@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Lives the core's whole life (tests/bare/life) where there is no `std`: on the host, as WebAssembly, and on two emulated
-# microcontrollers, interrupted at every instruction. The host must do. The others are skipped, and say so, where a
-# compiler, Node or the emulator cannot be had. Nothing is installed: what Debian packages is unpacked into a cache.
+# Lives the core's whole life (tests/bare/life) where there is no `std`: on the host, as WebAssembly, and on two
+# emulated microcontrollers, interrupted at every instruction. The host must do. The others are skipped, and say so,
+# where a compiler, Node or the emulator cannot be had. Nothing is installed: what Debian packages is unpacked into a
+# cache.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/debian.sh
@@ -33,12 +34,13 @@ build() { # PACKAGE [OPTION...]
 
 # Chooses the emulator: the installed one, else Debian's, with what it needs and this machine has not.
 choose_emulator() {
-    local root=$cache/qemu
+    local root=$cache/qemu packages
     emulator=(qemu-system-arm)
     ! command -v qemu-system-arm >/dev/null || return 0
     if [ ! -e "$root/.unpacked/qemu-system-arm" ]; then
+        packages=$(packages_of_the_emulator || { apt-get update >/dev/null 2>&1; packages_of_the_emulator; })
         # Words: each is the name of a package.
-        unpack "$root" $(packages_of_the_emulator || { apt-get update >/dev/null 2>&1; packages_of_the_emulator; }) || return
+        unpack "$root" ${packages:-qemu-system-arm} || return
     fi
     emulator=(env LD_LIBRARY_PATH="$(libraries "$root")" "$root/usr/bin/qemu-system-arm")
     "${emulator[@]}" --version >/dev/null 2>>"$root.log"
@@ -64,7 +66,8 @@ on_a_microcontroller() { # TARGET MACHINE [OPTION...]
 
 level "formatting and clippy"
 cargo fmt --manifest-path "$manifest" --all --check
-cargo clippy --manifest-path "$manifest" --target-dir "$target" --release --locked -p ebbtide-bare-host -p ebbtide-bare-life -- -D warnings
+cargo clippy --manifest-path "$manifest" --target-dir "$target" --release --locked \
+    -p ebbtide-bare-host -p ebbtide-bare-life -- -D warnings
 
 level "the host, with no standard library linked"
 compiler=(env)

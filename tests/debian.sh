@@ -32,12 +32,13 @@ debian_rustc() { # VERSION [PACKAGE...]
     shift
     mkdir -p "$root"
     if [ ! -e "$root/version" ]; then
-        full=$(debian_rustc_version "$version") || full=$(apt-get update >>"$root.log" 2>&1; debian_rustc_version "$version") || return 1
+        full=$(debian_rustc_version "$version") ||
+            full=$(apt-get update >>"$root.log" 2>&1; debian_rustc_version "$version") || return
         echo "$full" >"$root/version"
     fi
     full=$(cat "$root/version")
     for package in rustc-web "libstd-rust-web-$version" libstd-rust-web-dev "$@"; do packages+=("$package=$full"); done
-    unpack "$root" "${packages[@]}" libllvm19 || return 1
+    unpack "$root" "${packages[@]}" libllvm19 || return
     printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$(libraries "$root")" "$root/usr/bin/rustc" >"$root/rustc.$$"
     chmod +x "$root/rustc.$$"
     mv "$root/rustc.$$" "$root/rustc"
@@ -45,5 +46,6 @@ debian_rustc() { # VERSION [PACKAGE...]
 }
 
 debian_rustc_version() { # VERSION
-    apt-cache madison rustc-web 2>/dev/null | awk -v v="$1." 'index($3, v) == 1 { print $3; found = 1; exit } END { exit !found }'
+    apt-cache madison rustc-web 2>/dev/null |
+        awk -v v="$1." 'index($3, v) == 1 { print $3; found = 1; exit } END { exit !found }'
 }

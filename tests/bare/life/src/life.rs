@@ -34,7 +34,7 @@ fn clean_end(machine: Machine) {
     let sections = (machine.sections)();
     let guard = watcher.guard().expect("running");
     drop(guard.clone());
-    drop(watcher.clone());
+    drop((watcher.clone(), drain.watcher(), watcher.closed(), drain.clone()));
     assert!(task.poll(&mut watcher).is_pending());
     assert_eq!((drain.state(), guard.state()), (State::Running, State::Running));
     assert_eq!((machine.sections)(), sections, "a guard takes no lock and no memory");
