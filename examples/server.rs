@@ -19,6 +19,7 @@ use ebbtide_examples::report::Report;
 use ebbtide_examples::work::Work;
 use ebbtide_hyper::{Bounds, Connections, Http};
 use ebbtide_signal::{Signals, escalate};
+use futures_util::FutureExt;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -105,8 +106,7 @@ impl Server {
         let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections);
         let (plain, app) = (http.clone(), application.clone());
         listen.serve("main listener", self.main, &main, move |stream, guard| {
-            let (http, app) = (plain.clone(), app.clone());
-            async move { drop(http.serve(TokioIo::new(stream), app, guard).await) }
+            plain.serve(TokioIo::new(stream), app.clone(), guard).map(drop)
         });
         if let Some((listener, acceptor)) = self.tls {
             listen.serve("TLS listener", listener, &main, move |stream, guard| {
@@ -152,7 +152,7 @@ impl Listen<'_> {
         label: &'static str,
         listener: TcpListener,
         drain: &Drain,
-        connection: impl FnMut(TcpStream, Guard) -> Fut + Unpin + Send + 'static,
+        connection: impl FnMut(TcpStream, Guard) -> Fut + Send + 'static,
     ) {
         let guard = drain.watcher().guard().expect("nothing has started it yet");
         let served = ebbtide_tokio::serve(listener, guard, connection).named().lame_duck(self.lame_duck);

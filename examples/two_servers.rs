@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ebbtide::{Drain, Guard, Order, State, Watcher};
-use ebbtide_hyper::Http;
+use ebbtide_hyper::{Bounds, Http};
 use ebbtide_signal::{Signals, escalate};
 use futures_util::FutureExt;
 use hyper::body::Incoming;
@@ -59,7 +59,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let diagnostics = order.part("diagnostics", listen(address("127.0.0.1:8081"), diagnostics.watcher())).await;
     if let (Some((main, main_guard)), Some((diagnostics, diagnostics_guard))) = (main, diagnostics) {
         let http = Http::new(TokioExecutor::new(), TokioTimer::new());
-        let (also_http, all) = (http.clone(), order.drain().watcher());
+        // Of the diagnostics only what is in flight is waited for.
+        let (also_http, all) = (http.clone().bounds(Bounds::NONE), order.drain().watcher());
         let main = ebbtide_tokio::serve(main, main_guard, move |stream, guard| {
             http.serve(TokioIo::new(stream), service_fn(work), guard).map(drop)
         });
