@@ -229,8 +229,9 @@ impl Policy {
                 self.stage = Stage::Lingering { heard: true };
                 self.progress_epoch += 1;
             }
-            Stage::Ending => self.progress_epoch += 1,
-            Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
+            // A client that takes nothing is not waited for longer because it sends.
+            Stage::Ending if !self.blocked => self.progress_epoch += 1,
+            Stage::Ending | Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
         }
     }
 
@@ -243,18 +244,17 @@ impl Policy {
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
         self.blocked = false;
-        let answers_only = self.protocol == Protocol::Http2 && self.stage == Stage::Idle;
-        if self.balance.wrote(bytes) || !answers_only {
+        if self.balance.wrote(bytes) || !self.answers_only() {
             self.progress_epoch += 1;
         }
     }
 
     /// The client takes nothing at present.
     pub fn blocked(&mut self) {
-        if !self.blocked {
-            self.blocked = true;
+        if !self.blocked && !self.answers_only() {
             self.progress_epoch += 1;
         }
+        self.blocked = true;
     }
 
     /// The head of a request is complete.
@@ -371,6 +371,11 @@ impl Policy {
             Timer::Progress => self.progress_epoch,
         };
         Some(Wait { after, epoch })
+    }
+
+    /// No stream is open, so what is written answers control frames, or is the last of a response.
+    fn answers_only(&self) -> bool {
+        self.protocol == Protocol::Http2 && self.stage == Stage::Idle
     }
 
     fn enter(&mut self, stage: Stage) {
