@@ -284,8 +284,9 @@ impl Policy {
                 self.stage = Stage::Lingering { heard: true };
                 self.progress_epoch += 1;
             }
-            Stage::Ending => self.progress_epoch += 1,
-            Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
+            // A client that takes nothing is not waited for longer because it sends.
+            Stage::Ending if !self.blocked => self.progress_epoch += 1,
+            Stage::Ending | Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
         }
     }
 
@@ -298,18 +299,17 @@ impl Policy {
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
         self.blocked = false;
-        let answers_only = self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0);
-        if self.balance.wrote(bytes) || !answers_only {
+        if self.balance.wrote(bytes) || !self.answers_only() {
             self.progress_epoch += 1;
         }
     }
 
     /// The client takes nothing at present.
     pub fn blocked(&mut self) {
-        if !self.blocked {
-            self.blocked = true;
+        if !self.blocked && !self.answers_only() {
             self.progress_epoch += 1;
         }
+        self.blocked = true;
     }
 
     /// The head of a request is complete. Returns whether to serve it: a client of HTTP/2 that does not answer our PING
@@ -461,6 +461,11 @@ impl Policy {
             Timer::Progress => self.progress_epoch,
         };
         Some(Wait { after, epoch })
+    }
+
+    /// Every response is with the engine, so what is written may be no more than answers to control frames.
+    fn answers_only(&self) -> bool {
+        self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0)
     }
 
     fn enter(&mut self, stage: Stage) {
