@@ -67,7 +67,7 @@ impl<I: Read + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         cut(&mut this.read_closed, cx)?;
-        if !this.record.policy(|it| it.listens()) {
+        if !this.record.listens() {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         // A cursor does not tell what was put into it, so what must be seen is read here and copied.

@@ -144,7 +144,7 @@ async fn drain(table: &mut Table, name: &str, attacks: Vec<Attack>, bounded: boo
     let counts = [tally.answered, tally.lost, tally.reset, tally.other].map(|count| count.to_string());
     let code_cell = code.map_or_else(|| "none".into(), |code| code.to_string());
     table.row(std::iter::once(name.to_owned()).chain(counts).chain([code_cell, ms(time)]));
-    let expected = if bounded { 0 } else { 1 };
+    let expected = i32::from(!bounded);
     let well = tally.lost + tally.reset + tally.other == 0 && code == Some(expected) && time <= limit;
     Ok((!well).then(|| format!("hostile: {name}: honest ones served, exit code {expected}, within {limit:?}")))
 }
