@@ -154,13 +154,13 @@ impl Held {
             Handle::Closed(closed) => assert_eq!(poll(closed, waker).is_ready(), over),
             Handle::Guard(guard, _) => assert_eq!(poll(guard, waker).is_ready(), over),
             Handle::Drained(drained) => {
-                assert_eq!(poll(drained, waker).map_err(told), model.outcome());
+                assert_eq!(poll(drained, waker).map_err(|overdue| told(&overdue)), model.outcome());
             }
             Handle::Deadline(deadline, timer) => {
                 if timer.0.get() {
                     model.close();
                 }
-                assert_eq!(poll(deadline, waker).map_err(told), model.outcome());
+                assert_eq!(poll(deadline, waker).map_err(|overdue| told(&overdue)), model.outcome());
             }
             Handle::UntilDraining(future, switch) => {
                 let expected = until(over || self.finished, switch);
@@ -220,7 +220,7 @@ impl Held {
     }
 }
 
-fn told(overdue: Overdue) -> (usize, Labelled) {
+fn told(overdue: &Overdue) -> (usize, Labelled) {
     (overdue.guards(), labelled(overdue.held()))
 }
 
