@@ -50,6 +50,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 /// What the engine and the client know of the connection, without the policy.
+#[expect(clippy::struct_excessive_bools, reason = "each may be so or not, whatever the others are")]
 #[derive(Debug)]
 struct Life {
     policy: Policy,

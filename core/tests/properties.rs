@@ -23,13 +23,16 @@ use proptest::prelude::*;
 struct Model {
     state: State,
     /// By label, with those that have none.
-    guards: BTreeMap<Option<&'static str>, usize>,
+    guards: BTreeMap<Under, usize>,
     /// How many were cut, and whose they were.
     cut: Option<(usize, Labelled)>,
 }
 
 /// How many guards have each label, the most first.
 type Labelled = Vec<(String, usize)>;
+
+/// What a guard counts under.
+type Under = Option<&'static str>;
 
 const LABELS: [&str; 3] = ["socket", "timer", "upload"];
 
@@ -61,11 +64,11 @@ impl Model {
         held
     }
 
-    fn take(&mut self, label: Option<&'static str>) {
+    fn take(&mut self, label: Under) {
         *self.guards.entry(label).or_default() += 1;
     }
 
-    fn release(&mut self, label: Option<&'static str>) {
+    fn release(&mut self, label: Under) {
         *self.guards.get_mut(&label).expect("taken before") -= 1;
         self.settle();
     }
@@ -105,8 +108,8 @@ enum Handle {
     UntilDraining(Pin<Box<Until<Watcher, Switch>>>, Switch),
     Closed(Closed),
     UntilClosed(Pin<Box<Until<Closed, Switch>>>, Switch),
-    Guard(Guard, Option<&'static str>),
-    During(Pin<Box<Until<Guard, Switch>>>, Switch, Option<&'static str>),
+    Guard(Guard, Under),
+    During(Pin<Box<Until<Guard, Switch>>>, Switch, Under),
     Drained(Drained),
     Deadline(Pin<Box<Deadline<Switch>>>, Switch),
 }
@@ -137,7 +140,7 @@ impl Held {
     }
 
     /// What it counts under, where it holds the drain up.
-    fn holds(&self) -> Option<Option<&'static str>> {
+    fn holds(&self) -> Option<Under> {
         match self.handle {
             Handle::Guard(_, label) | Handle::During(_, _, label) if !self.finished => Some(label),
             _ => None,

@@ -125,6 +125,10 @@ impl Parts {
                     if !self.expired(waits, cx) {
                         return Poll::Pending;
                     }
+                    // Before the engine: a request that it began now would be cut.
+                    if self.record.policy(|it| it.step()) == Step::Close {
+                        return Poll::Ready(Ok(()));
+                    }
                 }
             }
         }
