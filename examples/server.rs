@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
@@ -12,18 +11,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ebbtide::{Drain, Guard, Overdue, Watcher};
+use ebbtide::{Drain, Guard, Order, Watcher};
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::{Application, diagnostics};
-use ebbtide_examples::ledger::Ledger;
 use ebbtide_examples::options::{HELP, Options, Tls};
 use ebbtide_examples::report::Report;
-use ebbtide_hyper::{Bounds, Http};
+use ebbtide_examples::work::Work;
+use ebbtide_hyper::{Bounds, Connections, Http};
 use ebbtide_signal::{Signals, escalate};
+use futures_util::FutureExt;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -96,76 +95,73 @@ impl Server {
         if let Ok(addr) = self.main.local_addr() {
             println!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle");
         }
-        let (main, outlives_main) = (Drain::new(), Drain::new());
-        let ledger = Ledger::new(main.watcher());
-        let application = Application::new(Tokio, ledger.clone());
-        let http = Http::new(TokioExecutor::new(), TokioTimer::new());
+        let (main, last) = (Drain::new(), Drain::new());
+        // The diagnostics last: until the main server has drained they say that this process lives.
+        let order = Order::new().then([("main", main.clone())]).then([("diagnostics", last.clone())]);
+        let connections = Connections::new();
+        let work = Work::new(&main, &connections);
+        let application = Application::new(Tokio);
+        let listen = Listen { order: &order, lame_duck: options.ready_delay };
+
+        let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections);
         let (plain, app) = (http.clone(), application.clone());
-        let mut listeners = vec![listen(self.main, &main, &main, options.ready_delay, move |stream, guard| {
-            let (http, app) = (plain.clone(), app.clone());
-            async move { drop(http.serve(TokioIo::new(stream), app, guard).await) }
-        })];
+        listen.serve("main listener", self.main, &main, move |stream, guard| {
+            plain.serve(TokioIo::new(stream), app.clone(), guard).map(drop)
+        });
         if let Some((listener, acceptor)) = self.tls {
-            listeners.push(listen(listener, &main, &main, options.ready_delay, move |stream, guard| {
+            listen.serve("TLS listener", listener, &main, move |stream, guard| {
                 let (http, app, acceptor) = (http.clone(), application.clone(), acceptor.clone());
                 async move {
                     if let Some(stream) = handshake(&acceptor, stream, guard.watcher()).await {
                         drop(http.serve(TokioIo::new(stream), app, guard).await);
                     }
                 }
-            }));
+            });
         }
-        // A prober's idle connection is nothing to wait for.
-        let at_once = Bounds { silent: Duration::ZERO, idle: Duration::ZERO, ..Bounds::default() };
-        let http = Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(at_once);
-        let (watcher, books) = (main.watcher(), ledger.clone());
-        listeners.push(listen(self.diagnostics, &outlives_main, &main, Duration::ZERO, move |stream, guard| {
-            let (http, watcher, books) = (http.clone(), watcher.clone(), books.clone());
+        // A prober's connection is nothing to wait for.
+        let http = Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(Bounds::NONE);
+        let status = work.clone();
+        let listen = Listen { lame_duck: Duration::ZERO, ..listen };
+        listen.serve("diagnostics listener", self.diagnostics, &last, move |stream, guard| {
+            let (http, status) = (http.clone(), status.clone());
             async move {
-                let answer = |request| ready(Ok::<_, Infallible>(diagnostics(&watcher, &books, &request)));
+                let answer = |request| ready(Ok::<_, Infallible>(diagnostics(&status, &request)));
                 drop(http.serve(TokioIo::new(stream), service_fn(answer), guard).await);
             }
-        }));
+        });
 
         // Not before the listeners have their guards: a signal may have come already.
-        escalate(main.clone(), self.signals);
-        main.watcher().await;
-        let mut report = Report::begin(options.drain_timeout.map(|time| time + options.ready_delay));
-        let outcome = drained(&main, &ledger, &mut report, options).await;
-        // The diagnostics last: until here they said that this process lives.
-        drop(ebbtide_tokio::within(outlives_main.start(), Duration::from_millis(100)).await);
-        let mut code = report.end(&outcome, &ledger);
-        for listener in listeners {
-            if let Ok(Err(error)) = listener.await {
-                eprintln!("server: a listener failed: {error}");
-                code = 1;
-            }
-        }
-        ExitCode::from(code)
+        escalate(order.drain().clone(), self.signals);
+        order.drain().watcher().await;
+        let code = drained(&order, &main, &work, options).await;
+        let Some(failure) = order.failure() else { return ExitCode::from(code) };
+        eprintln!("server: {failure}");
+        ExitCode::FAILURE
     }
 }
 
-/// Serves a listener until `until` drains. A listener that fails drains the main server.
-fn listen<Fut: Future<Output = ()> + Send + 'static>(
-    listener: TcpListener,
-    until: &Drain,
-    main: &Drain,
+struct Listen<'a> {
+    order: &'a Order,
     lame_duck: Duration,
-    connection: impl FnMut(TcpStream, Guard) -> Fut + Unpin + Send + 'static,
-) -> JoinHandle<io::Result<()>> {
-    let guard = until.watcher().guard().expect("nothing has started it yet");
-    let main = main.clone();
-    tokio::spawn(async move {
-        let served = ebbtide_tokio::serve(listener, guard, connection).lame_duck(lame_duck).await;
-        if served.is_err() {
-            drop(main.start());
-        }
-        served
-    })
 }
 
-/// Waits for the main drain's end, telling how it goes.
-async fn drained(main: &Drain, ledger: &Ledger, report: &mut Report, options: &Options) -> Result<(), Overdue> {
+impl Listen<'_> {
+    /// Serves a listener until `drain` begins, as a part of the whole: its failure drains all.
+    fn serve<Fut: Future<Output = ()> + Send + 'static>(
+        &self,
+        label: &'static str,
+        listener: TcpListener,
+        drain: &Drain,
+        connection: impl FnMut(TcpStream, Guard) -> Fut + Send + 'static,
+    ) {
+        let guard = drain.watcher().guard().expect("nothing has started it yet");
+        let served = ebbtide_tokio::serve(listener, guard, connection).named().lame_duck(self.lame_duck);
+        tokio::spawn(self.order.part(label, served));
+    }
+}
+
+/// Waits for the end, telling how it goes. Returns the exit code.
+async fn drained(order: &Order, main: &Drain, work: &Work, options: &Options) -> u8 {
     let limit = options.drain_timeout.map(|time| time + options.ready_delay);
     let deadline = async {
         match limit {
@@ -173,18 +169,15 @@ async fn drained(main: &Drain, ledger: &Ledger, report: &mut Report, options: &O
             None => std::future::pending().await,
         }
     };
-    let mut end = pin!(main.start().deadline(deadline));
-    let outcome = loop {
-        report.progress(ledger);
-        if let Ok(outcome) = tokio::time::timeout(report.interval(), end.as_mut()).await {
-            break outcome;
+    let mut report = Report::begin(limit);
+    let mut end = pin!(order.drain().start().deadline(deadline));
+    loop {
+        report.progress(work);
+        if tokio::time::timeout(report.interval(), end.as_mut()).await.is_ok() {
+            // The whole is over, so the main server is: its own end names what was cut.
+            return report.end(&main.start().await);
         }
-    };
-    if outcome.is_err() {
-        // What was cut ends at its next step; give it the moment that it takes to be told of in the report.
-        drop(ebbtide_tokio::within(ledger.close(), Duration::from_millis(50)).await);
     }
-    outcome
 }
 
 /// A TLS handshake; `None` where it failed, or did not end in time once the drain began. As with HTTP, a client that has

@@ -56,12 +56,26 @@ pub struct Bounds {
     pub head: Duration,
     /// For the rest of an HTTP/2 preface. 5 s. (hyperium/hyper#4170.)
     pub preface: Duration,
-    /// For the answer to the PING between the two GOAWAYs (RFC 9113, section 6.8), where no stream is open. 5 s.
+    /// For the answer to the PING between the two GOAWAYs (RFC 9113, section 6.8). 5 s. Without it no stream is served
+    /// that is opened later, and the connection closes where none is open.
     pub goaway: Duration,
     /// For a client to take some of what is written to it. 5 s.
     pub stall: Duration,
     /// For reading and dropping what a client still sends after our end was written (RFC 9112, section 9.6). 3 s.
     pub linger: Duration,
+}
+
+impl Bounds {
+    /// Waits for what is in flight, and for nothing else.
+    pub const NONE: Self = Self {
+        silent: Duration::ZERO,
+        idle: Duration::ZERO,
+        head: Duration::ZERO,
+        preface: Duration::ZERO,
+        goaway: Duration::ZERO,
+        stall: Duration::ZERO,
+        linger: Duration::ZERO,
+    };
 }
 
 impl Default for Bounds {
@@ -163,6 +177,8 @@ enum End {
     Draining,
     /// Draining, and the engine was asked to finish.
     Finishing,
+    /// The time for the answer to our PING is over. (Where it came, the engine lets no new stream through itself.)
+    Refusing,
 }
 
 /// Bytes written less bytes read. Answers to control frames are no larger than the frames, so a client that only
@@ -268,8 +284,9 @@ impl Policy {
                 self.stage = Stage::Lingering { heard: true };
                 self.progress_epoch += 1;
             }
-            Stage::Ending => self.progress_epoch += 1,
-            Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
+            // A client that takes nothing is not waited for longer because it sends.
+            Stage::Ending if !self.blocked => self.progress_epoch += 1,
+            Stage::Ending | Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
         }
     }
 
@@ -282,27 +299,31 @@ impl Policy {
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
         self.blocked = false;
-        let answers_only = self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0);
-        if self.balance.wrote(bytes) || !answers_only {
+        if self.balance.wrote(bytes) || !self.answers_only() {
             self.progress_epoch += 1;
         }
     }
 
     /// The client takes nothing at present.
     pub fn blocked(&mut self) {
-        if !self.blocked {
-            self.blocked = true;
+        if !self.blocked && !self.answers_only() {
             self.progress_epoch += 1;
         }
+        self.blocked = true;
     }
 
-    /// The head of a request is complete.
-    pub fn request(&mut self, has_body: bool) {
+    /// The head of a request is complete. Returns whether to serve it: a client of HTTP/2 that does not answer our PING
+    /// could open one stream after the other for ever, so what it opens after the bound of that is not even begun.
+    pub fn request(&mut self, has_body: bool) -> bool {
+        if self.end == End::Refusing {
+            return false;
+        }
         self.in_flight += 1;
         self.owing += 1;
         self.had_body = has_body;
         self.kept_alive = false;
         self.enter(Stage::Active);
+        true
     }
 
     /// The head of a response is about to be written; `last` where the client or the response itself has said that it
@@ -358,6 +379,7 @@ impl Policy {
     /// The engine was asked to finish, as [`Step::Finish`] said.
     pub fn finishing(&mut self) {
         self.end = End::Finishing;
+        self.state_epoch += 1;
         self.progress_epoch += 1;
         if self.protocol == Protocol::Http1 && self.in_flight == 0 {
             self.enter(Stage::Ending);
@@ -382,9 +404,13 @@ impl Policy {
 
     /// A [`wait`](Self::wait) is over.
     pub fn expired(&mut self, timer: Timer) {
-        let idle = self.stage == Stage::Idle && self.protocol == Protocol::Http1;
-        // Idle is the one state in which the engine still has something to do: to write its end.
-        self.enter(if timer == Timer::State && idle { Stage::Ending } else { Stage::Closed });
+        match (timer, self.stage, self.protocol) {
+            // What is in flight completes.
+            (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.end = End::Refusing,
+            // Idle is the one state in which the engine still has something to do: to write its end.
+            (Timer::State, Stage::Idle, Protocol::Http1) => self.enter(Stage::Ending),
+            _ => self.enter(Stage::Closed),
+        }
     }
 
     /// What to do now.
@@ -414,6 +440,7 @@ impl Policy {
                 (Stage::Preface(_), _) => self.bounds.preface,
                 (Stage::Head, _) => self.bounds.head,
                 (Stage::Idle, Protocol::Http1) => self.bounds.idle,
+                (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing => self.bounds.goaway,
                 (Stage::Lingering { .. }, _) => self.bounds.linger,
                 _ => return None,
             },
@@ -436,6 +463,11 @@ impl Policy {
         Some(Wait { after, epoch })
     }
 
+    /// Every response is with the engine, so what is written may be no more than answers to control frames.
+    fn answers_only(&self) -> bool {
+        self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0)
+    }
+
     fn enter(&mut self, stage: Stage) {
         if self.stage != Stage::Closed {
             self.stage = stage;
@@ -448,7 +480,10 @@ impl Policy {
                 Stage::Ending | Stage::Lingering { .. } | Stage::Closed => self.state,
             };
             self.balance = Balance::default();
-            self.state_epoch += 1;
+            // The answer to a PING is waited for from the GOAWAY on, whatever streams come and go meanwhile.
+            if !(self.protocol == Protocol::Http2 && matches!(stage, Stage::Active | Stage::Idle)) {
+                self.state_epoch += 1;
+            }
             self.progress_epoch += 1;
         }
     }
@@ -575,9 +610,25 @@ mod tests {
         policy.finishing();
         assert!(!policy.response(false), "HTTP/2 has no Connection header");
         policy.owes();
-        assert_eq!(policy.wait(Timer::State), None);
         assert_eq!(policy.wait(Timer::Progress), None);
         policy.offers();
+        policy.response_ended();
+        assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().goaway));
+    }
+
+    #[test]
+    fn http2_that_answers_no_ping_opens_no_streams_after_its_bound_and_keeps_those_it_has() {
+        let mut policy = draining(|it| it.read(PREFACE));
+        policy.finishing();
+        let wait = policy.wait(Timer::State);
+        assert_eq!(wait.map(|it| it.after), Some(Bounds::default().goaway));
+        assert!(policy.request(false));
+        policy.response_ended();
+        assert!(policy.request(false));
+        assert_eq!(policy.wait(Timer::State), wait, "streams do not extend it");
+        policy.expired(Timer::State);
+        assert!(!policy.request(false));
+        assert_eq!((policy.step(), policy.wait(Timer::Progress)), (Step::Serve, None));
         policy.response_ended();
         assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().goaway));
     }

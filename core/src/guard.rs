@@ -72,7 +72,7 @@ impl Guard {
     /// ```
     pub fn labelled(&self, label: impl Into<Label>) -> Self {
         // A holder is never refused.
-        Shared::labelled(&self.hold.shared, label.into(), true).map_or_else(|| self.clone(), Self::new)
+        Shared::labelled(&self.hold.shared, &label.into(), true).map_or_else(|| self.clone(), Self::new)
     }
 
     /// What it counts under.

@@ -37,7 +37,8 @@ pub(crate) struct Shared {
 
 /// What guards count in one lane. Its drop is the release of the lane's last guard.
 #[derive(Debug)]
-#[repr(align(128))] // Two cache lines: processors fetch neighbours in pairs.
+// Two cache lines: processors fetch neighbours in pairs. With one lane, as without `std`, there are no neighbours.
+#[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct Hold {
     pub(crate) shared: Arc<Shared>,
     lane: usize,
@@ -46,14 +47,14 @@ pub(crate) struct Hold {
 
 /// What watchers count in one lane.
 #[derive(Debug)]
-#[repr(align(128))]
+#[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     lane: usize,
 }
 
 #[derive(Debug)]
-#[repr(align(128))]
+#[cfg_attr(feature = "std", repr(align(128)))]
 struct Lane {
     hold: Weak<Hold>,
     seat: Weak<Seat>,
@@ -121,13 +122,13 @@ impl Shared {
     }
 
     /// A count of the label's `Hold`; `None` once draining, unless the caller is a holder already.
-    pub(crate) fn labelled(this: &Arc<Self>, label: Label, is_holder: bool) -> Option<Arc<Hold>> {
+    pub(crate) fn labelled(this: &Arc<Self>, label: &Label, is_holder: bool) -> Option<Arc<Hold>> {
         this.owned.with(|owned| {
             // The phase leaves Running under this lock only, so what is true here is so until we are done.
             if !is_holder && this.phase() != Phase::Running {
                 return None;
             }
-            if let Some(hold) = owned.labelled.get(&label).and_then(Weak::upgrade) {
+            if let Some(hold) = owned.labelled.get(label).and_then(Weak::upgrade) {
                 return Some(hold);
             }
             // Open before it can be dropped. It is not the first one: the drain's own lanes are open, or the
@@ -135,7 +136,8 @@ impl Shared {
             this.open_lanes.fetch_add(1, Ordering::Relaxed);
             let lane = sync::here() & (this.lanes.len() - 1);
             let hold = Arc::new(Hold { shared: this.clone(), lane, label: Some(label.clone()) });
-            owned.labelled.insert(label, Arc::downgrade(&hold));
+            // Another clone, so that the given label is dropped outside the lock, refused or not: it may be live.
+            owned.labelled.insert(label.clone(), Arc::downgrade(&hold));
             Some(hold)
         })
     }

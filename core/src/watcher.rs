@@ -91,7 +91,7 @@ impl Watcher {
     /// ```
     #[must_use = "a guard that is dropped holds nothing up"]
     pub fn labelled(&self, label: impl Into<Label>) -> Option<Guard> {
-        Shared::labelled(&self.seat.shared, label.into(), false).map(Guard::new)
+        Shared::labelled(&self.seat.shared, &label.into(), false).map(Guard::new)
     }
 
     /// How far the drain has come.

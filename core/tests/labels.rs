@@ -16,8 +16,8 @@ fn listed(drain: &Drain) -> Vec<String> {
 fn guards_are_counted_by_label_and_the_most_come_first() {
     let drain = Drain::new();
     let watcher = drain.watcher();
-    let _guards = [watcher.labelled("upload"), watcher.labelled("socket"), watcher.labelled("socket"), watcher.guard()];
-    assert_eq!(listed(&drain), ["2 x socket", "upload"]);
+    let _guards = [watcher.labelled("upload"), watcher.labelled("socket"), watcher.labelled("upload"), watcher.guard()];
+    assert_eq!(listed(&drain), ["2 x upload", "socket"], "and not by name");
     assert_eq!(drain.guards(), 4);
 }
 
@@ -99,4 +99,24 @@ fn labels_that_came_and_went_leave_nothing() {
         }
     });
     assert_eq!(kept.bytes_current, 0);
+}
+
+#[test]
+fn a_label_that_is_refused_may_use_the_drain_as_it_is_dropped() {
+    struct Counts(Drain);
+    impl std::fmt::Display for Counts {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{}", self.0.guards())
+        }
+    }
+    impl Drop for Counts {
+        fn drop(&mut self) {
+            assert_eq!(self.0.guards(), 0);
+        }
+    }
+    let drain = Drain::new();
+    let watcher = drain.watcher();
+    drop(watcher.labelled(Label::live(Counts(drain.clone()))));
+    drop(drain.start());
+    assert!(watcher.labelled(Label::live(Counts(drain.clone()))).is_none());
 }

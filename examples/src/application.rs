@@ -14,12 +14,12 @@ use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::ALLOW;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_tungstenite::tungstenite::protocol::CloseFrame;
 use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use hyper_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use hyper_tungstenite::{HyperWebsocket, tungstenite::Message};
 
 use crate::Runtime;
-use crate::ledger::{Entry, Ledger};
+use crate::work::{TASK, Work};
 
 /// What every response is made of.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -28,7 +28,6 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 #[derive(Clone, Debug)]
 pub struct Application<R> {
     runtime: R,
-    ledger: Ledger,
 }
 
 /// How long a WebSocket still listens for messages that were under way when the drain began.
@@ -39,19 +38,20 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(50);
 /// What `/big` sends at a time.
 const PIECE: usize = 64 * 1024;
+/// Of a WebSocket, allocated at once. The default is 128 KiB, which is what thousands of them would mostly consist of.
+const WEBSOCKET_BUFFER: usize = 4096;
 
 impl<R: Runtime> Application<R> {
     /// The application on a runtime.
-    pub fn new(runtime: R, ledger: Ledger) -> Self {
-        Self { runtime, ledger }
+    pub fn new(runtime: R) -> Self {
+        Self { runtime }
     }
 
     async fn answer(self, mut request: Request<Incoming>) -> Response<Body> {
-        let entry = self.ledger.enter(format!("{} {}", request.method(), request.uri().path()));
         let path = request.uri().path().to_owned();
         let get = request.method() == Method::GET || request.method() == Method::HEAD;
         match path.as_str() {
-            "/upload" if request.method() == Method::POST => upload(request.into_body(), entry).await,
+            "/upload" if request.method() == Method::POST => upload(request.into_body()).await,
             "/upload" => not_allowed("POST"),
             "/hello" | "/slow" | "/stream" | "/big" | "/ws" | "/events" | "/panic" | "/task" if !get => {
                 not_allowed("GET, HEAD")
@@ -62,74 +62,69 @@ impl<R: Runtime> Application<R> {
                 self.runtime.sleep(Duration::from_millis(time)).await;
                 text(StatusCode::OK, format!("slow {time}"))
             }
-            "/stream" => self.stream(number(&request, "chunks", 10), number(&request, "ms", 100), entry),
-            "/big" => big(number(&request, "bytes", 1 << 20), entry),
-            "/events" => self.events(&request, entry),
+            "/stream" => self.stream(number(&request, "chunks", 10), number(&request, "ms", 100)),
+            "/big" => big(number(&request, "bytes", 1 << 20)),
+            "/events" => self.events(&request),
             "/panic" => {
                 self.runtime.sleep(Duration::from_millis(number(&request, "ms", 0))).await;
                 panic!("/panic was asked for");
             }
-            "/task" => self.task(&mut request),
-            "/ws" => self.websocket(&mut request, entry),
+            "/task" => self.task(&request),
+            "/ws" => self.websocket(&mut request),
             _ => text(StatusCode::NOT_FOUND, "not found"),
         }
     }
 
-    fn stream(self, chunks: u64, ms: u64, entry: Entry) -> Response<Body> {
-        let pieces = stream::unfold((self.runtime, 0, entry), move |(runtime, at, entry)| async move {
+    fn stream(self, chunks: u64, ms: u64) -> Response<Body> {
+        let pieces = stream::unfold((self.runtime, 0), move |(runtime, at)| async move {
             if at == chunks {
                 return None;
             }
             if at > 0 {
                 runtime.sleep(Duration::from_millis(ms)).await;
             }
-            Some((frame(format!("chunk {at}\n")), (runtime, at + 1, entry)))
+            Some((frame(format!("chunk {at}\n")), (runtime, at + 1)))
         });
         streamed(pieces)
     }
 
     /// A stream without an end of its own: it hears of the drain, says so, and ends.
-    fn events(self, request: &Request<Incoming>, entry: Entry) -> Response<Body> {
-        let running = Some((self.runtime, watcher(request), Duration::ZERO, entry));
+    fn events(self, request: &Request<Incoming>) -> Response<Body> {
+        let running = Some((self.runtime, watcher(request), Duration::ZERO));
         let ticks = stream::unfold(running, |running| async move {
-            let (runtime, watcher, pause, entry) = running?;
+            let (runtime, watcher, pause) = running?;
             match watcher.clone().until_draining(runtime.sleep(pause)).await {
-                Some(()) => Some((frame("tick\n"), Some((runtime, watcher, TICK, entry)))),
+                Some(()) => Some((frame("tick\n"), Some((runtime, watcher, TICK)))),
                 None => Some((frame("bye\n"), None)),
             }
         });
         streamed(ticks)
     }
 
-    /// Work that goes on after the response: it takes the request's guard with it.
-    fn task(self, request: &mut Request<Incoming>) -> Response<Body> {
+    /// Work that goes on after the response, under a guard of its own.
+    fn task(self, request: &Request<Incoming>) -> Response<Body> {
         let time = Duration::from_millis(number(request, "ms", 1000));
-        let entry = self.ledger.enter(format!("task of {} ms", time.as_millis()));
-        if let Some(guard) = request.extensions_mut().remove::<Guard>() {
-            let runtime = self.runtime.clone();
+        if let Some(guard) = request.extensions().get::<Guard>() {
+            let (guard, runtime) = (guard.labelled(TASK), self.runtime.clone());
             self.runtime.spawn(async move {
-                let work = async move {
-                    runtime.sleep(time).await;
-                    drop(entry);
-                };
-                guard.during(work).await;
+                guard.during(runtime.sleep(time)).await;
             });
         }
         text(StatusCode::OK, "task")
     }
 
-    fn websocket(self, request: &mut Request<Incoming>, entry: Entry) -> Response<Body> {
+    fn websocket(self, request: &mut Request<Incoming>) -> Response<Body> {
         if !hyper_tungstenite::is_upgrade_request(request) {
             return text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket");
         }
         let watcher = watcher(request);
-        match hyper_tungstenite::upgrade(request, None) {
+        let config = WebSocketConfig::default().read_buffer_size(WEBSOCKET_BUFFER);
+        match hyper_tungstenite::upgrade(request, Some(config)) {
             Ok((response, websocket)) => {
                 let runtime = self.runtime.clone();
                 self.runtime.spawn(async move {
                     // The guard is in the connection itself, so the drain waits for this though it holds none.
-                    let _ = echo(&runtime, websocket, watcher).await;
-                    drop(entry);
+                    drop(echo(&runtime, websocket, watcher).await);
                 });
                 response.map(BodyExt::boxed_unsync)
             }
@@ -151,12 +146,12 @@ impl<R: Runtime> Service<Request<Incoming>> for Application<R> {
 
 /// The diagnostics listener's answers: readiness follows the main drain, liveness does not.
 #[must_use]
-pub fn diagnostics(main: &Watcher, ledger: &Ledger, request: &Request<Incoming>) -> Response<Body> {
+pub fn diagnostics(main: &Work, request: &Request<Incoming>) -> Response<Body> {
     match request.uri().path() {
         "/ready" if main.state() == State::Running => text(StatusCode::OK, "ready"),
         "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
         "/live" => text(StatusCode::OK, "alive"),
-        "/status" => text(StatusCode::OK, format!("{:?}, {} in flight", main.state(), ledger.in_flight())),
+        "/status" => text(StatusCode::OK, format!("{:?}, {} in flight", main.state(), main.in_flight())),
         _ => text(StatusCode::NOT_FOUND, "not found"),
     }
 }
@@ -189,7 +184,7 @@ async fn echo<R: Runtime>(
 }
 
 /// Reads it all, and answers how much it was.
-async fn upload(mut body: Incoming, entry: Entry) -> Response<Body> {
+async fn upload(mut body: Incoming) -> Response<Body> {
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         match frame {
@@ -197,16 +192,15 @@ async fn upload(mut body: Incoming, entry: Entry) -> Response<Body> {
             Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
         }
     }
-    drop(entry);
     text(StatusCode::OK, length.to_string())
 }
 
 /// As fast as the client reads, a piece at a time.
-fn big(bytes: u64, entry: Entry) -> Response<Body> {
+fn big(bytes: u64) -> Response<Body> {
     let piece = Bytes::from(vec![b'x'; PIECE]);
-    let pieces = stream::unfold((bytes, piece, entry), |(left, piece, entry)| async move {
+    let pieces = stream::unfold((bytes, piece), |(left, piece)| async move {
         let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-        (length > 0).then(|| (Frame::data(piece.slice(..length)), (left - length as u64, piece, entry)))
+        (length > 0).then(|| (Frame::data(piece.slice(..length)), (left - length as u64, piece)))
     });
     let mut response = streamed(pieces);
     response.headers_mut().insert(hyper::header::CONTENT_LENGTH, bytes.into());

@@ -1,9 +1,9 @@
 //! What the example servers share: their flags, their application, and how they tell of a drain.
 
 pub mod application;
-pub mod ledger;
 pub mod options;
 pub mod report;
+pub mod work;
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,3 +20,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-go.md")]
+struct FromGo;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ebbtide::Overdue;
 
-use crate::ledger::Ledger;
+use crate::work::Work;
 
 /// Tells of one drain: a live line on a terminal, plain lines elsewhere.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ impl Report {
     }
 
     /// One line of how far the drain has come.
-    pub fn progress(&mut self, ledger: &Ledger) {
-        let mut line = format!("draining: {} in flight", ledger.in_flight());
+    pub fn progress(&mut self, work: &Work) {
+        let mut line = format!("draining: {} in flight", work.in_flight());
         if let Some(limit) = self.limit {
             let left = limit.saturating_sub(self.since.elapsed());
             let _ = write!(line, ", {:.1} s left", left.as_secs_f64());
@@ -50,13 +50,13 @@ impl Report {
     }
 
     /// The last line. Returns the exit code.
-    pub fn end(self, outcome: &Result<(), Overdue>, ledger: &Ledger) -> u8 {
+    pub fn end(self, outcome: &Result<(), Overdue>) -> u8 {
         let took = self.since.elapsed().as_secs_f64();
         let line = match outcome {
             Ok(()) => format!("drained in {took:.3} s"),
             Err(overdue) => {
-                let cut = ledger.cut();
-                let what = if cut.is_empty() { overdue.to_string() } else { format!("cut: {}", cut.join(", ")) };
+                let cut: Vec<_> = overdue.held().iter().map(ToString::to_string).collect();
+                let what = if cut.is_empty() { overdue.to_string() } else { format!("cut: {}", cut.join("; ")) };
                 format!("closed by force after {took:.3} s; {what}")
             }
         };

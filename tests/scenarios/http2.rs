@@ -197,5 +197,5 @@ fn the_deadline_cuts_a_stream_that_is_left() {
     let _ = client.end();
     assert!(!client.knows(stream));
     let report = server.cut();
-    assert!(report.contains("cut: GET /slow"), "{report}");
+    assert!(report.contains("GET /slow"), "{report}");
 }

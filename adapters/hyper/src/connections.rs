@@ -76,6 +76,12 @@ pub struct Counts {
     pub upgraded: usize,
 }
 
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} new, {} active, {} idle, {} upgraded)", self.new, self.active, self.idle, self.upgraded)
+    }
+}
+
 impl Connections {
     /// None yet.
     #[must_use]

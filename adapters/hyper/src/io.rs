@@ -1,6 +1,7 @@
 //! The connection's bytes: seen, guarded, and read on for a while after our end.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -31,7 +32,7 @@ enum Shutdown {
     Over,
 }
 
-/// What is read while the policy listens. One page: it is zeroed on every such read, and a longer head takes another.
+/// What is read while the policy listens. One page of stack; a longer head takes another read.
 const LOOK: usize = 4096;
 
 impl<I> Io<I> {
@@ -66,13 +67,13 @@ impl<I: Read + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         cut(&mut this.read_closed, cx)?;
-        if !this.record.policy(|it| it.listens()) {
+        if !this.record.listens() {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         // A cursor does not tell what was put into it, so what must be seen is read here and copied.
-        let mut space = [0; LOOK];
+        let mut space = [MaybeUninit::uninit(); LOOK];
         let room = buf.remaining().min(LOOK);
-        let mut seen = ReadBuf::new(&mut space[..room]);
+        let mut seen = ReadBuf::uninit(&mut space[..room]);
         ready!(Pin::new(&mut this.inner).poll_read(cx, seen.unfilled()))?;
         this.record.policy(|it| it.read(seen.filled()));
         buf.put_slice(seen.filled());
@@ -120,8 +121,8 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
                     this.shutdown = Shutdown::HalfClosed;
                 }
                 Shutdown::HalfClosed => {
-                    let mut space = [0; LOOK];
-                    let mut rest = ReadBuf::new(&mut space);
+                    let mut space = [MaybeUninit::uninit(); LOOK];
+                    let mut rest = ReadBuf::uninit(&mut space);
                     let read = Pin::new(&mut this.inner).poll_read(cx, rest.unfilled());
                     match read {
                         Poll::Ready(Ok(())) if !rest.filled().is_empty() => {

@@ -1,6 +1,6 @@
 //! What the parts of one connection know of each other: its guard and its policy.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ebbtide::connection::{Bounds, Policy};
@@ -15,6 +15,8 @@ pub(crate) struct Record {
     pub(crate) guard: Guard,
     pub(crate) watcher: Watcher,
     policy: Mutex<Policy>,
+    /// Whether the policy listens, as of the last that it was asked or told.
+    listens: AtomicBool,
     /// Where the connection is kept for those who ask; the others pay nothing for it.
     seen: Option<Arc<Seen>>,
     requests: AtomicU64,
@@ -28,7 +30,8 @@ impl Record {
             None => guard,
         };
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
-        Arc::new(Self { guard, watcher, policy, seen, requests: AtomicU64::new(0) })
+        let (listens, requests) = (AtomicBool::new(true), AtomicU64::new(0));
+        Arc::new(Self { guard, watcher, policy, listens, seen, requests })
     }
 
     /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
@@ -37,6 +40,9 @@ impl Record {
         let before = policy.state();
         let answer = f(&mut policy);
         let after = policy.state();
+        // Relaxed: HTTP/1 is one task. The streams of HTTP/2 are tasks of their own, and a read that crosses a step of
+        // theirs may come before or after it anyway.
+        self.listens.store(policy.listens(), Ordering::Relaxed);
         drop(policy);
         if let (Some(seen), true) = (&self.seen, before != after) {
             self.freeze_if_cut(seen);
@@ -45,17 +51,24 @@ impl Record {
         answer
     }
 
-    /// A request begins. Returns its number, by which it ends.
-    pub(crate) fn begin<B>(&self, request: &Request<B>, has_body: bool) -> u64 {
+    /// Whether the policy is to be told of what is read. Asked on every read, and so not under the lock.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens.load(Ordering::Relaxed)
+    }
+
+    /// A request begins. Returns its number, by which it ends; `None` where it is not to be served.
+    pub(crate) fn begin<B>(&self, request: &Request<B>, has_body: bool) -> Option<u64> {
         let Some(seen) = &self.seen else {
-            self.policy(|it| it.request(has_body));
-            return 0;
+            return self.policy(|it| it.request(has_body)).then_some(0);
         };
         // Relaxed: a number, that is all.
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         seen.begin(id, request.method().clone(), request.uri().path().into());
-        self.policy(|it| it.request(has_body));
-        id
+        if !self.policy(|it| it.request(has_body)) {
+            seen.end(id);
+            return None;
+        }
+        Some(id)
     }
 
     /// A request ended, or was cut.

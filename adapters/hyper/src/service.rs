@@ -37,12 +37,14 @@ where
     type Future = Responding<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let id = self.record.begin(&request, !request.body().is_end_stream());
+        let Some(id) = self.record.begin(&request, !request.body().is_end_stream()) else {
+            return Responding { future: None, in_flight: None, connect: false, last: false };
+        };
         let in_flight = InFlight { record: self.record.clone(), id, owes: true };
         let (connect, last) = (request.method() == Method::CONNECT, is_last(request.version(), request.headers()));
         request.extensions_mut().insert(self.record.watcher.clone());
         request.extensions_mut().insert(self.record.guard.clone());
-        Responding { future: self.inner.call(request), in_flight: Some(in_flight), connect, last }
+        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, last }
     }
 }
 
@@ -85,6 +87,10 @@ fn says_close(headers: &HeaderMap) -> bool {
 }
 
 fn connection_says(headers: &HeaderMap, option: &str) -> bool {
+    // Nearly none has one, and this is asked of every request and of every response.
+    if !headers.contains_key(CONNECTION) {
+        return false;
+    }
     let values = headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|it| it.trim().eq_ignore_ascii_case(option))
 }
@@ -94,8 +100,9 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Responding<F> {
+        // None where the request is not served: the connection is about to close under it.
         #[pin]
-        future: F,
+        future: Option<F>,
         in_flight: Option<InFlight>,
         connect: bool,
         last: bool,
@@ -110,7 +117,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.future.poll(cx))?;
+        let Some(future) = this.future.as_pin_mut() else { return Poll::Pending };
+        let mut response = ready!(future.poll(cx))?;
         let mut in_flight = this.in_flight.take();
         if let Some(InFlight { record, owes, .. }) = &mut in_flight {
             let status = response.status();

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ebbtide::connection::{Step, Timer};
+use ebbtide::connection::{Step, Timer, Wait};
 use ebbtide::{Closed, Watcher};
 use hyper::rt::Sleep;
 use pin_project_lite::pin_project;
@@ -67,6 +67,9 @@ struct Parts {
     timers: [Option<Running>; 2],
 }
 
+/// In the order they are kept in.
+const TIMERS: [Timer; 2] = [Timer::State, Timer::Progress];
+
 struct Running {
     epoch: u64,
     sleep: Pin<Box<dyn Sleep>>,
@@ -110,15 +113,21 @@ impl Parts {
             if let Poll::Ready(end) = engine.as_mut().poll(cx) {
                 return Poll::Ready(end.map_err(|cause| Error::Engine(cause.into())));
             }
-            match self.record.policy(|it| it.step()) {
+            // All that may have changed under the engine, asked for under one lock: this is every request's way.
+            let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
+            match step {
                 Step::Close => return Poll::Ready(Ok(())),
                 Step::Finish => {
                     engine.finish();
                     self.record.policy(ebbtide::connection::Policy::finishing);
                 }
                 Step::Serve => {
-                    if !self.expired(cx) {
+                    if !self.expired(waits, cx) {
                         return Poll::Pending;
+                    }
+                    // Before the engine: a request that it began now would be cut.
+                    if self.record.policy(|it| it.step()) == Step::Close {
+                        return Poll::Ready(Ok(()));
                     }
                 }
             }
@@ -126,9 +135,9 @@ impl Parts {
     }
 
     /// Keeps the timers that the policy asks for. Returns whether one is over, of which it has been told.
-    fn expired(&mut self, cx: &mut Context<'_>) -> bool {
-        for (timer, running) in [Timer::State, Timer::Progress].into_iter().zip(&mut self.timers) {
-            let Some(wait) = self.record.policy(|it| it.wait(timer)) else {
+    fn expired(&mut self, waits: [Option<Wait>; 2], cx: &mut Context<'_>) -> bool {
+        for ((timer, wait), running) in TIMERS.into_iter().zip(waits).zip(&mut self.timers) {
+            let Some(wait) = wait else {
                 *running = None;
                 continue;
             };

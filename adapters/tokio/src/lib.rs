@@ -94,7 +94,7 @@ where
 /// Accepts connections and spawns `connection` for each, until the drain has begun and the listener's queue is empty.
 ///
 /// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
-/// connection is done. A connection whose task is still there at a forced close is dropped. Errors of single
+/// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close is dropped. Errors of single
 /// connections are skipped, and a lack of descriptors or memory is waited out.
 ///
 /// # Errors
@@ -147,10 +147,13 @@ impl<L: Listener<Tokio>, F> Serve<L, F> {
     }
 }
 
+// Nothing in it is pinned where it lies.
+impl<L: Listener<Tokio>, F> Unpin for Serve<L, F> {}
+
 impl<L, F, Fut> Future for Serve<L, F>
 where
     L: Listener<Tokio>,
-    F: FnMut(L::Stream, Guard) -> Fut + Unpin,
+    F: FnMut(L::Stream, Guard) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
     type Output = io::Result<()>;
@@ -188,7 +191,7 @@ impl Listener<Tokio> for TcpListener {
     type Socket = std::net::TcpListener;
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        TcpListener::poll_accept(self, cx).map_ok(|(stream, _)| stream)
+        TcpListener::poll_accept(self, cx).map_ok(|(stream, _)| at_once(stream))
     }
 
     fn into_socket(self) -> io::Result<std::net::TcpListener> {
@@ -201,8 +204,15 @@ impl Listener<Tokio> for TcpListener {
 
     fn adopt(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         stream.set_nonblocking(true)?;
-        TcpStream::from_std(stream)
+        TcpStream::from_std(stream).map(at_once)
     }
+}
+
+/// Has small writes sent when they are made, such as the last words of a connection. Where it cannot be set the
+/// connection is gone, which its first read tells.
+fn at_once(stream: TcpStream) -> TcpStream {
+    drop(stream.set_nodelay(true));
+    stream
 }
 
 #[cfg(unix)]

@@ -1,0 +1,261 @@
+//! The classic programs, each run as a process, with real sockets and signals.
+#![cfg(unix)]
+
+mod process;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use hyper_tungstenite::tungstenite::{self, Message, WebSocket};
+use process::{PATIENCE, Process};
+use rustix::process::Signal;
+
+/// A port of the system's choice.
+const ANY: &str = "127.0.0.1:0";
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a duration that is not zero");
+    stream
+}
+
+fn get(address: &str, path: &str, connection: &str) -> TcpStream {
+    let mut stream = connect(address);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: {connection}\r\n\r\n").expect("it reads");
+    stream
+}
+
+/// The rest of the stream.
+fn answer(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an end, not a reset");
+    answer
+}
+
+fn has(answer: &str, status: &str, end: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with(end), "{answer:?}");
+}
+
+/// Waits until the port refuses.
+fn refused(address: &str) {
+    let since = Instant::now();
+    while TcpStream::connect(address).map_err(|error| error.kind()).err() != Some(ErrorKind::ConnectionRefused) {
+        assert!(since.elapsed() < PATIENCE, "{address} still listens");
+    }
+}
+
+#[test]
+fn hello_waits_for_its_slow_request() {
+    let mut hello = Process::run("hello", &[ANY]);
+    let address = hello.says("listening on http://");
+    let request = get(&address, "/", "keep-alive");
+    hello.send(Signal::TERM);
+    refused(&address);
+    let answer = answer(request);
+    has(&answer, "200", "\r\n\r\nhello\n");
+    assert!(answer.contains("connection: close\r\n"), "{answer:?}");
+    hello.says("drained");
+    assert!(hello.end().0.success());
+}
+
+#[test]
+fn hello_is_forced_by_the_second_signal_and_says_so() {
+    let mut hello = Process::run("hello", &[ANY]);
+    let address = hello.says("listening on http://");
+    let mut request = get(&address, "/", "close");
+    hello.send(Signal::INT);
+    refused(&address);
+    hello.send(Signal::INT);
+    let (status, errors) = hello.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(errors.contains("Overdue"), "{errors}");
+    assert_eq!(request.read(&mut [0; 16]).unwrap_or(0), 0, "it was cut");
+}
+
+#[test]
+fn deadline_answers_what_takes_less() {
+    let mut server = Process::run("deadline", &[ANY]);
+    let request = get(&server.says("listening on http://"), "/1", "close");
+    server.send(Signal::TERM);
+    has(&answer(request), "200", "worked for 1 s\n");
+    server.says("drain: done");
+    assert!(server.end().0.success());
+}
+
+#[test]
+fn deadline_cuts_what_takes_more_and_says_so() {
+    let mut server = Process::run("deadline", &[ANY]);
+    let mut request = get(&server.says("listening on http://"), "/60", "close");
+    let since = Instant::now();
+    server.send(Signal::INT);
+    let (status, errors) = server.end();
+    assert!(since.elapsed() >= Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(errors.starts_with("deadline: closed by force: "), "{errors}");
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(request.read(&mut [0; 16]).unwrap_or(0), 0, "it was cut");
+}
+
+/// What a count by hand gets wrong: each of these would leave something to wait for until the deadline.
+#[test]
+fn deadline_waits_for_nobody_who_is_gone_or_says_nothing() {
+    let mut server = Process::run("deadline", &[ANY]);
+    let address = server.says("listening on http://");
+    has(&answer(get(&address, "/0", "close")), "200", "worked for 0 s\n");
+    let mut malformed = connect(&address);
+    malformed.write_all(b"this is not HTTP\r\n\r\n").expect("it reads");
+    has(&answer(malformed), "400", "\r\n\r\n");
+    drop(get(&address, "/60", "close"));
+    let _silent = connect(&address);
+    let _idle = get(&address, "/0", "keep-alive");
+    server.send(Signal::TERM);
+    let (status, errors) = server.end();
+    assert!(status.success(), "{errors}");
+}
+
+#[test]
+fn deadline_refuses_a_second_start() {
+    let mut server = Process::run("deadline", &[ANY, "start", "start"]);
+    server.says("start: done");
+    let (status, errors) = server.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(errors.starts_with("deadline: Address already in use"), "{errors}");
+}
+
+#[test]
+fn deadline_refuses_a_start_after_the_drain() {
+    let mut server = Process::run("deadline", &[ANY, "start", "drain", "start"]);
+    server.says("drain: done");
+    let (status, errors) = server.end();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(errors, "deadline: the drain has begun, nothing starts any more\n");
+}
+
+#[test]
+fn deadline_has_nothing_to_wait_for_before_the_start() {
+    let mut server = Process::run("deadline", &[ANY, "drain", "drain"]);
+    server.says("drain: done");
+    server.says("drain: done");
+    assert!(server.end().0.success());
+}
+
+fn two_servers() -> (Process, [String; 2]) {
+    let servers = Process::run("two_servers", &[ANY, ANY]);
+    let addresses = [servers.says("listening on http://"), servers.says("listening on http://")];
+    (servers, addresses)
+}
+
+#[test]
+fn two_servers_drain_the_main_one_first_and_are_not_ready_meanwhile() {
+    let (mut servers, [main, diagnostics]) = two_servers();
+    has(&answer(get(&diagnostics, "/ready", "close")), "200", "ready\n");
+    let request = get(&main, "/2", "keep-alive");
+    servers.send(Signal::TERM);
+    refused(&main);
+    has(&answer(get(&diagnostics, "/ready", "close")), "503", "draining\n");
+    has(&answer(get(&diagnostics, "/live", "close")), "200", "alive\n");
+    has(&answer(request), "200", "worked for 2 s\n");
+    assert!(servers.end().0.success());
+}
+
+#[test]
+fn two_servers_have_one_deadline() {
+    let (mut servers, [main, _]) = two_servers();
+    let mut request = get(&main, "/60", "close");
+    servers.send(Signal::INT);
+    let (status, errors) = servers.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(errors.starts_with("two_servers: closed by force: ") && errors.contains("main"), "{errors}");
+    assert_eq!(request.read(&mut [0; 16]).unwrap_or(0), 0, "it was cut");
+}
+
+#[test]
+fn two_servers_say_which_port_is_taken() {
+    let taken = TcpListener::bind(ANY).and_then(|listener| Ok((listener.local_addr()?.to_string(), listener)));
+    let (taken, _listener) = taken.expect("a port");
+    for (arguments, who) in [([taken.as_str(), ANY], "main"), ([ANY, taken.as_str()], "diagnostics")] {
+        let since = Instant::now();
+        let (status, errors) = Process::run("two_servers", &arguments).end();
+        assert_eq!(status.code(), Some(1));
+        assert!(errors.starts_with(&format!("two_servers: {who} failed: {taken}: Address already in use")), "{errors}");
+        assert!(since.elapsed() < Duration::from_secs(5), "nothing was to be waited for");
+    }
+}
+
+/// A listener that fails in mid-life: its socket is taken out of the process and shut down.
+#[cfg(target_os = "linux")]
+#[test]
+fn two_servers_end_together_when_either_fails() {
+    for broken in [0, 1] {
+        let (mut servers, addresses) = two_servers();
+        let request = get(&addresses[0], "/1", "close");
+        // Only once the request was accepted: what is in the queue goes down with the listener.
+        has(&answer(get(&addresses[0], "/0", "close")), "200", "worked for 0 s\n");
+        break_listener(&servers, &addresses[broken]);
+        has(&answer(request), "200", "worked for 1 s\n");
+        let (status, errors) = servers.end();
+        assert_eq!(status.code(), Some(1));
+        let who = ["main", "diagnostics"][broken];
+        assert!(errors.starts_with(&format!("two_servers: {who} failed: Invalid argument")), "{errors}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn break_listener(process: &Process, address: &str) {
+    use rustix::net::{Shutdown, getsockname, shutdown, sockopt::socket_acceptconn};
+    use rustix::process::{ForeignRawFd, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+    let pidfd = pidfd_open(process.pid(), PidfdFlags::empty()).expect("a child");
+    let theirs = (3..64).filter_map(|fd: ForeignRawFd| pidfd_getfd(&pidfd, fd, PidfdGetfdFlags::empty()).ok());
+    let mut listeners = theirs.filter(|fd| socket_acceptconn(fd) == Ok(true));
+    let at = |fd: &_| getsockname(fd).ok().and_then(|it| std::net::SocketAddr::try_from(it).ok());
+    let listener = listeners.find(|fd| at(fd).is_some_and(|it| it.to_string() == address));
+    shutdown(listener.expect("it listens"), Shutdown::Both).expect("it is a socket");
+}
+
+fn open_socket(server: &Process) -> WebSocket<TcpStream> {
+    let address = server.says("listening on ws://");
+    let (mut socket, _) = tungstenite::client(format!("ws://{address}/"), connect(&address)).expect("it upgrades");
+    socket.send("hello".into()).expect("it reads");
+    assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
+    socket
+}
+
+fn told(socket: &mut WebSocket<TcpStream>) {
+    let Message::Close(Some(goodbye)) = socket.read().expect("a goodbye") else { panic!("not a goodbye") };
+    assert_eq!(goodbye.code, CloseCode::Away);
+}
+
+#[test]
+fn websocket_is_told_and_its_answer_awaited() {
+    let mut server = Process::run("websocket", &[ANY]);
+    let mut socket = open_socket(&server);
+    let since = Instant::now();
+    server.send(Signal::TERM);
+    told(&mut socket);
+    assert!(server.is_running(), "our answer is still to come");
+    assert!(matches!(socket.read(), Err(tungstenite::Error::ConnectionClosed)), "it closes well, once answered");
+    server.says("drained");
+    assert!(since.elapsed() < Duration::from_secs(3), "it waited for the answer, not for its bound");
+    assert!(server.end().0.success());
+}
+
+#[test]
+fn websocket_that_never_answers_is_waited_for_no_longer_than_its_bound() {
+    let mut server = Process::run("websocket", &[ANY]);
+    let socket = open_socket(&server);
+    let since = Instant::now();
+    server.send(Signal::TERM);
+    server.says("drained");
+    assert!(since.elapsed() >= Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(server.end().0.success());
+    drop(socket);
+}
+
+#[test]
+fn websocket_server_answers_a_plain_request() {
+    let mut server = Process::run("websocket", &[ANY]);
+    has(&answer(get(&server.says("listening on ws://"), "/", "close")), "426", "this is a WebSocket\n");
+    server.send(Signal::TERM);
+    assert!(server.end().0.success());
+}

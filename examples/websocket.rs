@@ -1,0 +1,80 @@
+//! A WebSocket server that says goodbye: every client is told with 1001, and its answer is awaited.
+//!
+//! `cargo run --example websocket`, connect any WebSocket client to `ws://127.0.0.1:8080`, and Ctrl-C here.
+
+use std::env;
+use std::error::Error;
+use std::time::Duration;
+
+use ebbtide::{Drain, Watcher};
+use ebbtide_hyper::Http;
+use ebbtide_signal::{Signals, escalate};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+use hyper_tungstenite::tungstenite::{self, Message, error::ProtocolError};
+use hyper_tungstenite::{HyperWebsocket, is_upgrade_request, upgrade};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+/// For everything: requests, messages, goodbyes.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// For a client's answer to our goodbye, within that.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, ProtocolError> {
+    if !is_upgrade_request(&request) {
+        let mut response = Response::new(Full::from("this is a WebSocket\n"));
+        *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+        return Ok(response);
+    }
+    let watcher = request.extensions().get::<Watcher>().cloned().expect("`Http` puts one into every request");
+    let (response, websocket) = upgrade(&mut request, None)?;
+    // A task like any other: the guard that the drain waits for went into the connection itself.
+    tokio::spawn(async move {
+        if let Err(error) = echo(websocket, watcher).await {
+            eprintln!("websocket: {error}");
+        }
+    });
+    Ok(response)
+}
+
+/// Echoes until the client leaves or the drain begins.
+async fn echo(websocket: HyperWebsocket, watcher: Watcher) -> Result<(), tungstenite::Error> {
+    let mut socket = websocket.await?;
+    while let Some(message) = watcher.clone().until_draining(socket.next()).await {
+        match message {
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => socket.send(message).await?,
+            Some(Ok(_)) => {} // pings and the client's own goodbye are answered by the protocol
+            Some(Err(error)) => return Err(error),
+            None => return Ok(()),
+        }
+    }
+    // Going away: RFC 6455, section 7.4.1.
+    socket.close(Some(CloseFrame { code: CloseCode::Away, reason: "the server is draining".into() })).await?;
+    let answered = async { while let Some(Ok(_)) = socket.next().await {} };
+    drop(tokio::time::timeout(FAREWELL, answered).await);
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let drain = Drain::new();
+    escalate(drain.clone(), Signals::new()?);
+    let guard = drain.watcher().guard().ok_or("a signal came before the start")?;
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on ws://{}", listener.local_addr()?);
+
+    let http = Http::new(TokioExecutor::new(), TokioTimer::new());
+    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(answer), guard).map(drop);
+    tokio::spawn(ebbtide_tokio::serve(listener, guard, connection));
+
+    drain.watcher().await;
+    ebbtide_tokio::within(drain.start(), DEADLINE).await?;
+    println!("drained");
+    Ok(())
+}
