@@ -148,6 +148,17 @@ pub struct Wait {
     pub epoch: u64,
 }
 
+/// What a [`Policy`] heeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heeds {
+    /// [`Policy::read`] is to be told.
+    pub reads: bool,
+    /// [`Policy::wrote`] is to be told. ([`Policy::blocked`] always is.)
+    pub writes: bool,
+    /// [`Policy::step`] and [`Policy::wait`] are to be asked.
+    pub steps: bool,
+}
+
 /// Where one connection stands, and what is to be done with it.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -251,6 +262,8 @@ impl Policy {
     pub fn drain(&mut self) {
         if self.end == End::Open {
             self.end = End::Draining;
+            // Not every byte was told before.
+            self.balance = Balance::default();
             // What was waited for without a bound until now has one from now on.
             self.state_epoch += 1;
             self.progress_epoch += 1;
@@ -290,10 +303,17 @@ impl Policy {
         }
     }
 
-    /// Whether [`read`](Self::read) has to be told. In the other states an adapter may read without looking.
+    /// What it has to be told and asked at present; it changes only when it is told something. The rest may be left out,
+    /// which is what most of a connection's life costs.
     #[must_use]
-    pub fn listens(&self) -> bool {
-        !matches!(self.stage, Stage::Head | Stage::Active | Stage::Upgraded | Stage::Closed)
+    pub fn heeds(&self) -> Heeds {
+        let ends = self.end != End::Open;
+        let leaves = matches!(self.stage, Stage::Lingering { .. } | Stage::Closed);
+        Heeds {
+            reads: !matches!(self.stage, Stage::Head | Stage::Active | Stage::Upgraded | Stage::Closed),
+            writes: ends || self.blocked,
+            steps: ends || leaves,
+        }
     }
 
     /// The client took so many of the bytes that were to be written.

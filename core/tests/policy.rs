@@ -142,7 +142,7 @@ impl Life {
         let common = expected.len().min(bytes.len());
         self.is_preface &= expected[..common] == bytes[..common];
         self.came += bytes.len();
-        if self.policy.listens() {
+        if self.policy.heeds().reads {
             self.policy.read(bytes);
         }
     }
@@ -194,7 +194,9 @@ impl Life {
                 (self.asked, self.answered, self.owed) = (self.asked - 1, self.answered + 1, self.owed + 1);
             }
             Event::Wrote(bytes) => {
-                self.policy.wrote(bytes);
+                if self.policy.heeds().writes {
+                    self.policy.wrote(bytes);
+                }
                 self.blocked = false;
             }
             Event::Blocked => {
@@ -238,6 +240,8 @@ impl Life {
     fn check(&self) {
         let (step, waits) = (self.policy.step(), [Timer::State, Timer::Progress].map(|it| self.policy.wait(it)));
         assert!(!self.closed || step == Step::Close, "closed, and then not");
+        let silent = step == Step::Serve && waits == [None; 2];
+        assert!(self.policy.heeds().steps || silent, "it has something to say, and is not asked");
         assert!(self.draining || self.half_closed || waits == [None; 2], "bounded while the service runs");
         if !self.draining || self.upgraded || step != Step::Serve {
             return;
