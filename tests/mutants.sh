@@ -7,50 +7,66 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-copy=$(mktemp -d)
-trap 'rm -rf "$copy"' EXIT
-# Kept from run to run: only the core is built anew for a mutant.
+# Kept from run to run, so that only the core is built anew for a mutant.
 target=${CARGO_TARGET_DIR:-$root/target}/mutants
+# Most of the time is the compiler's: so no symbols, and no more optimization than loom's executions pay for.
+export CARGO_INCREMENTAL=1 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
 
-git -C "$root" ls-files -z --cached --others --exclude-standard |
-    (cd "$root" && xargs -0 cp --parents --no-dereference --target-directory="$copy")
-cd "$copy"
-
-# Builds a suite, or runs what was built: a mutant may hang, which is as good as a failure.
-build() {
+suite() {
     case $1 in
-        loom) RUSTFLAGS="--cfg loom" cargo test --release --target-dir "$target/loom" -p ebbtide --test loom --no-run ;;
-        plain) cargo test --target-dir "$target/plain" -p ebbtide --tests --no-run ;;
+        loom) RUSTFLAGS="--cfg loom" cargo --config 'profile.release.package."*".opt-level=3' \
+            test --release --target-dir "$target/loom" -p ebbtide --test loom "${@:2}" ;;
+        plain) cargo test --target-dir "$target/plain" -p ebbtide --tests "${@:2}" ;;
     esac
 }
 
-# One thread, so that the last name in the log is that of the test which hung or aborted.
-run() {
-    case $1 in
-        loom) RUSTFLAGS="--cfg loom" timeout 90 \
-            cargo test --release --target-dir "$target/loom" -p ebbtide --test loom -- --test-threads=1 ;;
-        plain) timeout 30 \
-            cargo test --target-dir "$target/plain" --no-fail-fast -p ebbtide --tests -- --test-threads=1 ;;
-    esac
+# Says which test failed first: also by an abort, or by not being over within so many seconds.
+#
+# One thread, so that no other test is under way; what comes after the first failure is not run.
+failure() {
+    export -f suite
+    export target
+    timeout "$2" bash -c 'suite "$1" --quiet -- --test-threads=1 --format=pretty' - "$1" 2>/dev/null |
+        awk '/^test .* \.\.\. / && !/ ok$/ { print $2; exit }'
 }
 
-survivors=0
-for suite in loom plain; do
-    { build "$suite" && run "$suite"; } >log 2>&1 || { cat log; echo "$suite fails without a mutant"; exit 1; }
+prove() {
+    local suite=$1 tree=$target/$1/tree log=$target/$1/log limit survivors=0 mutant name caught_by
+    # With the time of now, so that nothing which an interrupted run has built of a mutant passes for this tree.
+    rm -rf "$tree"
+    mkdir -p "$tree"
+    git -C "$root" ls-files -z --cached --others --exclude-standard |
+        (cd "$root" && xargs -0 cp --parents --no-dereference --target-directory="$tree")
+    cd "$tree"
+
+    suite "$suite" --no-run >"$log" 2>&1 || { cat "$log"; exit 1; }
+    SECONDS=0
+    suite "$suite" -- --test-threads=1 >"$log" 2>&1 || { cat "$log"; echo "$suite fails without a mutant"; exit 1; }
+    limit=$((5 + 4 * SECONDS))
+
     for mutant in "$root"/tests/mutants/"$suite"/*.patch; do
         name=$(basename "$mutant" .patch)
-        [[ $# -eq 0 || " $* " == *" $name "* ]] || continue
+        [[ ! $chosen || $chosen == *" $name "* ]] || continue
         patch --quiet --strip=1 --no-backup-if-mismatch <"$mutant" || { echo "$name: does not apply"; exit 1; }
-        build "$suite" >log 2>&1 || { cat log; echo "$name: does not compile"; exit 1; }
-        if run "$suite" >log 2>&1; then
+        suite "$suite" --no-run >"$log" 2>&1 || { cat "$log"; echo "$name: does not compile"; exit 1; }
+        if caught_by=$(failure "$suite" "$limit"); then
             echo "$suite: $name: SURVIVED"
             survivors=$((survivors + 1))
         else
-            catchers=$(awk '/^test [a-z_:]+ \.\.\. / && !/ ok$/ { print $2 }' log | paste -sd' ')
-            [[ $catchers ]] || { cat log; echo "$name: a failure, but of no test"; exit 1; }
-            echo "$suite: $name: caught by $catchers"
+            [[ $caught_by ]] || { echo "$name: a failure, but of no test"; exit 1; }
+            echo "$suite: $name: caught by $caught_by"
         fi
         patch --quiet --strip=1 --reverse --no-backup-if-mismatch <"$mutant"
     done
-done
-exit $((survivors > 0))
+    exit $((survivors > 0))
+}
+
+chosen=${*:+" $* "}
+# A core for each.
+(prove loom) &
+loom=$!
+(prove plain) &
+failures=0
+wait "$loom" || failures=1
+wait $! || failures=1
+exit "$failures"

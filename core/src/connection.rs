@@ -148,6 +148,17 @@ pub struct Wait {
     pub epoch: u64,
 }
 
+/// What a [`Policy`] heeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heeds {
+    /// [`Policy::read`] is to be told.
+    pub reads: bool,
+    /// [`Policy::wrote`] is to be told. ([`Policy::blocked`] always is.)
+    pub writes: bool,
+    /// [`Policy::step`] and [`Policy::wait`] are to be asked.
+    pub steps: bool,
+}
+
 /// Where one connection stands, and what is to be done with it.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -251,6 +262,8 @@ impl Policy {
     pub fn drain(&mut self) {
         if self.end == End::Open {
             self.end = End::Draining;
+            // Not every byte was told before.
+            self.balance = Balance::default();
             // What was waited for without a bound until now has one from now on.
             self.state_epoch += 1;
             self.progress_epoch += 1;
@@ -284,32 +297,39 @@ impl Policy {
                 self.stage = Stage::Lingering { heard: true };
                 self.progress_epoch += 1;
             }
-            Stage::Ending => self.progress_epoch += 1,
-            Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
+            // A client that takes nothing is not waited for longer because it sends.
+            Stage::Ending if !self.blocked => self.progress_epoch += 1,
+            Stage::Ending | Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
         }
     }
 
-    /// Whether [`read`](Self::read) has to be told. In the other states an adapter may read without looking.
+    /// What it has to be told and asked at present; it changes only when it is told something. The rest may be left out,
+    /// which is what most of a connection's life costs.
     #[must_use]
-    pub fn listens(&self) -> bool {
-        !matches!(self.stage, Stage::Head | Stage::Active | Stage::Upgraded | Stage::Closed)
+    pub fn heeds(&self) -> Heeds {
+        let ends = self.end != End::Open;
+        let leaves = matches!(self.stage, Stage::Lingering { .. } | Stage::Closed);
+        Heeds {
+            reads: !matches!(self.stage, Stage::Head | Stage::Active | Stage::Upgraded | Stage::Closed),
+            writes: ends || self.blocked,
+            steps: ends || leaves,
+        }
     }
 
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
         self.blocked = false;
-        let answers_only = self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0);
-        if self.balance.wrote(bytes) || !answers_only {
+        if self.balance.wrote(bytes) || !self.answers_only() {
             self.progress_epoch += 1;
         }
     }
 
     /// The client takes nothing at present.
     pub fn blocked(&mut self) {
-        if !self.blocked {
-            self.blocked = true;
+        if !self.blocked && !self.answers_only() {
             self.progress_epoch += 1;
         }
+        self.blocked = true;
     }
 
     /// The head of a request is complete. Returns whether to serve it: a client of HTTP/2 that does not answer our PING
@@ -461,6 +481,11 @@ impl Policy {
             Timer::Progress => self.progress_epoch,
         };
         Some(Wait { after, epoch })
+    }
+
+    /// Every response is with the engine, so what is written may be no more than answers to control frames.
+    fn answers_only(&self) -> bool {
+        self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0)
     }
 
     fn enter(&mut self, stage: Stage) {

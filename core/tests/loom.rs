@@ -452,6 +452,8 @@ fn two_parts_that_fail_at_once_leave_one_cause() {
         let one = order.part("one", ready(Err::<(), _>("broke")));
         let two = order.part("two", ready(Err::<(), _>("broke")));
         let there = spawn(move || assert!(poll(one, Waker::noop()).is_ready()));
+        let has_started = order.drain().state() != State::Running;
+        assert!(!has_started || order.failure().is_some(), "whoever hears of the drain sees a cause");
         assert!(poll(two, Waker::noop()).is_ready());
         assert!(order.failure().is_some(), "whoever has failed sees a cause");
         there.join().unwrap();

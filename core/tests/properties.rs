@@ -5,6 +5,8 @@
 mod by_hand;
 
 use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -13,15 +15,29 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use by_hand::{Count, poll};
-use ebbtide::{Deadline, Drain, Drained, Guard, Overdue, State, Until, Watcher};
+use ebbtide::{Closed, Deadline, Drain, Drained, Guard, Overdue, State, Until, Watcher};
 use proptest::prelude::*;
 
 /// What the core should do: no lanes, no lists, no atomics.
 #[derive(Debug)]
 struct Model {
     state: State,
-    guards: usize,
-    cut: Option<usize>,
+    /// By label, with those that have none.
+    guards: BTreeMap<Under, usize>,
+    /// How many were cut, and whose they were.
+    cut: Option<(usize, Labelled)>,
+}
+
+/// How many guards have each label, the most first.
+type Labelled = Vec<(String, usize)>;
+
+/// What a guard counts under.
+type Under = Option<&'static str>;
+
+const LABELS: [&str; 3] = ["socket", "timer", "upload"];
+
+fn labelled(held: &[ebbtide::Held]) -> Labelled {
+    held.iter().map(|held| (held.label().to_string(), held.guards())).collect()
 }
 
 impl Model {
@@ -33,23 +49,41 @@ impl Model {
     fn close(&mut self) {
         self.start();
         if self.state == State::Draining {
-            (self.state, self.cut) = (State::Closed, Some(self.guards));
+            (self.state, self.cut) = (State::Closed, Some((self.guards(), self.labelled())));
         }
     }
 
-    fn release(&mut self) {
-        self.guards -= 1;
+    fn guards(&self) -> usize {
+        self.guards.values().sum()
+    }
+
+    fn labelled(&self) -> Labelled {
+        let held = self.guards.iter().filter_map(|(label, guards)| Some(((*label)?.to_string(), *guards)));
+        let mut held: Labelled = held.filter(|(_, guards)| *guards > 0).collect();
+        held.sort_by_key(|(_, guards)| Reverse(*guards));
+        held
+    }
+
+    fn take(&mut self, label: Under) {
+        *self.guards.entry(label).or_default() += 1;
+    }
+
+    fn release(&mut self, label: Under) {
+        *self.guards.get_mut(&label).expect("taken before") -= 1;
         self.settle();
     }
 
     fn settle(&mut self) {
-        if self.state == State::Draining && self.guards == 0 {
+        if self.state == State::Draining && self.guards() == 0 {
             self.state = State::Closed;
         }
     }
 
-    fn outcome(&self) -> Option<Result<(), usize>> {
-        (self.state == State::Closed).then(|| self.cut.map_or(Ok(()), Err))
+    fn outcome(&self) -> Poll<Result<(), (usize, Labelled)>> {
+        if self.state != State::Closed {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.cut.clone().map_or(Ok(()), Err))
     }
 }
 
@@ -72,8 +106,10 @@ impl Future for Switch {
 enum Handle {
     Watcher(Watcher),
     UntilDraining(Pin<Box<Until<Watcher, Switch>>>, Switch),
-    Guard(Guard),
-    During(Pin<Box<Until<Guard, Switch>>>, Switch),
+    Closed(Closed),
+    UntilClosed(Pin<Box<Until<Closed, Switch>>>, Switch),
+    Guard(Guard, Under),
+    During(Pin<Box<Until<Guard, Switch>>>, Switch, Under),
     Drained(Drained),
     Deadline(Pin<Box<Deadline<Switch>>>, Switch),
 }
@@ -103,8 +139,12 @@ impl Held {
         }
     }
 
-    fn holds(&self) -> bool {
-        matches!(self.handle, Handle::Guard(_) | Handle::During(..)) && !self.finished
+    /// What it counts under, where it holds the drain up.
+    fn holds(&self) -> Option<Under> {
+        match self.handle {
+            Handle::Guard(_, label) | Handle::During(_, _, label) if !self.finished => Some(label),
+            _ => None,
+        }
     }
 
     /// Polls; asserts that the answer is the model's, and lets the model do what the poll did.
@@ -114,28 +154,33 @@ impl Held {
         let waker = &self.waker;
         match &mut self.handle {
             Handle::Watcher(watcher) => assert_eq!(poll(watcher, waker).is_ready(), over),
-            Handle::Guard(guard) => assert_eq!(poll(guard, waker).is_ready(), over),
+            Handle::Closed(closed) => assert_eq!(poll(closed, waker).is_ready(), over),
+            Handle::Guard(guard, _) => assert_eq!(poll(guard, waker).is_ready(), over),
             Handle::Drained(drained) => {
-                let expected = model.outcome().map_or(Poll::Pending, Poll::Ready);
-                assert_eq!(poll(drained, waker).map_err(|overdue: Overdue| overdue.guards()), expected);
+                assert_eq!(poll(drained, waker).map_err(|overdue| told(&overdue)), model.outcome());
             }
             Handle::Deadline(deadline, timer) => {
                 if timer.0.get() {
                     model.close();
                 }
-                let expected = model.outcome().map_or(Poll::Pending, Poll::Ready);
-                assert_eq!(poll(deadline, waker).map_err(|overdue| overdue.guards()), expected);
+                assert_eq!(poll(deadline, waker).map_err(|overdue| told(&overdue)), model.outcome());
             }
             Handle::UntilDraining(future, switch) => {
                 let expected = until(over || self.finished, switch);
                 assert_eq!(poll(future, waker), expected);
                 self.finish(expected.is_ready(), over);
             }
-            Handle::During(future, switch) => {
+            Handle::UntilClosed(future, switch) => {
+                let expected = until(over || self.finished, switch);
+                assert_eq!(poll(future, waker), expected);
+                self.finish(expected.is_ready(), over);
+            }
+            Handle::During(future, switch, label) => {
+                let label = *label;
                 let expected = until(over || self.finished, switch);
                 assert_eq!(poll(future, waker), expected);
                 if self.finish(expected.is_ready(), over) {
-                    model.release();
+                    model.release(label);
                 }
             }
         }
@@ -169,10 +214,17 @@ impl Held {
         assert_eq!(self.count.wakes(), usize::from(woken), "{self:?} {model:?}");
         match &self.handle {
             Handle::Watcher(watcher) => assert_eq!(watcher.state(), model.state),
-            Handle::Guard(guard) => assert_eq!(guard.state(), model.state),
+            Handle::Guard(guard, label) => {
+                assert_eq!(guard.state(), model.state);
+                assert_eq!(guard.label().map(ToString::to_string).as_deref(), *label);
+            }
             _ => {}
         }
     }
+}
+
+fn told(overdue: &Overdue) -> (usize, Labelled) {
+    (overdue.guards(), labelled(overdue.held()))
 }
 
 fn until(over: bool, switch: &Switch) -> Poll<Option<()>> {
@@ -191,6 +243,9 @@ enum Op {
     Close,
     Watch,
     Take(usize),
+    Label(usize, &'static str),
+    AwaitClose(usize),
+    UntilClosed(usize),
     Clone(usize),
     Drop(usize),
     Wrap(usize),
@@ -209,6 +264,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Close),
         6 => Just(Op::Watch),
         8 => which.clone().prop_map(Op::Take),
+        8 => (which.clone(), prop::sample::select(&LABELS[..])).prop_map(|(n, label)| Op::Label(n, label)),
+        4 => which.clone().prop_map(Op::AwaitClose),
+        4 => which.clone().prop_map(Op::UntilClosed),
         6 => which.clone().prop_map(Op::Clone),
         8 => which.clone().prop_map(Op::Drop),
         6 => which.clone().prop_map(Op::Wrap),
@@ -229,7 +287,7 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let model = Model { state: State::Running, guards: 0, cut: None };
+        let model = Model { state: State::Running, guards: BTreeMap::new(), cut: None };
         Self { model, drains: vec![Drain::new()], held: Vec::new(), counts: Vec::new() }
     }
 
@@ -265,7 +323,16 @@ impl Run {
                     self.add(Handle::Watcher(drain.watcher()));
                 }
             }
-            Op::Take(n) | Op::Clone(n) | Op::Drop(n) | Op::Wrap(n) | Op::Tell(n) | Op::Poll(n) | Op::ChangeWaker(n) => {
+            Op::Label(n, _)
+            | Op::AwaitClose(n)
+            | Op::UntilClosed(n)
+            | Op::Take(n)
+            | Op::Clone(n)
+            | Op::Drop(n)
+            | Op::Wrap(n)
+            | Op::Tell(n)
+            | Op::Poll(n)
+            | Op::ChangeWaker(n) => {
                 if !self.held.is_empty() {
                     self.step_of(op, n % self.held.len());
                 }
@@ -282,9 +349,10 @@ impl Run {
                 self.counts.push(held.count.clone());
             }
             Op::Tell(_) => match &held.handle {
-                Handle::Deadline(_, switch) | Handle::During(_, switch) | Handle::UntilDraining(_, switch) => {
-                    switch.0.set(true);
-                }
+                Handle::Deadline(_, switch)
+                | Handle::During(_, switch, _)
+                | Handle::UntilDraining(_, switch)
+                | Handle::UntilClosed(_, switch) => switch.0.set(true),
                 _ => {}
             },
             Op::Take(_) => match &held.handle {
@@ -292,23 +360,45 @@ impl Run {
                     let guard = watcher.guard();
                     assert_eq!(guard.is_some(), self.model.state == State::Running);
                     if let Some(guard) = guard {
-                        self.model.guards += 1;
-                        self.add(Handle::Guard(guard));
+                        self.model.take(None);
+                        self.add(Handle::Guard(guard, None));
                     }
                 }
-                Handle::Guard(guard) => {
+                Handle::Guard(guard, _) => {
                     let watcher = guard.watcher();
                     self.add(Handle::Watcher(watcher));
                 }
                 _ => {}
             },
+            Op::Label(_, label) => {
+                let guard = match &held.handle {
+                    Handle::Watcher(watcher) => {
+                        let guard = watcher.labelled(label);
+                        assert_eq!(guard.is_some(), self.model.state == State::Running);
+                        guard
+                    }
+                    // Never refused, in whichever state.
+                    Handle::Guard(guard, _) => Some(guard.labelled(label)),
+                    _ => None,
+                };
+                if let Some(guard) = guard {
+                    self.model.take(Some(label));
+                    self.add(Handle::Guard(guard, Some(label)));
+                }
+            }
+            Op::AwaitClose(_) => {
+                if let Handle::Watcher(watcher) = &held.handle {
+                    let closed = watcher.closed();
+                    self.add(Handle::Closed(closed));
+                }
+            }
             Op::Clone(_) => {
                 let clone = match &held.handle {
                     Handle::Watcher(watcher) => Handle::Watcher(watcher.clone()),
                     Handle::Drained(drained) => Handle::Drained(drained.clone()),
-                    Handle::Guard(guard) => {
-                        self.model.guards += 1;
-                        Handle::Guard(guard.clone())
+                    Handle::Guard(guard, label) => {
+                        self.model.take(*label);
+                        Handle::Guard(guard.clone(), *label)
                     }
                     _ => return,
                 };
@@ -320,16 +410,25 @@ impl Run {
                     Handle::Watcher(watcher) => {
                         Handle::UntilDraining(Box::pin(watcher.until_draining(switch.clone())), switch)
                     }
-                    Handle::Guard(guard) => Handle::During(Box::pin(guard.during(switch.clone())), switch),
+                    Handle::Guard(guard, label) => {
+                        Handle::During(Box::pin(guard.during(switch.clone())), switch, label)
+                    }
                     Handle::Drained(drained) => Handle::Deadline(Box::pin(drained.deadline(switch.clone())), switch),
                     wrapped => wrapped,
                 };
                 self.held.push(Held { handle, ..held });
             }
+            Op::UntilClosed(_) => {
+                if let Handle::Watcher(watcher) = &held.handle {
+                    let switch = Switch::default();
+                    let future = Box::pin(watcher.clone().until_closed(switch.clone()));
+                    self.add(Handle::UntilClosed(future, switch));
+                }
+            }
             Op::Drop(_) => {
                 let gone = self.held.swap_remove(n);
-                if gone.holds() {
-                    self.model.release();
+                if let Some(label) = gone.holds() {
+                    self.model.release(label);
                 }
                 let Held { handle, count, waker, .. } = gone;
                 let wakes = count.wakes();
@@ -346,7 +445,8 @@ impl Run {
             held.check(&self.model);
         }
         if let Some(drain) = self.drains.last() {
-            assert_eq!((drain.state(), drain.guards()), (self.model.state, self.model.guards));
+            assert_eq!((drain.state(), drain.guards()), (self.model.state, self.model.guards()));
+            assert_eq!(labelled(&drain.held()), self.model.labelled());
         }
     }
 }

@@ -79,19 +79,22 @@ fn a_second_signal_ends_the_ready_delay() {
     let _ = server.cut();
 }
 
-#[test]
-fn a_third_signal_kills() {
+/// Sends three signals, the last two of them at once. Returns whether one has killed; if not, the second has forced.
+fn third_signal_kills() -> bool {
     let server = Server::start(&["--drain-timeout-ms", "0"]);
     let _client = endless(&server);
-    // After the second the process ends by itself. A prober in the middle of its head makes that take a moment.
-    let mut prober = Client::connect(server.diagnostics);
-    prober.send("GET /ready");
     server.drain();
     server.while_stopped(|| {
         server.signal(Signal::INT);
         server.signal(Signal::TERM);
     });
     let exit = server.exit();
-    let kills = [Signal::INT, Signal::TERM].map(|it| Some(it.as_raw()));
-    assert!(kills.contains(&exit.signal), "{exit:#?}");
+    assert!(exit.signal.is_some() || exit.code == Some(1), "{exit:#?}");
+    exit.signal.is_some()
+}
+
+#[test]
+fn a_third_signal_kills() {
+    // After the second the process ends by itself, so the third may find nobody; but not again and again.
+    assert!((0..20).any(|_| third_signal_kills()), "a third signal does nothing");
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use ebbtide::Closed;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-use crate::record::Record;
+use crate::record::{READS, Record, WRITES};
 
 /// A connection whose guard it carries.
 ///
@@ -48,9 +48,9 @@ impl<I> Io<I> {
 
     fn moved(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Ready(Ok(bytes)) => self.record.policy(|it| it.wrote(*bytes)),
+            Poll::Ready(Ok(bytes)) if self.record.heeds(WRITES) => self.record.policy(|it| it.wrote(*bytes)),
             Poll::Pending => self.record.policy(ebbtide::connection::Policy::blocked),
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(_) => {}
         }
         written
     }
@@ -67,7 +67,7 @@ impl<I: Read + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         cut(&mut this.read_closed, cx)?;
-        if !this.record.policy(|it| it.listens()) {
+        if !this.record.heeds(READS) {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         // A cursor does not tell what was put into it, so what must be seen is read here and copied.

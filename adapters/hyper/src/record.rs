@@ -1,6 +1,6 @@
 //! What the parts of one connection know of each other: its guard and its policy.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ebbtide::connection::{Bounds, Policy};
@@ -15,10 +15,16 @@ pub(crate) struct Record {
     pub(crate) guard: Guard,
     pub(crate) watcher: Watcher,
     policy: Mutex<Policy>,
+    /// What the policy heeds, as of the last that it was told.
+    heeds: AtomicU8,
     /// Where the connection is kept for those who ask; the others pay nothing for it.
     seen: Option<Arc<Seen>>,
     requests: AtomicU64,
 }
+
+pub(crate) const READS: u8 = 1;
+pub(crate) const WRITES: u8 = 2;
+pub(crate) const STEPS: u8 = 4;
 
 impl Record {
     pub(crate) fn new(guard: Guard, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
@@ -28,7 +34,8 @@ impl Record {
             None => guard,
         };
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
-        Arc::new(Self { guard, watcher, policy, seen, requests: AtomicU64::new(0) })
+        let (heeds, requests) = (AtomicU8::new(READS), AtomicU64::new(0));
+        Arc::new(Self { guard, watcher, policy, heeds, seen, requests })
     }
 
     /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
@@ -37,12 +44,24 @@ impl Record {
         let before = policy.state();
         let answer = f(&mut policy);
         let after = policy.state();
+        let heeds = policy.heeds();
+        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+        let heeds = bit(heeds.reads, READS) | bit(heeds.writes, WRITES) | bit(heeds.steps, STEPS);
+        // Relaxed: HTTP/1 is one task. The streams of HTTP/2 are tasks of their own, and what crosses a step of theirs
+        // may come before or after it anyway.
+        self.heeds.store(heeds, Ordering::Relaxed);
         drop(policy);
         if let (Some(seen), true) = (&self.seen, before != after) {
             self.freeze_if_cut(seen);
             seen.change(after);
         }
         answer
+    }
+
+    /// Whether the policy is to be told, or asked, such a thing: [`READS`], [`WRITES`] or [`STEPS`]. Not under the lock,
+    /// since this is asked on every read, write and poll.
+    pub(crate) fn heeds(&self, what: u8) -> bool {
+        self.heeds.load(Ordering::Relaxed) & what != 0
     }
 
     /// A request begins. Returns its number, by which it ends; `None` where it is not to be served.

@@ -11,7 +11,7 @@ use hyper::rt::Sleep;
 use pin_project_lite::pin_project;
 
 use crate::engine::Engine;
-use crate::record::Record;
+use crate::record::{Record, STEPS};
 
 pub(crate) type Clock = Arc<dyn hyper::rt::Timer + Send + Sync>;
 
@@ -113,7 +113,10 @@ impl Parts {
             if let Poll::Ready(end) = engine.as_mut().poll(cx) {
                 return Poll::Ready(end.map_err(|cause| Error::Engine(cause.into())));
             }
-            // All that may have changed under the engine, asked for under one lock: this is every request's way.
+            if !self.record.heeds(STEPS) {
+                return Poll::Pending;
+            }
+            // Under one lock, since the streams of HTTP/2 are tasks of their own.
             let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
             match step {
                 Step::Close => return Poll::Ready(Ok(())),
@@ -124,6 +127,10 @@ impl Parts {
                 Step::Serve => {
                     if !self.expired(waits, cx) {
                         return Poll::Pending;
+                    }
+                    // Before the engine: a request that it began now would be cut.
+                    if self.record.policy(|it| it.step()) == Step::Close {
+                        return Poll::Ready(Ok(()));
                     }
                 }
             }

@@ -16,7 +16,7 @@ pub(crate) const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, b'e', b'b', b'b', b'
 /// The answer to the one PING that h2 sends between its two GOAWAYs; sent at any other time it is ignored.
 pub(crate) const PING_ACK: &[u8] = &[0, 0, 8, 6, 1, 0, 0, 0, 0, 0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54];
 
-/// `GET /hello` as a whole stream of this id: HEADERS with END_STREAM and END_HEADERS.
+/// `GET /hello` as a whole stream of this id: HEADERS that ends the stream and its fields.
 pub(crate) fn get_hello(stream: u32) -> Vec<u8> {
     // RFC 7541: `:method: GET` and `:scheme: http` of the static table, `:path` and `:authority` literal, not indexed.
     const FIELDS: &[u8] = b"\x82\x86\x04\x06/hello\x01\x04load";

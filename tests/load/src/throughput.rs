@@ -30,7 +30,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
         for at in [first, 1 - first] {
             let before = servers[at].cpu()?;
             let rate = requests_per_second(servers[at].addr, wrk).await?;
-            used[at] += servers[at].cpu()? - before;
+            used[at] += servers[at].cpu()?.saturating_sub(before);
             served[at] += rate * TIME.as_secs_f64();
             rates[at].push(rate);
         }
