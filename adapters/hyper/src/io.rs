@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ebbtide::Closed;
+use ebbtide_connection::{READS, Record, WRITES, cut};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-
-use crate::record::{READS, Record, WRITES};
 
 /// A connection whose guard it carries.
 ///
@@ -37,7 +36,7 @@ const LOOK: usize = 4096;
 
 impl<I> Io<I> {
     pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
-        let (read_closed, write_closed) = (record.watcher.closed(), record.watcher.closed());
+        let (read_closed, write_closed) = (record.watcher().closed(), record.watcher().closed());
         Self { inner, record, read_closed, write_closed, shutdown: Shutdown::Open }
     }
 
@@ -54,13 +53,6 @@ impl<I> Io<I> {
         }
         written
     }
-}
-
-fn cut(closed: &mut Closed, cx: &mut Context<'_>) -> io::Result<()> {
-    if Pin::new(closed).poll(cx).is_ready() {
-        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
-    }
-    Ok(())
 }
 
 impl<I: Read + Unpin> Read for Io<I> {

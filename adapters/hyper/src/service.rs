@@ -4,13 +4,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use ebbtide_connection::Record;
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
-
-use crate::record::Record;
 
 /// A service whose requests hold up the drain.
 ///
@@ -37,13 +36,15 @@ where
     type Future = Responding<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let Some(id) = self.record.begin(&request, !request.body().is_end_stream()) else {
+        let Some(id) =
+            self.record.begin(request.method().as_str(), request.uri().path(), !request.body().is_end_stream())
+        else {
             return Responding { future: None, in_flight: None, connect: false, last: false };
         };
         let in_flight = InFlight { record: self.record.clone(), id, owes: true };
         let (connect, last) = (request.method() == Method::CONNECT, is_last(request.version(), request.headers()));
-        request.extensions_mut().insert(self.record.watcher.clone());
-        request.extensions_mut().insert(self.record.guard.clone());
+        request.extensions_mut().insert(self.record.watcher().clone());
+        request.extensions_mut().insert(self.record.guard().clone());
         Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, last }
     }
 }
@@ -129,7 +130,7 @@ where
             let last = *this.last || says_close(response.headers());
             if record.policy(|it| {
                 // The connection hears of the drain when its task runs; this response may be earlier.
-                if record.watcher.state() != ebbtide::State::Running {
+                if record.watcher().state() != ebbtide::State::Running {
                     it.drain();
                 }
                 *owes = false;
