@@ -1,6 +1,7 @@
 //! What the example servers share: their flags, their application, their life, and how they tell of a drain.
 
 pub mod application;
+pub mod h1;
 pub mod life;
 pub mod options;
 pub mod report;

@@ -32,7 +32,9 @@
 //! | [`spawn`] | tasks: one that the drain waits for, and that a forced close drops |
 //! | [`serve`] | listeners: the accept loop, which loses no connection |
 //!
-//! HTTP on top of it is `ebbtide-async-h1`.
+//! HTTP on top of it is `ebbtide-async-h1`, with [`HalfClose`] around the streams.
+
+mod half_close;
 
 use std::fmt;
 use std::future::Future;
@@ -48,6 +50,7 @@ use async_std::os::unix::net::{UnixListener, UnixStream};
 use async_std::task::JoinHandle;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Listener, Runtime};
+pub use half_close::{End, HalfClose};
 
 /// Waits for the end of the drain, but no longer than `time`: then it closes by force.
 ///
