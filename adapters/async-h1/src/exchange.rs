@@ -136,7 +136,7 @@ where
         return Ok(Next::Upgraded);
     }
 
-    let last = head.last || says_close(&response) || !connection.is_read();
+    let last = head.last || says_close(&response) || !connection.has_come();
     let close = record.policy(|it| {
         // The connection hears of the drain when its task runs; this response may be earlier.
         if record.watcher().state() != State::Running {
@@ -154,6 +154,8 @@ where
     } else {
         copy(Encoder::new(response, method), &mut io).await?;
     }
+    // Not before: a response may be made of its request's body.
+    connection.drop_body();
     Ok(if close || last { Next::End } else { Next::Request })
 }
 

@@ -1,7 +1,7 @@
 //! Where a request's body ends, so that nothing behind it is handed out with it.
 
 /// What is still to come of a body.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// So many bytes.
     Length(u64),
@@ -9,7 +9,7 @@ pub(crate) enum Framing {
     Chunked(Chunks),
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Chunks {
     Size {
         size: u64,

@@ -45,6 +45,7 @@ impl Head {
         match request.parse(bytes) {
             Ok(httparse::Status::Complete(_)) => {}
             Err(httparse::Error::TooManyHeaders) => return Err(StatusCode::RequestHeaderFieldsTooLarge),
+            Err(httparse::Error::Version) => return Err(StatusCode::HttpVersionNotSupported),
             _ => return Err(StatusCode::BadRequest),
         }
         let (Some(method), Some(target)) = (request.method, request.path) else { return Err(StatusCode::BadRequest) };

@@ -143,13 +143,20 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         Poll::Pending
     }
 
-    /// Whether another request can follow: all of this one's body was read, or has come and is dropped here.
-    pub(crate) fn is_read(&self) -> bool {
+    /// Whether all of the body has come, read or not.
+    pub(crate) fn has_come(&self) -> bool {
+        let state = self.shared.state();
+        let mut framing = state.framing.clone();
+        framing.take(&state.rest);
+        framing.is_over()
+    }
+
+    /// Drops what has come of the body and was not read. What was [`has_come`](Self::has_come) is over then.
+    pub(crate) fn drop_body(&self) {
         let mut state = self.shared.state();
         let State { framing, rest, .. } = &mut *state;
         let unread = framing.take(rest);
         rest.drain(..unread);
-        framing.is_over()
     }
 
     /// The connection is its handler's.

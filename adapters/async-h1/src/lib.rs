@@ -27,7 +27,7 @@
 //! | async-h1's server | here |
 //! |---|---|
 //! | loses what it has read of a head when it is cancelled | a head is read whole before async-h1 sees it |
-//! | drops an endpoint's error, and what it cannot read, with the connection | answered with the error's status, by default 500, and with 400, 431 or 501 |
+//! | drops an endpoint's error, and what it cannot read, with the connection | answered with the error's status, by default 500, and with 400, 431, 501 or 505 |
 //! | hangs up on HTTP/1.0, so on a load balancer's health check | translated; answered without chunks, then closed |
 //! | loses a request that is pipelined, and what an upgraded client sent early | kept, and handed to whose it is |
 //! | reads the rest of a request's body for as long as it takes | what is there is dropped; else the response says `Connection: close`, and the rest is read for no longer than [`Bounds::linger`] |

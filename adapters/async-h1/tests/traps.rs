@@ -73,6 +73,7 @@ async fn endpoint(mut request: Request) -> http_types::Result<Response> {
         "/error" => Err(Error::from_str(StatusCode::InternalServerError, "a secret")),
         "/unread" => Ok("unread".into()),
         "/read" => Ok(request.body_string().await?.into()),
+        "/echo" => Ok(Response::from(Body::from_reader(request.take_body(), None))),
         "/stream" => Ok(Response::from(Body::from_reader(futures_lite::io::Cursor::new("streamed"), None))),
         "/pending" => std::future::pending().await,
         "/upgrade" => {
@@ -127,6 +128,7 @@ fn what_is_no_request_is_answered() {
     for (request, status) in [
         ("nonsense\r\n\r\n", "400"),
         ("GET / HTTP/1.1\r\n\r\n", "400"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"),
         ("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: gzip\r\n\r\n", "501"),
         (&format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(9000)), "431"),
     ] {
@@ -166,6 +168,17 @@ fn what_came_of_an_unread_body_is_dropped_and_the_connection_goes_on() {
         it.send("POST /unread HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nhi").await;
         let response = it.receive("unread").await;
         assert!(!response.contains("connection: close"), "{response}");
+        it.send("GET /after HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        it.receive("/after").await;
+    });
+}
+
+#[test]
+fn a_response_that_is_made_of_its_request_is_whole() {
+    test(|mut it| async move {
+        it.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\nhello").await;
+        let response = it.receive("0\r\n\r\n").await;
+        assert!(response.contains("\r\nhello\r\n"), "{response}");
         it.send("GET /after HTTP/1.1\r\nhost: test\r\n\r\n").await;
         it.receive("/after").await;
     });
