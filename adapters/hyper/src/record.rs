@@ -1,6 +1,6 @@
 //! What the parts of one connection know of each other: its guard and its policy.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ebbtide::connection::{Bounds, Policy};
@@ -17,6 +17,8 @@ pub(crate) struct Record {
     policy: Mutex<Policy>,
     /// What the policy heeds, as of the last that it was told.
     heeds: AtomicU8,
+    /// Whether `Serving` drives the connection, and nobody else has its I/O.
+    driven: AtomicBool,
     /// Where the connection is kept for those who ask; the others pay nothing for it.
     seen: Option<Arc<Seen>>,
     requests: AtomicU64,
@@ -35,7 +37,7 @@ impl Record {
         };
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
         let (heeds, requests) = (AtomicU8::new(READS), AtomicU64::new(0));
-        Arc::new(Self { guard, watcher, policy, heeds, seen, requests })
+        Arc::new(Self { guard, watcher, policy, heeds, driven: AtomicBool::new(true), seen, requests })
     }
 
     /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
@@ -64,6 +66,27 @@ impl Record {
         self.heeds.load(Ordering::Relaxed) & what != 0
     }
 
+    /// Whether the I/O may leave it to `Serving` to be woken.
+    pub(crate) fn is_driven(&self) -> bool {
+        // Acquire, with the Release below: whoever gets the I/O later finds it so.
+        self.driven.load(Ordering::Acquire)
+    }
+
+    /// From here on somebody else may have the I/O.
+    pub(crate) fn hand_over(&self) {
+        self.driven.store(false, Ordering::Release);
+    }
+
+    /// Whether the drain was closed by force: its guard is held here, so a drain that is closed was.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.watcher.state() == State::Closed
+    }
+
+    /// Whether anybody looks at the connection's states.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.seen.is_some()
+    }
+
     /// A request begins. Returns its number, by which it ends; `None` where it is not to be served.
     pub(crate) fn begin<B>(&self, request: &Request<B>, has_body: bool) -> Option<u64> {
         let Some(seen) = &self.seen else {
@@ -88,9 +111,8 @@ impl Record {
         self.policy(Policy::response_ended);
     }
 
-    /// Its guard is held, so a drain that is closed was closed by force.
     fn freeze_if_cut(&self, seen: &Seen) {
-        if self.watcher.state() == State::Closed {
+        if self.is_cut() {
             seen.cut();
         }
     }

@@ -98,6 +98,12 @@ impl<C: Engine> Future for Serving<C> {
     }
 }
 
+impl Drop for Parts {
+    fn drop(&mut self) {
+        self.record.hand_over();
+    }
+}
+
 impl Parts {
     fn poll<C: Engine>(&mut self, mut engine: Pin<&mut Option<C>>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
