@@ -1,22 +1,23 @@
 //! The application: a few endpoints, each of which a drain treats in its own way.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use ebbtide::{Guard, State, Watcher};
 use futures_util::future::{Either, select};
-use futures_util::{SinkExt, Stream, StreamExt, stream};
+use futures_util::{Sink, SinkExt, Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming};
 use hyper::header::ALLOW;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
+use hyper_tungstenite::tungstenite::Message;
 use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use hyper_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use hyper_tungstenite::{HyperWebsocket, tungstenite::Message};
 
 use crate::Runtime;
 use crate::work::{TASK, Work};
@@ -47,7 +48,12 @@ impl<R: Runtime> Application<R> {
         Self { runtime }
     }
 
-    async fn answer(self, mut request: Request<Incoming>) -> Response<Body> {
+    /// Answers everything but `/ws`, which every HTTP engine does in its own way.
+    ///
+    /// # Panics
+    ///
+    /// `/panic` does.
+    pub async fn answer<B: HttpBody<Data = Bytes, Error: Display>>(self, request: Request<B>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let get = request.method() == Method::GET || request.method() == Method::HEAD;
         match path.as_str() {
@@ -70,7 +76,6 @@ impl<R: Runtime> Application<R> {
                 panic!("/panic was asked for");
             }
             "/task" => self.task(&request),
-            "/ws" => self.websocket(&mut request),
             _ => text(StatusCode::NOT_FOUND, "not found"),
         }
     }
@@ -89,7 +94,7 @@ impl<R: Runtime> Application<R> {
     }
 
     /// A stream without an end of its own: it hears of the drain, says so, and ends.
-    fn events(self, request: &Request<Incoming>) -> Response<Body> {
+    fn events<B>(self, request: &Request<B>) -> Response<Body> {
         let running = Some((self.runtime, watcher(request), Duration::ZERO));
         let ticks = stream::unfold(running, |running| async move {
             let (runtime, watcher, pause) = running?;
@@ -102,7 +107,7 @@ impl<R: Runtime> Application<R> {
     }
 
     /// Work that goes on after the response, under a guard of its own.
-    fn task(self, request: &Request<Incoming>) -> Response<Body> {
+    fn task<B>(self, request: &Request<B>) -> Response<Body> {
         let time = Duration::from_millis(number(request, "ms", 1000));
         if let Some(guard) = request.extensions().get::<Guard>() {
             let (guard, runtime) = (guard.labelled(TASK), self.runtime.clone());
@@ -113,23 +118,31 @@ impl<R: Runtime> Application<R> {
         text(StatusCode::OK, "task")
     }
 
-    fn websocket(self, request: &mut Request<Incoming>) -> Response<Body> {
-        if !hyper_tungstenite::is_upgrade_request(request) {
+    fn websocket(self, mut request: Request<Incoming>) -> Response<Body> {
+        if !hyper_tungstenite::is_upgrade_request(&request) {
             return text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket");
         }
-        let watcher = watcher(request);
-        let config = WebSocketConfig::default().read_buffer_size(WEBSOCKET_BUFFER);
-        match hyper_tungstenite::upgrade(request, Some(config)) {
+        let watcher = watcher(&request);
+        match hyper_tungstenite::upgrade(&mut request, Some(websocket_config())) {
             Ok((response, websocket)) => {
-                let runtime = self.runtime.clone();
-                self.runtime.spawn(async move {
-                    // The guard is in the connection itself, so the drain waits for this though it holds none.
-                    drop(echo(&runtime, websocket, watcher).await);
-                });
+                self.echo(websocket, watcher);
                 response.map(BodyExt::boxed_unsync)
             }
             Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
         }
+    }
+
+    /// Echoes in the background what comes on a WebSocket, once that is there.
+    pub fn echo<S, E>(&self, websocket: impl Future<Output = Result<S, E>> + Send + 'static, watcher: Watcher)
+    where
+        S: Stream<Item = Result<Message, E>> + Sink<Message, Error = E> + Send + Unpin + 'static,
+        E: Send + 'static,
+    {
+        let runtime = self.runtime.clone();
+        self.runtime.spawn(async move {
+            // The guard is in the connection itself, so the drain waits for this though it holds none.
+            drop(echo(&runtime, websocket, watcher).await);
+        });
     }
 }
 
@@ -140,13 +153,15 @@ impl<R: Runtime> Service<Request<Incoming>> for Application<R> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let this = self.clone();
-        Box::pin(async move { Ok(this.answer(request).await) })
+        Box::pin(async move {
+            Ok(if wants_websocket(&request) { this.websocket(request) } else { this.answer(request).await })
+        })
     }
 }
 
 /// The diagnostics listener's answers: readiness follows the main drain, liveness does not.
 #[must_use]
-pub fn diagnostics(main: &Work, request: &Request<Incoming>) -> Response<Body> {
+pub fn diagnostics<B>(main: &Work, request: &Request<B>) -> Response<Body> {
     match request.uri().path() {
         "/ready" if main.state() == State::Running => text(StatusCode::OK, "ready"),
         "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
@@ -157,11 +172,14 @@ pub fn diagnostics(main: &Work, request: &Request<Incoming>) -> Response<Body> {
 }
 
 /// Echoes until the client closes or the drain begins; then says goodbye and waits for the answer.
-async fn echo<R: Runtime>(
+async fn echo<R: Runtime, S, E>(
     runtime: &R,
-    websocket: HyperWebsocket,
+    websocket: impl Future<Output = Result<S, E>>,
     watcher: Watcher,
-) -> Result<(), hyper_tungstenite::tungstenite::Error> {
+) -> Result<(), E>
+where
+    S: Stream<Item = Result<Message, E>> + Sink<Message, Error = E> + Unpin,
+{
     let mut socket = websocket.await?;
     // What was sent before the drain may arrive a moment after its news.
     let mut leaving = pin!(async {
@@ -171,21 +189,21 @@ async fn echo<R: Runtime>(
     while let Either::Right((message, _)) = select(leaving.as_mut(), socket.next()).await {
         match message {
             Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => socket.send(message).await?,
-            Some(Ok(Message::Close(_))) | None => return socket.close(None).await,
+            Some(Ok(Message::Close(_))) | None => return socket.close().await,
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(error),
         }
     }
     // 1001, going away: RFC 6455, section 7.4.1.
-    socket.close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() })).await?;
+    socket.send(Message::Close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() }))).await?;
     let answer = pin!(async { while let Some(Ok(_)) = socket.next().await {} });
     select(answer, pin!(runtime.sleep(FAREWELL))).await;
     Ok(())
 }
 
 /// Reads it all, and answers how much it was.
-async fn upload(mut body: Incoming) -> Response<Body> {
-    let mut length = 0;
+async fn upload(body: impl HttpBody<Data = Bytes, Error: Display>) -> Response<Body> {
+    let (mut body, mut length) = (pin!(body), 0);
     while let Some(frame) = body.frame().await {
         match frame {
             Ok(frame) => length += frame.data_ref().map_or(0, Bytes::len),
@@ -207,12 +225,12 @@ fn big(bytes: u64) -> Response<Body> {
     response
 }
 
-fn watcher(request: &Request<Incoming>) -> Watcher {
-    request.extensions().get().cloned().expect("ebbtide-hyper puts one into every request")
+fn watcher<B>(request: &Request<B>) -> Watcher {
+    request.extensions().get().cloned().expect("ebbtide puts one into every request")
 }
 
 /// A number of the query, or what it is without one.
-fn number(request: &Request<Incoming>, name: &str, default: u64) -> u64 {
+fn number<B>(request: &Request<B>, name: &str, default: u64) -> u64 {
     let query = request.uri().query().unwrap_or_default();
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse().ok()).unwrap_or(default)
@@ -224,6 +242,17 @@ fn streamed(pieces: impl Stream<Item = Frame<Bytes>> + Send + 'static) -> Respon
 
 fn frame(text: impl Into<Bytes>) -> Frame<Bytes> {
     Frame::data(text.into())
+}
+
+/// How much memory a WebSocket has.
+#[must_use]
+pub fn websocket_config() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(WEBSOCKET_BUFFER)
+}
+
+/// Whether it is for [`Application::echo`].
+pub fn wants_websocket<B>(request: &Request<B>) -> bool {
+    request.uri().path() == "/ws" && request.method() == Method::GET
 }
 
 fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {

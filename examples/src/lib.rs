@@ -1,8 +1,11 @@
-//! What the example servers share: their flags, their application, and how they tell of a drain.
+//! What the example servers share: their flags, their application, their life, and how they tell of a drain.
 
 pub mod application;
+pub mod h1;
+pub mod life;
 pub mod options;
 pub mod report;
+pub mod tls;
 pub mod work;
 
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! The accept loop that ebbtide's runtime adapters share. Users of a runtime want its adapter, such as
 //! `ebbtide-tokio`; this crate is for whoever writes one.
 //!
-//! [`Accept`] turns a [`Listener`] into connections with a guard each:
+//! [`Accept`] turns a [`Listener`] into connections with a guard each, and [`Serve`] spawns a task for each of them:
 //!
 //! - Every connection has its guard before it can be lost: it is a clone of the one the loop holds.
 //! - When the drain begins, and the lame duck time is over, the kernel is told to take no more handshakes, what it has
@@ -14,8 +14,10 @@
 mod accept;
 mod permits;
 mod queue;
+mod serve;
 mod severity;
 
 pub use accept::{Accept, Accepted, Listener, Runtime};
 pub use queue::{Queue, Socket};
+pub use serve::Serve;
 pub use severity::Severity;

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use ebbtide::Guard;
 use ebbtide::connection::Bounds;
+use ebbtide_connection::{Connections, Record};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::rt::{Read, Timer, Write};
 use hyper::service::Service as HyperService;
 use hyper::{Request, Response};
 use hyper_util::server::conn::auto;
 
-use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::record::Record;
 use crate::service::{Responding, Service};
 use crate::serving::{Clock, Serving};
 

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ebbtide::Closed;
+use ebbtide_connection::{READS, Record, WRITES, cut};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-
-use crate::record::{READS, Record, WRITES};
 
 /// A connection whose guard it carries.
 ///
@@ -37,7 +36,7 @@ const LOOK: usize = 4096;
 
 impl<I> Io<I> {
     pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
-        let (read_closed, write_closed) = (record.watcher.closed(), record.watcher.closed());
+        let (read_closed, write_closed) = (record.watcher().closed(), record.watcher().closed());
         Self { inner, record, read_closed, write_closed, shutdown: Shutdown::Open }
     }
 
@@ -54,16 +53,6 @@ impl<I> Io<I> {
         }
         written
     }
-}
-
-/// Fails once the drain is closed by force.
-fn cut(closed: &mut Closed, record: &Record, cx: &mut Context<'_>) -> io::Result<()> {
-    // While `Serving` drives the connection it is woken by the close, and with it whoever is polled under it.
-    let is_cut = if record.is_driven() { record.is_cut() } else { Pin::new(closed).poll(cx).is_ready() };
-    if is_cut {
-        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
-    }
-    Ok(())
 }
 
 impl<I: Read + Unpin> Read for Io<I> {

@@ -36,19 +36,17 @@
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].
 
-mod connections;
 mod engine;
 mod http;
 mod io;
-mod record;
 mod service;
 mod serving;
 
-pub use connections::{Connection, Connections, Counts, Request};
 pub use ebbtide::connection::{Bounds, ConnectionState};
+pub use ebbtide_connection::{Connection, Connections, Counts, Error, Request};
 pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;
 pub use io::Io;
 pub use service::{Body, Responding, Service};
-pub use serving::{Error, Serving};
+pub use serving::Serving;

@@ -4,13 +4,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use ebbtide_connection::Record;
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
-
-use crate::record::Record;
 
 /// A service whose requests hold up the drain.
 ///
@@ -37,15 +36,17 @@ where
     type Future = Responding<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let Some(id) = self.record.begin(&request, !request.body().is_end_stream()) else {
+        let Some(id) =
+            self.record.begin(request.method().as_str(), request.uri().path(), !request.body().is_end_stream())
+        else {
             return Responding { future: None, in_flight: None, connect: false, last: false };
         };
         let in_flight = InFlight { record: self.record.clone(), id, owes: true };
         let connect = request.method() == Method::CONNECT;
         // Only for who looks at its states: the engine knows by itself.
         let last = self.record.is_seen() && is_last(request.version(), request.headers());
-        request.extensions_mut().insert(self.record.watcher.clone());
-        request.extensions_mut().insert(self.record.guard.clone());
+        request.extensions_mut().insert(self.record.watcher().clone());
+        request.extensions_mut().insert(self.record.guard().clone());
         Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, last }
     }
 }
@@ -125,15 +126,13 @@ where
         if let Some(InFlight { record, owes, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
-                // Before the head is written, and so before the handler has the I/O.
-                record.hand_over();
-                record.policy(ebbtide::connection::Policy::upgraded);
+                record.upgraded();
                 return Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })));
             }
             let last = *this.last || (record.is_seen() && says_close(response.headers()));
             if record.policy(|it| {
                 // The connection hears of the drain when its task runs; this response may be earlier.
-                if record.watcher.state() != ebbtide::State::Running {
+                if record.watcher().state() != ebbtide::State::Running {
                     it.drain();
                 }
                 *owes = false;

@@ -32,15 +32,13 @@
 //!
 //! HTTP on top of it is `ebbtide-hyper`.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Deadline, Drained, Guard};
-use ebbtide_accept::{Accept, Listener, Runtime};
+use ebbtide_accept::{Listener, Runtime};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -94,8 +92,8 @@ where
 /// Accepts connections and spawns `connection` for each, until the drain has begun and the listener's queue is empty.
 ///
 /// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
-/// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close is dropped. Errors of single
-/// connections are skipped, and a lack of descriptors or memory is waited out.
+/// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close
+/// is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out.
 ///
 /// # Errors
 ///
@@ -110,69 +108,11 @@ where
     F: FnMut(L::Stream, Guard) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    Serve { accept: Accept::new(listener, guard), connection }
+    Serve::new(listener, guard, connection)
 }
 
 /// The future of [`serve`].
-#[must_use = "futures do nothing unless polled"]
-pub struct Serve<L: Listener<Tokio>, F> {
-    accept: Accept<Tokio, L>,
-    connection: F,
-}
-
-impl<L: Listener<Tokio>, F> Serve<L, F> {
-    /// Goes on accepting for so long after the drain began: a load balancer needs seconds to notice that this server is
-    /// not ready any more. Default: not at all.
-    pub fn lame_duck(mut self, time: Duration) -> Self {
-        self.accept.lame_duck(time);
-        self
-    }
-}
-
-impl<L: Listener<Tokio>, F> Serve<L, F> {
-    /// Labels every connection's guard with its peer, so that [`Overdue`](ebbtide::Overdue) and
-    /// [`Drain::held`](ebbtide::Drain::held) tell whose they are.
-    pub fn named(mut self) -> Self {
-        self.accept.named();
-        self
-    }
-
-    /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
-    /// kernel's queue, also while draining: nothing is lost. Default: no limit.
-    ///
-    /// A connection is one for as long as its guard, or a clone of that, is held.
-    pub fn max_connections(mut self, most: usize) -> Self {
-        self.accept.max_connections(most);
-        self
-    }
-}
-
-// Nothing in it is pinned where it lies.
-impl<L: Listener<Tokio>, F> Unpin for Serve<L, F> {}
-
-impl<L, F, Fut> Future for Serve<L, F>
-where
-    L: Listener<Tokio>,
-    F: FnMut(L::Stream, Guard) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        while let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? {
-            let watcher = guard.watcher();
-            tokio::spawn(watcher.until_closed((this.connection)(stream, guard)));
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<L: Listener<Tokio>, F> fmt::Debug for Serve<L, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serve").field("accept", &self.accept).finish_non_exhaustive()
-    }
-}
+pub type Serve<L, F> = ebbtide_accept::Serve<Tokio, L, F>;
 
 /// The runtime, to the accept loop.
 #[derive(Clone, Copy, Debug)]
@@ -183,6 +123,10 @@ impl Runtime for Tokio {
 
     fn sleep(time: Duration) -> Sleep {
         tokio::time::sleep(time)
+    }
+
+    fn spawn(task: impl Future<Output: Send> + Send + 'static) {
+        tokio::spawn(task);
     }
 }
 

@@ -1,35 +1,42 @@
 //! What the parts of one connection know of each other: its guard and its policy.
 
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 
 use ebbtide::connection::{Bounds, Policy};
-use ebbtide::{Guard, Label, State, Watcher};
-use hyper::Request;
+use ebbtide::{Closed, Guard, Label, State, Watcher};
 
 use crate::connections::{Connections, Live, Seen};
 
 /// Lives until the last part of the connection is gone, and the guard with it.
 #[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) guard: Guard,
-    pub(crate) watcher: Watcher,
+pub struct Record {
+    guard: Guard,
+    watcher: Watcher,
     policy: Mutex<Policy>,
     /// What the policy heeds, as of the last that it was told.
     heeds: AtomicU8,
-    /// Whether `Serving` drives the connection, and nobody else has its I/O.
+    /// Whether a `Drive` has the connection, and nobody else has its I/O.
     driven: AtomicBool,
     /// Where the connection is kept for those who ask; the others pay nothing for it.
     seen: Option<Arc<Seen>>,
     requests: AtomicU64,
 }
 
-pub(crate) const READS: u8 = 1;
-pub(crate) const WRITES: u8 = 2;
-pub(crate) const STEPS: u8 = 4;
+/// [`Heeds::reads`](ebbtide::connection::Heeds::reads).
+pub const READS: u8 = 1;
+/// [`Heeds::writes`](ebbtide::connection::Heeds::writes).
+pub const WRITES: u8 = 2;
+/// [`Heeds::steps`](ebbtide::connection::Heeds::steps).
+pub const STEPS: u8 = 4;
 
 impl Record {
-    pub(crate) fn new(guard: Guard, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
+    /// Of a connection that was just accepted; kept in `connections`, where that is asked for.
+    pub fn new(guard: Guard, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
         let seen = connections.map(|it| it.accept(guard.label().cloned()));
         let guard = match &seen {
             Some(seen) => guard.labelled(Label::live(Live(seen.clone()))),
@@ -40,8 +47,18 @@ impl Record {
         Arc::new(Self { guard, watcher, policy, heeds, driven: AtomicBool::new(true), seen, requests })
     }
 
+    /// The connection's guard.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// A watcher of its drain.
+    pub fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
     /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
-    pub(crate) fn policy<R>(&self, f: impl FnOnce(&mut Policy) -> R) -> R {
+    pub fn policy<R>(&self, f: impl FnOnce(&mut Policy) -> R) -> R {
         let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
         let before = policy.state();
         let answer = f(&mut policy);
@@ -62,39 +79,41 @@ impl Record {
 
     /// Whether the policy is to be told, or asked, such a thing: [`READS`], [`WRITES`] or [`STEPS`]. Not under the lock,
     /// since this is asked on every read, write and poll.
-    pub(crate) fn heeds(&self, what: u8) -> bool {
+    pub fn heeds(&self, what: u8) -> bool {
         self.heeds.load(Ordering::Relaxed) & what != 0
     }
 
-    /// Whether the I/O may leave it to `Serving` to be woken.
-    pub(crate) fn is_driven(&self) -> bool {
-        // Acquire, with the Release below: whoever gets the I/O later finds it so.
-        self.driven.load(Ordering::Acquire)
-    }
-
-    /// From here on somebody else may have the I/O.
-    pub(crate) fn hand_over(&self) {
+    /// From here on somebody else may have the I/O, and no [`Drive`](crate::Drive) is woken for it.
+    pub fn hand_over(&self) {
+        // Release, with the Acquire in `cut`: whoever gets the I/O later finds it so.
         self.driven.store(false, Ordering::Release);
     }
 
-    /// Whether the drain was closed by force: its guard is held here, so a drain that is closed was.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.watcher.state() == State::Closed
+    /// The response at hand is an upgrade. To be told before its head is written, and so before its handler has the I/O.
+    pub fn upgraded(&self) {
+        self.hand_over();
+        self.policy(Policy::upgraded);
     }
 
     /// Whether anybody looks at the connection's states.
-    pub(crate) fn is_seen(&self) -> bool {
+    pub fn is_seen(&self) -> bool {
         self.seen.is_some()
     }
 
-    /// A request begins. Returns its number, by which it ends; `None` where it is not to be served.
-    pub(crate) fn begin<B>(&self, request: &Request<B>, has_body: bool) -> Option<u64> {
+    /// Whether the drain was closed by force: its guard is held here, so a drain that is closed was.
+    fn is_cut(&self) -> bool {
+        self.watcher.state() == State::Closed
+    }
+
+    /// A request begins, with this method and this path. Returns its number, by which it ends; `None` where it is not
+    /// to be served.
+    pub fn begin(&self, method: &str, path: &str, has_body: bool) -> Option<u64> {
         let Some(seen) = &self.seen else {
             return self.policy(|it| it.request(has_body)).then_some(0);
         };
         // Relaxed: a number, that is all.
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
-        seen.begin(id, request.method().clone(), request.uri().path().into());
+        seen.begin(id, method.into(), path.into());
         if !self.policy(|it| it.request(has_body)) {
             seen.end(id);
             return None;
@@ -103,7 +122,7 @@ impl Record {
     }
 
     /// A request ended, or was cut.
-    pub(crate) fn end(&self, id: u64) {
+    pub fn end(&self, id: u64) {
         if let Some(seen) = &self.seen {
             self.freeze_if_cut(seen);
             seen.end(id);
@@ -125,4 +144,19 @@ impl Drop for Record {
             seen.close();
         }
     }
+}
+
+/// What every operation of a connection asks first: it fails with
+/// [`ConnectionAborted`](std::io::ErrorKind::ConnectionAborted) once the drain is closed by force.
+///
+/// # Errors
+///
+/// That.
+pub fn cut(closed: &mut Closed, record: &Record, cx: &mut Context<'_>) -> io::Result<()> {
+    // While the connection is driven, its driver is woken by the close, and with it whoever is polled under it.
+    let driven = record.driven.load(Ordering::Acquire);
+    if if driven { record.is_cut() } else { Pin::new(closed).poll(cx).is_ready() } {
+        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
+    }
+    Ok(())
 }

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use ebbtide::Label;
 use ebbtide::connection::ConnectionState;
-use hyper::Method;
 
-/// The connections of the [`Http`](crate::Http)s that were told to keep them here.
+/// The connections of the `Http`s that were told to keep them here.
 ///
 /// A connection that is kept here is also a label of its own: [`Drain::held`](ebbtide::Drain::held) and
 /// [`Overdue`](ebbtide::Overdue) list it with its state, its age in that state and its requests, each as of the moment
@@ -18,13 +17,10 @@ use hyper::Method;
 /// # Examples
 ///
 /// ```
-/// use ebbtide_hyper::{Connections, Http};
-/// use hyper_util::rt::{TokioExecutor, TokioTimer};
+/// use ebbtide_connection::Connections;
 ///
 /// let connections = Connections::new().on_change(|connection| println!("{connection}"));
-/// let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections);
 /// assert_eq!(connections.counts().active, 0);
-/// # drop(http);
 /// ```
 #[derive(Clone, Default)]
 pub struct Connections {
@@ -59,7 +55,7 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 pub struct Request {
     id: u64,
-    method: Method,
+    method: String,
     path: String,
 }
 
@@ -188,7 +184,7 @@ impl Seen {
         });
     }
 
-    pub(crate) fn begin(&self, id: u64, method: Method, path: String) {
+    pub(crate) fn begin(&self, id: u64, method: String, path: String) {
         self.now(|now| now.requests.push(Request { id, method, path }));
     }
 
@@ -258,7 +254,7 @@ impl Connection {
 impl Request {
     /// Its method.
     #[must_use]
-    pub fn method(&self) -> &Method {
+    pub fn method(&self) -> &str {
         &self.method
     }
 

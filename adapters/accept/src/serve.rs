@@ -1,0 +1,86 @@
+//! The loop, with a task for each connection.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ebbtide::Guard;
+
+use crate::accept::{Accept, Listener, Runtime};
+
+/// The future of a runtime adapter's `serve`: [`Accept`], with a task for each connection.
+///
+/// # Errors
+///
+/// That of a listener which can accept no more.
+#[must_use = "futures do nothing unless polled"]
+pub struct Serve<R: Runtime, L: Listener<R>, F> {
+    accept: Accept<R, L>,
+    connection: F,
+}
+
+impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
+    /// Accepts from `listener` until the drain of `guard` begins, and spawns `connection` for each with a guard of its
+    /// own. A connection whose task is still there at a forced close is dropped.
+    pub fn new<Fut>(listener: L, guard: Guard, connection: F) -> Self
+    where
+        F: FnMut(L::Stream, Guard) -> Fut,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self { accept: Accept::new(listener, guard), connection }
+    }
+
+    /// Goes on accepting for so long after the drain began: a load balancer needs seconds to notice that this server is
+    /// not ready any more. Default: not at all.
+    pub fn lame_duck(mut self, time: Duration) -> Self {
+        self.accept.lame_duck(time);
+        self
+    }
+
+    /// Labels every connection's guard with its peer, so that [`Overdue`](ebbtide::Overdue) and
+    /// [`Drain::held`](ebbtide::Drain::held) tell whose they are.
+    pub fn named(mut self) -> Self {
+        self.accept.named();
+        self
+    }
+
+    /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
+    /// kernel's queue, also while draining: nothing is lost. Default: no limit.
+    ///
+    /// A connection is one for as long as its guard, or a clone of that, is held.
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.accept.max_connections(most);
+        self
+    }
+}
+
+// Nothing in it is pinned where it lies.
+impl<R: Runtime, L: Listener<R>, F> Unpin for Serve<R, L, F> {}
+
+impl<R, L, F, Fut> Future for Serve<R, L, F>
+where
+    R: Runtime,
+    L: Listener<R>,
+    F: FnMut(L::Stream, Guard) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        while let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? {
+            let watcher = guard.watcher();
+            R::spawn(watcher.until_closed((this.connection)(stream, guard)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<R: Runtime, L: Listener<R>, F> fmt::Debug for Serve<R, L, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").field("accept", &self.accept).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a request's body ends, so that nothing behind it is handed out with it.
+
+/// What is still to come of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes.
+    Length(u64),
+    /// Chunks (RFC 9112, section 7.1).
+    Chunked(Chunks),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Chunks {
+    Size {
+        size: u64,
+        extension: bool,
+    },
+    /// So many bytes of a chunk, with the line's end behind it.
+    Data(u64),
+    /// `blank`: nothing of this line has come.
+    Trailer {
+        blank: bool,
+    },
+    Over,
+    /// What this is is for async-h1 to say. Nothing behind it is a request.
+    Malformed,
+}
+
+impl Framing {
+    pub(crate) const CHUNKED: Self = Self::Chunked(Chunks::Size { size: 0, extension: false });
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked(Chunks::Over))
+    }
+
+    /// How many of the bytes that have come are the body's.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Length(left) => {
+                let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= taken as u64;
+                taken
+            }
+            Self::Chunked(chunks) => {
+                let mut taken = 0;
+                while taken < bytes.len() && *chunks != Chunks::Over {
+                    taken += chunks.take(&bytes[taken..]);
+                }
+                taken
+            }
+        }
+    }
+}
+
+impl Chunks {
+    /// Takes one byte at least.
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        let byte = bytes[0];
+        *self = match *self {
+            Self::Size { size: 0, .. } if byte == b'\n' => Self::Trailer { blank: true },
+            Self::Size { size, .. } if byte == b'\n' => size.checked_add(2).map_or(Self::Malformed, Self::Data),
+            Self::Size { size, extension: true } => Self::Size { size, extension: true },
+            Self::Size { size, .. } if matches!(byte, b';' | b' ' | b'\t' | b'\r') => {
+                Self::Size { size, extension: true }
+            }
+            Self::Size { size, .. } => match (char::from(byte).to_digit(16), size.checked_mul(16)) {
+                (Some(digit), Some(size)) => Self::Size { size: size + u64::from(digit), extension: false },
+                _ => Self::Malformed,
+            },
+            Self::Data(left) => {
+                let taken = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let left = left - taken as u64;
+                *self = if left == 0 { Self::Size { size: 0, extension: false } } else { Self::Data(left) };
+                return taken;
+            }
+            Self::Trailer { blank: true } if byte == b'\n' => Self::Over,
+            Self::Trailer { blank } => Self::Trailer { blank: byte == b'\n' || (blank && byte == b'\r') },
+            Self::Over | Self::Malformed => return bytes.len(),
+        };
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is behind the body is left, in whatever pieces it comes.
+    #[track_caller]
+    fn ends(framing: impl Fn() -> Framing, body: &str) {
+        let bytes = [body.as_bytes(), b"GET / HTTP/1.1\r\n"].concat();
+        for piece in 1..=bytes.len() {
+            let (mut framing, mut taken) = (framing(), 0);
+            for piece in bytes.chunks(piece) {
+                let more = framing.take(piece);
+                taken += more;
+                if more < piece.len() {
+                    break;
+                }
+            }
+            assert_eq!((taken, framing.is_over()), (body.len(), true), "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_body_ends_where_its_length_says() {
+        ends(|| Framing::Length(5), "hello");
+        ends(|| Framing::Length(0), "");
+    }
+
+    #[test]
+    fn a_chunked_body_ends_behind_its_trailers() {
+        ends(|| Framing::CHUNKED, "0\r\n\r\n");
+        ends(|| Framing::CHUNKED, "5\r\nhello\r\n0\r\n\r\n");
+        ends(|| Framing::CHUNKED, "A;name=\"0\"\r\n0123456789\r\n1 \r\n\n\r\n0\r\nx: y\r\nz: \r\n\r\n");
+    }
+
+    #[test]
+    fn what_is_no_chunk_never_ends() {
+        for body in ["x\r\n0\r\n\r\n", "fffffffffffffffff\r\n", "ffffffffffffffff\r\n0\r\n\r\n"] {
+            let mut framing = Framing::CHUNKED;
+            assert_eq!((framing.take(body.as_bytes()), framing.is_over()), (body.len(), false), "{body}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How connections are served: a clock, and the bounds of the drain.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ebbtide::Guard;
+use ebbtide::connection::Bounds;
+use ebbtide_connection::{Connections, Drive, Error, Record};
+use futures_io::{AsyncRead, AsyncWrite};
+use http_types::{Request, Response};
+
+use crate::exchange::exchanges;
+use crate::io::Connection;
+
+/// Serves HTTP/1 connections that end well, upgrades included.
+///
+/// Make one, keep it, and call [`serve`](Self::serve) for every connection.
+#[derive(Clone)]
+pub struct Http {
+    clock: Clock,
+    bounds: Bounds,
+    connections: Option<Connections>,
+}
+
+pub(crate) type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Clock = Arc<dyn Fn(Duration) -> Sleep + Send + Sync>;
+
+impl Http {
+    /// HTTP/1 by this clock, with the defaults of [`Bounds`]: `smol::Timer::after` is one, and `async_std::task::sleep`.
+    pub fn new<F: Future + Send + 'static>(sleep: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self {
+        let clock = move |time| -> Sleep {
+            let sleep = sleep(time);
+            Box::pin(async {
+                sleep.await;
+            })
+        };
+        Self { clock: Arc::new(clock), bounds: Bounds::default(), connections: None }
+    }
+
+    /// The same, with other bounds.
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// The same, with every connection kept in `connections`: for whoever wants to count them, list them, or hear how
+    /// they change.
+    pub fn connections(mut self, connections: &Connections) -> Self {
+        self.connections = Some(connections.clone());
+        self
+    }
+
+    /// Serves one connection until it ends or is upgraded, and ends it well once the drain begins.
+    ///
+    /// Every request finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in its extensions. The guard of the connection
+    /// goes into the I/O object: the drain waits until nobody has the connection any more.
+    ///
+    /// `io` is to write its end when it is closed, and to be readable still: sockets of smol do so, and those of
+    /// async-std in `ebbtide_async_std::HalfClose`.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong with the connection, or that the drain was closed by force meanwhile.
+    pub fn serve<I, F, Fut>(
+        &self,
+        io: I,
+        endpoint: F,
+        guard: Guard,
+    ) -> impl Future<Output = Result<(), Error>> + use<I, F, Fut>
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        F: Fn(Request) -> Fut,
+        Fut: Future<Output = http_types::Result<Response>>,
+    {
+        let record = Record::new(guard, self.bounds, self.connections.as_ref());
+        let clock = self.clock.clone();
+        async move {
+            let connection = Connection::new(io, record.clone());
+            let mut drive = Drive::new(record.clone());
+            let mut engine = pin!(exchanges(&connection, &record, endpoint, &clock));
+            let finish = |_: Pin<&mut _>| connection.finish();
+            poll_fn(|cx| drive.poll(engine.as_mut(), cx, finish, |time| clock(time))).await
+        }
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("bounds", &self.bounds).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! What drives a connection by its policy.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ebbtide::connection::{Policy, Step, Timer, Wait};
+use ebbtide::{Closed, Watcher};
+
+use crate::record::{Record, STEPS};
+
+/// Why a connection did not end well.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The drain was closed by force while the connection was open: whatever was in flight on it is cut.
+    Forced,
+    /// What the engine says: the client went away in mid-request, sent what is not HTTP, or the like.
+    Engine(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forced => f.write_str("the drain was closed by force while the connection was open"),
+            Self::Engine(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Forced => None,
+            Self::Engine(cause) => cause.source(),
+        }
+    }
+}
+
+/// Polls a protocol engine and does what the policy says, with timers `T`.
+pub struct Drive<T> {
+    record: Arc<Record>,
+    draining: Option<Watcher>,
+    closed: Closed,
+    timers: [Option<Running<T>>; 2],
+}
+
+/// In the order they are kept in.
+const TIMERS: [Timer; 2] = [Timer::State, Timer::Progress];
+
+struct Running<T> {
+    epoch: u64,
+    sleep: T,
+}
+
+impl<T: Future<Output = ()> + Unpin> Drive<T> {
+    /// Drives the connection of this record.
+    pub fn new(record: Arc<Record>) -> Self {
+        let (draining, closed) = (Some(record.watcher().clone()), record.watcher().closed());
+        Self { record, draining, closed, timers: [None, None] }
+    }
+
+    /// One poll of the connection: `finish` asks the engine to end after what is in flight, and `sleep` makes a timer.
+    ///
+    /// # Errors
+    ///
+    /// The engine's, or that the drain was closed by force.
+    pub fn poll<C, E>(
+        &mut self,
+        mut engine: Pin<&mut C>,
+        cx: &mut Context<'_>,
+        finish: impl Fn(Pin<&mut C>),
+        sleep: impl Fn(Duration) -> T,
+    ) -> Poll<Result<(), Error>>
+    where
+        C: Future<Output = Result<(), E>>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        loop {
+            if Pin::new(&mut self.closed).poll(cx).is_ready() {
+                return Poll::Ready(Err(Error::Forced));
+            }
+            if self.draining.as_mut().is_some_and(|watcher| Pin::new(watcher).poll(cx).is_ready()) {
+                self.draining = None;
+                self.record.policy(Policy::drain);
+            }
+            // The engine before the timers: what has arrived in the meantime is served, not timed out.
+            if let Poll::Ready(end) = engine.as_mut().poll(cx) {
+                return Poll::Ready(end.map_err(|cause| Error::Engine(cause.into())));
+            }
+            if !self.record.heeds(STEPS) {
+                return Poll::Pending;
+            }
+            // Under one lock, since the streams of HTTP/2 are tasks of their own.
+            let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
+            match step {
+                Step::Close => return Poll::Ready(Ok(())),
+                Step::Finish => {
+                    finish(engine.as_mut());
+                    self.record.policy(Policy::finishing);
+                }
+                Step::Serve => {
+                    if !self.expired(waits, cx, &sleep) {
+                        return Poll::Pending;
+                    }
+                    // Before the engine: a request that it began now would be cut.
+                    if self.record.policy(|it| it.step()) == Step::Close {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the timers that the policy asks for. Returns whether one is over, of which it has been told.
+    fn expired(&mut self, waits: [Option<Wait>; 2], cx: &mut Context<'_>, sleep: impl Fn(Duration) -> T) -> bool {
+        for ((timer, wait), running) in TIMERS.into_iter().zip(waits).zip(&mut self.timers) {
+            let Some(wait) = wait else {
+                *running = None;
+                continue;
+            };
+            let running = match running {
+                Some(same) if same.epoch == wait.epoch => same,
+                other => other.insert(Running { epoch: wait.epoch, sleep: sleep(wait.after) }),
+            };
+            if Pin::new(&mut running.sleep).poll(cx).is_ready() {
+                self.record.policy(|it| it.expired(timer));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl<T> Drop for Drive<T> {
+    fn drop(&mut self) {
+        self.record.hand_over();
+    }
+}
+
+impl<T> fmt::Debug for Drive<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drive").field("record", &self.record).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,15 @@
+//! What ebbtide's HTTP adapters share. Users of a protocol engine want its adapter, such as `ebbtide-hyper`; this crate
+//! is for whoever writes one.
+//!
+//! - [`Record`] is one connection's guard and [`Policy`](ebbtide::connection::Policy). The parts of the connection share
+//!   it, and tell it what they see.
+//! - [`Drive`] polls the engine and does what the policy says.
+//! - [`Connections`] are all the connections there are, for those who ask.
+
+mod connections;
+mod drive;
+mod record;
+
+pub use connections::{Connection, Connections, Counts, Request};
+pub use drive::{Drive, Error};
+pub use record::{READS, Record, STEPS, WRITES, cut};

@@ -1,0 +1,201 @@
+//! Graceful shutdown on smol: the runtime's clock, tasks and listeners for ebbtide.
+//!
+//! ```
+//! use std::time::Duration;
+//! use ebbtide::Drain;
+//! use smol::io::AsyncWriteExt;
+//! use smol::net::TcpListener;
+//!
+//! # fn main() -> std::io::Result<()> { smol::block_on(async {
+//! let drain = Drain::new();
+//! let guard = drain.watcher().guard().expect("running");
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!
+//! let server = smol::spawn(ebbtide_smol::serve(listener, guard, |mut stream, guard| async move {
+//!     let _ = stream.write_all(b"hello\n").await;
+//!     drop(guard); // the connection is done
+//! }));
+//!
+//! let drained = drain.start();
+//! ebbtide_smol::within(drained, Duration::from_secs(10)).await.expect("nothing was cut");
+//! server.await?;
+//! # Ok(())
+//! # }) }
+//! ```
+//!
+//! | what | is smol's |
+//! |---|---|
+//! | [`within`] | clock: a deadline for the drain |
+//! | [`spawn`] | tasks: one that the drain waits for, and that a forced close drops |
+//! | [`serve`] | listeners: the accept loop, which loses no connection |
+//!
+//! HTTP on top of it is `ebbtide-hyper`, with `smol-hyper`'s I/O and timer and, for the feature `hyper`, the executor of
+//! this crate; or `ebbtide-async-h1`. Tasks go where [`smol::spawn`] puts them.
+
+#[cfg(feature = "hyper")]
+mod hyper;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+#[cfg(unix)]
+use async_net::unix::{UnixListener, UnixStream};
+use async_net::{TcpListener, TcpStream};
+use ebbtide::{Deadline, Drained, Guard};
+use ebbtide_accept::{Listener, Runtime, Socket};
+#[cfg(feature = "hyper")]
+pub use hyper::Executor;
+use smol::Task;
+
+/// Waits for the end of the drain, but no longer than `time`: then it closes by force.
+///
+/// # Errors
+///
+/// [`Overdue`](ebbtide::Overdue): what was still held when time was up.
+///
+/// # Cancel safety
+///
+/// Dropping it closes nothing: the drain goes on, without this deadline.
+pub fn within(drained: Drained, time: Duration) -> Deadline<impl Future<Output = ()> + Send> {
+    let sleep = Timer::after(time);
+    drained.deadline(async {
+        sleep.await;
+    })
+}
+
+/// Spawns a task that the drain waits for. A forced close drops it, and its output is `None`; a return, a panic and a
+/// cancellation release the guard alike.
+///
+/// # Cancel safety
+///
+/// Dropping the task cancels it; [`detach`](Task::detach) lets it go on.
+///
+/// # Examples
+///
+/// ```
+/// # smol::block_on(async {
+/// let drain = ebbtide::Drain::new();
+/// let guard = drain.watcher().guard().expect("running");
+/// let task = ebbtide_smol::spawn(guard, async { 7 });
+/// drain.start().await.expect("the task ends by itself");
+/// assert_eq!(task.await, Some(7));
+/// # });
+/// ```
+pub fn spawn<F>(guard: Guard, future: F) -> Task<Option<F::Output>>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    smol::spawn(guard.during(future))
+}
+
+/// Accepts connections and spawns `connection` for each, until the drain has begun and the listener's queue is empty.
+///
+/// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
+/// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close
+/// is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out.
+///
+/// # Errors
+///
+/// That of a listener which can accept no more. The drain does not start by itself then.
+///
+/// # Cancel safety
+///
+/// Dropping it closes the listener and resets what is in its queue. The connections go on.
+pub fn serve<L, F, Fut>(listener: L, guard: Guard, connection: F) -> Serve<L, F>
+where
+    L: Listener<Smol>,
+    F: FnMut(L::Stream, Guard) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    Serve::new(listener, guard, connection)
+}
+
+/// The future of [`serve`].
+pub type Serve<L, F> = ebbtide_accept::Serve<Smol, L, F>;
+
+/// The runtime, to the accept loop.
+#[derive(Clone, Copy, Debug)]
+pub enum Smol {}
+
+impl Runtime for Smol {
+    type Sleep = Timer;
+
+    fn sleep(time: Duration) -> Timer {
+        Timer::after(time)
+    }
+
+    fn spawn(task: impl Future<Output: Send> + Send + 'static) {
+        smol::spawn(task).detach();
+    }
+}
+
+/// Asks the socket itself, because the listener's own `accept` is a future that would have to be kept.
+fn poll_accept<S: Socket>(socket: &Async<S>, cx: &mut Context<'_>) -> Poll<io::Result<S::Stream>> {
+    loop {
+        match socket.get_ref().accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_readable(cx))?,
+            accepted => return Poll::Ready(accepted),
+        }
+    }
+}
+
+impl Listener<Smol> for TcpListener {
+    type Stream = TcpStream;
+    type Socket = std::net::TcpListener;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        let socket: Arc<Async<Self::Socket>> = self.clone().into();
+        ready!(poll_accept(&socket, cx)).and_then(Self::adopt).into()
+    }
+
+    fn into_socket(self) -> io::Result<std::net::TcpListener> {
+        let socket: Arc<Async<Self::Socket>> = self.into();
+        // Where it is shared, by its descriptor.
+        Arc::try_unwrap(socket).map_or_else(|socket| socket.get_ref().try_clone(), Async::into_inner)
+    }
+
+    fn peer(stream: &TcpStream) -> String {
+        stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string())
+    }
+
+    fn adopt(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+        TcpStream::try_from(stream).map(at_once)
+    }
+}
+
+/// Has small writes sent when they are made, such as the last words of a connection. Where it cannot be set the
+/// connection is gone, which its first read tells.
+fn at_once(stream: TcpStream) -> TcpStream {
+    drop(stream.set_nodelay(true));
+    stream
+}
+
+#[cfg(unix)]
+impl Listener<Smol> for UnixListener {
+    type Stream = UnixStream;
+    type Socket = std::os::unix::net::UnixListener;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        let socket: Arc<Async<Self::Socket>> = self.clone().into();
+        ready!(poll_accept(&socket, cx)).and_then(Self::adopt).into()
+    }
+
+    fn into_socket(self) -> io::Result<std::os::unix::net::UnixListener> {
+        let socket: Arc<Async<Self::Socket>> = self.into();
+        // Where it is shared, by its descriptor.
+        Arc::try_unwrap(socket).map_or_else(|socket| socket.get_ref().try_clone(), Async::into_inner)
+    }
+
+    fn peer(_: &UnixStream) -> String {
+        "local".into()
+    }
+
+    fn adopt(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+        UnixStream::try_from(stream)
+    }
+}

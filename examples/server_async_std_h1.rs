@@ -1,0 +1,89 @@
+//! A real server that drains, on async-std and async-h1: a main listener, diagnostics, signals and a deadline.
+//!
+//! `cargo run --example server_async_std_h1`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
+//!
+//! `server_smol_h1.rs` is the same on smol: their difference is all there is to move.
+
+use std::future::ready;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_std::net::TcpListener;
+use ebbtide_async_h1::{Bounds, Connections, Http};
+use ebbtide_async_std::{HalfClose, serve};
+use ebbtide_examples::Runtime;
+use ebbtide_examples::application::Application;
+use ebbtide_examples::h1::{endpoint, status};
+use ebbtide_examples::life::{self, Life};
+use ebbtide_examples::options::Options;
+use ebbtide_examples::work::Work;
+use ebbtide_signal::Signals;
+use futures_util::FutureExt;
+
+#[derive(Clone)]
+struct AsyncStd;
+
+impl Runtime for AsyncStd {
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        async_std::task::sleep(time)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        async_std::task::spawn(task);
+    }
+}
+
+/// Everything that can go wrong before the first request, done before the first request.
+struct Server {
+    main: TcpListener,
+    diagnostics: TcpListener,
+    signals: Signals,
+}
+
+fn main() -> ExitCode {
+    life::run(|options| async_std::task::block_on(async { Ok(Server::bind(options).await?.run(options).await) }))
+}
+
+impl Server {
+    async fn bind(options: &Options) -> Result<Self, String> {
+        if options.tls.is_some() {
+            return Err("no TLS here; server_smol_hyper has it".into());
+        }
+        Ok(Self {
+            signals: Signals::new().map_err(|error| error.to_string())?,
+            diagnostics: bind("diagnostics on http", options.diag_addr).await?,
+            main: bind("serving on http", options.addr).await?,
+        })
+    }
+
+    async fn run(self, options: &Options) -> ExitCode {
+        if let Ok(addr) = self.main.local_addr() {
+            println!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle");
+        }
+        let life = Life::new(AsyncStd);
+        let connections = Connections::new();
+        let work = Work::new(life.main(), &connections);
+        let application = Application::new(AsyncStd);
+
+        let http = Http::new(async_std::task::sleep).connections(&connections);
+        let served = serve(self.main, life.main_guard(), move |stream, guard| {
+            let application = application.clone();
+            http.serve(HalfClose(stream), move |request| endpoint(application.clone(), request), guard).map(drop)
+        });
+        life.serve("main listener", served.named().lame_duck(options.ready_delay));
+        // A prober's connection is nothing to wait for.
+        let http = Http::new(async_std::task::sleep).bounds(Bounds::NONE);
+        let main = work.clone();
+        let served = serve(self.diagnostics, life.diagnostics_guard(), move |stream, guard| {
+            let main = main.clone();
+            http.serve(HalfClose(stream), move |request| ready(status(&main, request)), guard).map(drop)
+        });
+        life.serve("diagnostics listener", served);
+        life.end(self.signals, &work, options).await
+    }
+}
+
+async fn bind(what: &str, addr: SocketAddr) -> Result<TcpListener, String> {
+    life::listening(what, addr, TcpListener::bind(addr).await, TcpListener::local_addr)
+}

@@ -1,0 +1,123 @@
+//! A real server that drains, on smol and hyper: a main listener, TLS, diagnostics, signals and a deadline.
+//!
+//! `cargo run --example server_smol_hyper`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
+//!
+//! `server.rs` is the same on tokio: their difference is all there is to move.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ebbtide::Watcher;
+use ebbtide_examples::Runtime;
+use ebbtide_examples::application::{Application, diagnostics};
+use ebbtide_examples::life::{self, Life, patient};
+use ebbtide_examples::options::Options;
+use ebbtide_examples::tls;
+use ebbtide_examples::work::Work;
+use ebbtide_hyper::{Bounds, Connections, Http};
+use ebbtide_signal::Signals;
+use ebbtide_smol::{Executor, serve};
+use futures_rustls::TlsAcceptor;
+use futures_rustls::server::TlsStream;
+use futures_util::FutureExt;
+use hyper::service::service_fn;
+use smol::net::{TcpListener, TcpStream};
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+#[derive(Clone)]
+struct Smol;
+
+impl Runtime for Smol {
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        smol::Timer::after(time).map(drop)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        smol::spawn(task).detach();
+    }
+}
+
+/// Everything that can go wrong before the first request, done before the first request.
+struct Server {
+    main: TcpListener,
+    diagnostics: TcpListener,
+    tls: Option<(TcpListener, TlsAcceptor)>,
+    signals: Signals,
+}
+
+fn main() -> ExitCode {
+    life::run(|options| smol::block_on(async { Ok(Server::bind(options).await?.run(options).await) }))
+}
+
+impl Server {
+    async fn bind(options: &Options) -> Result<Self, String> {
+        let tls = match &options.tls {
+            Some(tls) => {
+                let acceptor = TlsAcceptor::from(tls::config(tls)?);
+                Some((bind("https", tls.addr).await?, acceptor))
+            }
+            None => None,
+        };
+        Ok(Self {
+            signals: Signals::new().map_err(|error| error.to_string())?,
+            tls,
+            diagnostics: bind("diagnostics on http", options.diag_addr).await?,
+            main: bind("serving on http", options.addr).await?,
+        })
+    }
+
+    async fn run(self, options: &Options) -> ExitCode {
+        if let Ok(addr) = self.main.local_addr() {
+            println!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle");
+        }
+        let life = Life::new(Smol);
+        let connections = Connections::new();
+        let work = Work::new(life.main(), &connections);
+        let application = Application::new(Smol);
+
+        let http = Http::new(Executor, SmolTimer::new()).connections(&connections);
+        let (plain, app) = (http.clone(), application.clone());
+        let served = serve(self.main, life.main_guard(), move |stream, guard| {
+            plain.serve(FuturesIo::new(stream), app.clone(), guard).map(drop)
+        });
+        life.serve("main listener", served.named().lame_duck(options.ready_delay));
+        if let Some((listener, acceptor)) = self.tls {
+            let served = serve(listener, life.main_guard(), move |stream, guard| {
+                let (http, app, acceptor) = (http.clone(), application.clone(), acceptor.clone());
+                async move {
+                    if let Some(stream) = handshake(&acceptor, stream, guard.watcher()).await {
+                        drop(http.serve(FuturesIo::new(stream), app, guard).await);
+                    }
+                }
+            });
+            life.serve("TLS listener", served.named().lame_duck(options.ready_delay));
+        }
+        // A prober's connection is nothing to wait for.
+        let http = Http::new(Executor, SmolTimer::new()).bounds(Bounds::NONE);
+        let status = work.clone();
+        let served = serve(self.diagnostics, life.diagnostics_guard(), move |stream, guard| {
+            let (http, status) = (http.clone(), status.clone());
+            async move {
+                let answer = |request| ready(Ok::<_, Infallible>(diagnostics(&status, &request)));
+                drop(http.serve(FuturesIo::new(stream), service_fn(answer), guard).await);
+            }
+        });
+        life.serve("diagnostics listener", served);
+        life.end(self.signals, &work, options).await
+    }
+}
+
+/// A TLS handshake; `None` where it failed, or did not end in time once the drain began. As with HTTP, a client that has
+/// said nothing has less time than one that has begun.
+async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, watcher: Watcher) -> Option<TlsStream<TcpStream>> {
+    let Bounds { silent, head, .. } = Bounds::default();
+    patient(&Smol, &watcher, silent, stream.peek(&mut [0])).await?.ok()?;
+    patient(&Smol, &watcher, head, acceptor.accept(stream)).await?.ok()
+}
+
+async fn bind(what: &str, addr: SocketAddr) -> Result<TcpListener, String> {
+    life::listening(what, addr, TcpListener::bind(addr).await, TcpListener::local_addr)
+}

@@ -1,0 +1,149 @@
+//! From the first listener to the exit code: what every server does, whatever it runs on.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ebbtide::{Drain, Guard, Order, Watcher};
+use ebbtide_signal::{Signals, escalate};
+use futures_util::future::{Either, select};
+
+use crate::Runtime;
+use crate::options::{HELP, Options};
+use crate::report::Report;
+use crate::work::Work;
+
+/// Runs a server with the flags it was given. Its error is that it cannot start.
+pub fn run(server: impl FnOnce(&Options) -> Result<ExitCode, String>) -> ExitCode {
+    let started = match Options::from_args() {
+        Ok(Some(options)) => server(&options),
+        Ok(None) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => Err(error),
+    };
+    started.unwrap_or_else(|error| {
+        eprintln!("server: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// Says where a listener listens, for the port may have been 0; or, for the start to fail with, why it does not.
+///
+/// # Errors
+///
+/// One line that says which address and why.
+pub fn listening<L>(
+    what: &str,
+    addr: SocketAddr,
+    listener: io::Result<L>,
+    local_addr: impl FnOnce(&L) -> io::Result<SocketAddr>,
+) -> Result<L, String> {
+    let refused = |error: io::Error| format!("cannot listen on {addr}: {error}");
+    let listener = listener.map_err(refused)?;
+    println!("{what}://{}", local_addr(&listener).map_err(refused)?);
+    Ok(listener)
+}
+
+/// A server's parts, in the order they end in.
+#[derive(Debug)]
+pub struct Life<R> {
+    runtime: R,
+    order: Order,
+    main: Drain,
+    diagnostics: Drain,
+}
+
+impl<R: Runtime> Life<R> {
+    /// It begins.
+    #[must_use]
+    pub fn new(runtime: R) -> Self {
+        let (main, diagnostics) = (Drain::new(), Drain::new());
+        // The diagnostics last: until the main server has drained they say that this process lives.
+        let order = Order::new().then([("main", main.clone())]).then([("diagnostics", diagnostics.clone())]);
+        Self { runtime, order, main, diagnostics }
+    }
+
+    /// The main server's drain.
+    pub fn main(&self) -> &Drain {
+        &self.main
+    }
+
+    /// A guard for a listener of the main server.
+    ///
+    /// # Panics
+    ///
+    /// Once the drain has begun: [`end`](Self::end) is what lets it begin.
+    pub fn main_guard(&self) -> Guard {
+        self.main.watcher().guard().expect("nothing has started it yet")
+    }
+
+    /// A guard for the diagnostics listener.
+    ///
+    /// # Panics
+    ///
+    /// As [`main_guard`](Self::main_guard).
+    pub fn diagnostics_guard(&self) -> Guard {
+        self.diagnostics.watcher().guard().expect("nothing has started it yet")
+    }
+
+    /// Serves a listener as a part of the whole: its failure drains all.
+    pub fn serve(&self, label: &'static str, served: impl Future<Output = io::Result<()>> + Send + 'static) {
+        let part = self.order.part(label, served);
+        self.runtime.spawn(async {
+            part.await;
+        });
+    }
+
+    /// Waits for a signal, or for a failure, and then for the end, telling how it goes.
+    pub async fn end(self, signals: Signals, work: &Work, options: &Options) -> ExitCode {
+        // Not before the listeners have their guards: a signal may have come already.
+        escalate(self.order.drain().clone(), signals);
+        self.order.drain().watcher().await;
+        let code = self.drained(work, options).await;
+        let Some(failure) = self.order.failure() else { return ExitCode::from(code) };
+        eprintln!("server: {failure}");
+        ExitCode::FAILURE
+    }
+
+    async fn drained(&self, work: &Work, options: &Options) -> u8 {
+        let limit = options.drain_timeout.map(|time| time + options.ready_delay);
+        let deadline = async {
+            match limit {
+                Some(limit) => self.runtime.sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut report = Report::begin(limit);
+        let mut end = pin!(self.order.drain().start().deadline(deadline));
+        loop {
+            report.progress(work);
+            let pause = pin!(self.runtime.sleep(report.interval()));
+            if let Either::Left(_) = select(end.as_mut(), pause).await {
+                // The whole is over, so the main server is: its own end names what was cut.
+                return report.end(&self.main.start().await);
+            }
+        }
+    }
+}
+
+/// Waits for `future`, but once the drain has begun no longer than `bound`.
+pub async fn patient<R: Runtime, F: Future>(
+    runtime: &R,
+    watcher: &Watcher,
+    bound: Duration,
+    future: F,
+) -> Option<F::Output> {
+    let bounded = pin!(async {
+        watcher.clone().await;
+        runtime.sleep(bound).await;
+    });
+    match select(pin!(future), bounded).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
