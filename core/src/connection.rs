@@ -15,6 +15,9 @@
 //! | upgraded | left to its handler |
 //! | a client that takes nothing | bounded, in every state |
 //!
+//! A request at work has no bound but the drain's own deadline, whatever its handler waits for, be it a body that does
+//! not come: from the outside both look alike.
+//!
 //! # Examples
 //!
 //! ```

@@ -259,3 +259,39 @@ fn websocket_server_answers_a_plain_request() {
     server.send(Signal::TERM);
     assert!(server.end().0.success());
 }
+
+/// The line of this client in this state, up to its counts.
+fn stands(server: &Process, client: &TcpStream, state: &str) -> String {
+    let address = client.local_addr().expect("connected").to_string();
+    let line = server.says(&format!("{address}: {state}"));
+    line.rsplit_once("  ").map_or(line.clone(), |(_, counts)| counts.to_owned())
+}
+
+#[test]
+fn connection_states_are_all_told_and_the_counts_are_right_whatever_the_clients_do() {
+    let mut server = Process::run("connection_states", &[ANY]);
+    let address = server.says("listening on http://");
+
+    let mut nonsense = connect(&address);
+    assert_eq!(stands(&server, &nonsense, "new"), "(1 new, 0 active, 0 idle, 0 upgraded)");
+    nonsense.write_all(b"nonsense\r\n\r\n").expect("it reads");
+    assert_eq!(stands(&server, &nonsense, "active"), "(0 new, 1 active, 0 idle, 0 upgraded)");
+    assert_eq!(stands(&server, &nonsense, "closed"), "(0 new, 0 active, 0 idle, 0 upgraded)");
+
+    let leaves = get(&address, "/", "close");
+    assert_eq!(stands(&server, &leaves, "closed"), "(0 new, 0 active, 0 idle, 0 upgraded)");
+
+    let stays = get(&address, "/", "keep-alive");
+    assert_eq!(stands(&server, &stays, "idle"), "(0 new, 0 active, 1 idle, 0 upgraded)");
+
+    let mut echo = connect(&address);
+    echo.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n").expect("it reads");
+    assert_eq!(stands(&server, &echo, "upgraded"), "(0 new, 0 active, 1 idle, 1 upgraded)");
+
+    server.send(Signal::TERM);
+    assert_eq!(stands(&server, &stays, "closed"), "(0 new, 0 active, 0 idle, 1 upgraded)");
+    assert!(server.is_running(), "it waits for the upgraded one");
+    drop(echo);
+    server.says("drained");
+    assert!(server.end().0.success());
+}

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use async_h1::server::{Encoder, decode};
 use ebbtide::State;
-use ebbtide::connection::Policy;
 use ebbtide_connection::Record;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::AsyncWriteExt;
@@ -127,7 +126,7 @@ where
     let mut response = answer.await?.unwrap_or_else(|error| Response::new(error.status()));
 
     if upgradeable && response.status() == StatusCode::SwitchingProtocols && response.has_upgrade() {
-        record.policy(Policy::upgraded);
+        record.upgraded();
         let sender = response.send_upgrade();
         io.write_all(&unframed(&response)).await?;
         io.flush().await?;

@@ -62,6 +62,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
+        // A request's body reads from the I/O itself, and a handler may hand it to a task of its own.
+        record.hand_over();
         let state = State {
             inner: Some(inner),
             rest: Vec::new(),
@@ -269,7 +271,8 @@ impl<I> Clone for Io<I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        cut(&mut self.read_closed, cx)?;
+        let this = &mut *self;
+        cut(&mut this.read_closed, &this.shared.record, cx)?;
         let mut state = self.shared.state();
         if !state.head.is_empty() && state.request == self.request {
             return Poll::Ready(Ok(hand_out(&mut state.head, buf)));
@@ -290,7 +293,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Io<I> {
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut I>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        cut(&mut self.write_closed, cx)?;
+        let this = &mut *self;
+        cut(&mut this.write_closed, &this.shared.record, cx)?;
         let Shared { record, .. } = &*self.shared;
         let mut state = self.shared.state();
         if state.request != self.request {
@@ -327,12 +331,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        cut(&mut self.write_closed, cx)?;
+        let this = &mut *self;
+        cut(&mut this.write_closed, &this.shared.record, cx)?;
         self.shared.state().inner()?.poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        cut(&mut self.write_closed, cx)?;
+        let this = &mut *self;
+        cut(&mut this.write_closed, &this.shared.record, cx)?;
         self.shared.state().inner()?.poll_close(cx)
     }
 }

@@ -135,6 +135,12 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     }
 }
 
+impl<T> Drop for Drive<T> {
+    fn drop(&mut self) {
+        self.record.hand_over();
+    }
+}
+
 impl<T> fmt::Debug for Drive<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drive").field("record", &self.record).finish_non_exhaustive()

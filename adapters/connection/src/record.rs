@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 
@@ -20,6 +20,8 @@ pub struct Record {
     policy: Mutex<Policy>,
     /// What the policy heeds, as of the last that it was told.
     heeds: AtomicU8,
+    /// Whether a `Drive` has the connection, and nobody else has its I/O.
+    driven: AtomicBool,
     /// Where the connection is kept for those who ask; the others pay nothing for it.
     seen: Option<Arc<Seen>>,
     requests: AtomicU64,
@@ -42,7 +44,7 @@ impl Record {
         };
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
         let (heeds, requests) = (AtomicU8::new(READS), AtomicU64::new(0));
-        Arc::new(Self { guard, watcher, policy, heeds, seen, requests })
+        Arc::new(Self { guard, watcher, policy, heeds, driven: AtomicBool::new(true), seen, requests })
     }
 
     /// The connection's guard.
@@ -81,7 +83,30 @@ impl Record {
         self.heeds.load(Ordering::Relaxed) & what != 0
     }
 
-    /// A request begins, with this method and this path. Returns its number, by which it ends; `None` where it is not to be served.
+    /// From here on somebody else may have the I/O, and no [`Drive`](crate::Drive) is woken for it.
+    pub fn hand_over(&self) {
+        // Release, with the Acquire in `cut`: whoever gets the I/O later finds it so.
+        self.driven.store(false, Ordering::Release);
+    }
+
+    /// The response at hand is an upgrade. To be told before its head is written, and so before its handler has the I/O.
+    pub fn upgraded(&self) {
+        self.hand_over();
+        self.policy(Policy::upgraded);
+    }
+
+    /// Whether anybody looks at the connection's states.
+    pub fn is_seen(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// Whether the drain was closed by force: its guard is held here, so a drain that is closed was.
+    fn is_cut(&self) -> bool {
+        self.watcher.state() == State::Closed
+    }
+
+    /// A request begins, with this method and this path. Returns its number, by which it ends; `None` where it is not
+    /// to be served.
     pub fn begin(&self, method: &str, path: &str, has_body: bool) -> Option<u64> {
         let Some(seen) = &self.seen else {
             return self.policy(|it| it.request(has_body)).then_some(0);
@@ -105,9 +130,8 @@ impl Record {
         self.policy(Policy::response_ended);
     }
 
-    /// Its guard is held, so a drain that is closed was closed by force.
     fn freeze_if_cut(&self, seen: &Seen) {
-        if self.watcher.state() == State::Closed {
+        if self.is_cut() {
             seen.cut();
         }
     }
@@ -128,8 +152,10 @@ impl Drop for Record {
 /// # Errors
 ///
 /// That.
-pub fn cut(closed: &mut Closed, cx: &mut Context<'_>) -> io::Result<()> {
-    if Pin::new(closed).poll(cx).is_ready() {
+pub fn cut(closed: &mut Closed, record: &Record, cx: &mut Context<'_>) -> io::Result<()> {
+    // While the connection is driven, its driver is woken by the close, and with it whoever is polled under it.
+    let driven = record.driven.load(Ordering::Acquire);
+    if if driven { record.is_cut() } else { Pin::new(closed).poll(cx).is_ready() } {
         return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
     }
     Ok(())

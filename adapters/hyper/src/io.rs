@@ -58,7 +58,7 @@ impl<I> Io<I> {
 impl<I: Read + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        cut(&mut this.read_closed, cx)?;
+        cut(&mut this.read_closed, &this.record, cx)?;
         if !this.record.heeds(READS) {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
@@ -75,9 +75,10 @@ impl<I: Read + Unpin> Read for Io<I> {
 
 impl<I: Read + Write + Unpin> Write for Io<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        cut(&mut self.write_closed, cx)?;
-        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.moved(written)
+        let this = &mut *self;
+        cut(&mut this.write_closed, &this.record, cx)?;
+        let written = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.moved(written)
     }
 
     fn poll_write_vectored(
@@ -85,9 +86,10 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        cut(&mut self.write_closed, cx)?;
-        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.moved(written)
+        let this = &mut *self;
+        cut(&mut this.write_closed, &this.record, cx)?;
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.moved(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -95,8 +97,9 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        cut(&mut self.write_closed, cx)?;
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let this = &mut *self;
+        cut(&mut this.write_closed, &this.record, cx)?;
+        Pin::new(&mut this.inner).poll_flush(cx)
     }
 
     /// Writes our end, then reads and drops what the client still sends, for as long as the policy says: bytes that
@@ -104,7 +107,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
     /// section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        cut(&mut this.write_closed, cx)?;
+        cut(&mut this.write_closed, &this.record, cx)?;
         loop {
             match this.shutdown {
                 Shutdown::Open => {

@@ -42,7 +42,9 @@ where
             return Responding { future: None, in_flight: None, connect: false, last: false };
         };
         let in_flight = InFlight { record: self.record.clone(), id, owes: true };
-        let (connect, last) = (request.method() == Method::CONNECT, is_last(request.version(), request.headers()));
+        let connect = request.method() == Method::CONNECT;
+        // Only for who looks at its states: the engine knows by itself.
+        let last = self.record.is_seen() && is_last(request.version(), request.headers());
         request.extensions_mut().insert(self.record.watcher().clone());
         request.extensions_mut().insert(self.record.guard().clone());
         Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, last }
@@ -124,10 +126,10 @@ where
         if let Some(InFlight { record, owes, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
-                record.policy(ebbtide::connection::Policy::upgraded);
+                record.upgraded();
                 return Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })));
             }
-            let last = *this.last || says_close(response.headers());
+            let last = *this.last || (record.is_seen() && says_close(response.headers()));
             if record.policy(|it| {
                 // The connection hears of the drain when its task runs; this response may be earlier.
                 if record.watcher().state() != ebbtide::State::Running {
