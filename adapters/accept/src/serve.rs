@@ -22,6 +22,10 @@ pub struct Serve<R: Runtime, L: Listener<R>, F> {
     connection: F,
 }
 
+/// How many connections are accepted in one poll. A crowd at the door would otherwise keep those who are in from being
+/// served, on runtimes that have no budget of their own for a task.
+const BURST: usize = 64;
+
 impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
     /// Accepts from `listener` until the drain of `guard` begins, and spawns `connection` for each with a guard of its
     /// own. A connection whose task is still there at a forced close is dropped.
@@ -71,11 +75,13 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        while let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? {
+        for _ in 0..BURST {
+            let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? else { return Poll::Ready(Ok(())) };
             let watcher = guard.watcher();
             R::spawn(watcher.until_closed((this.connection)(stream, guard)));
         }
-        Poll::Ready(Ok(()))
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -155,7 +155,8 @@ impl Drop for Record {
 pub fn cut(closed: &mut Closed, record: &Record, cx: &mut Context<'_>) -> io::Result<()> {
     // While the connection is driven, its driver is woken by the close, and with it whoever is polled under it.
     let driven = record.driven.load(Ordering::Acquire);
-    if if driven { record.is_cut() } else { Pin::new(closed).poll(cx).is_ready() } {
+    let is_cut = if driven { record.is_cut() } else { Pin::new(closed).poll(cx).is_ready() };
+    if is_cut {
         return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
     }
     Ok(())
