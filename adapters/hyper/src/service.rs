@@ -90,10 +90,6 @@ fn says_close(headers: &HeaderMap) -> bool {
 }
 
 fn connection_says(headers: &HeaderMap, option: &str) -> bool {
-    // Nearly none has one, and this is asked of every request and of every response.
-    if !headers.contains_key(CONNECTION) {
-        return false;
-    }
     let values = headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|it| it.trim().eq_ignore_ascii_case(option))
 }

@@ -4,6 +4,8 @@
 //! every counted handle carries a real `Arc` besides, for the value and for its drop. A handle lowers `strong` first
 //! and lets go of the real one second, without a step of loom in between; so the value drops in the same step in
 //! which `strong` reaches zero.
+//!
+//! The orderings are those of `alloc::sync::Arc`, and nowhere stronger: what the model is spared, it cannot find.
 
 use core::ops::Deref;
 use std::sync as real;
