@@ -79,9 +79,7 @@ impl Future for Drained {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { seat, wait } = &mut *self;
-        if !wait.poll(&seat.shared, seat.lane(), cx.waker()) {
-            return Poll::Pending;
-        }
+        ready!(wait.poll(&seat.shared, seat.lane(), cx.waker()));
         seat.shared.outcome().map_or(Poll::Pending, Poll::Ready)
     }
 }

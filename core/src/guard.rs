@@ -125,7 +125,7 @@ impl Future for Guard {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { hold, wait } = &mut *self;
-        if wait.poll(&hold.shared, hold.lane(), cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        wait.poll(&hold.shared, hold.lane(), cx.waker())
     }
 }
 

@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::task::Waker;
+use core::task::{Poll, Waker};
 
 use crate::holders::{Held, Label};
 use crate::overdue::Overdue;
@@ -134,7 +134,7 @@ impl Shared {
             // Open before it can be dropped. It is not the first one: the drain's own lanes are open, or the
             // caller's is. Relaxed: the drain's end is ordered by the releases alone.
             this.open_lanes.fetch_add(1, Ordering::Relaxed);
-            let lane = sync::here() & (this.lanes.len() - 1);
+            let lane = this.here();
             let hold = Arc::new(Hold { shared: this.clone(), lane, label: Some(label.clone()) });
             // Another clone, so that the given label is dropped outside the lock, refused or not: it may be live.
             owned.labelled.insert(label.clone(), Arc::downgrade(&hold));
@@ -155,7 +155,13 @@ impl Shared {
     /// The lane of this thread.
     #[inline]
     fn lane(&self) -> &Lane {
-        &self.lanes[sync::here() & (self.lanes.len() - 1)]
+        &self.lanes[self.here()]
+    }
+
+    /// Which lane that is. Their number is a power of two.
+    #[inline]
+    fn here(&self) -> usize {
+        sync::here() & (self.lanes.len() - 1)
     }
 
     pub(crate) fn start(&self) {
@@ -312,24 +318,25 @@ impl Wait {
         Self { place: Place::NONE, until: state }
     }
 
-    /// Whether the state has come; where it has not, `waker` is woken when it does.
+    /// Ready once the state has come; where it has not, `waker` is woken when it does.
     ///
     /// Asked again with the same waker this is a load and a comparison: a connection asks on every wake.
     #[inline]
-    pub(crate) fn poll(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> bool {
+    pub(crate) fn poll(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> Poll<()> {
         if shared.state() >= self.until {
-            return true;
+            return Poll::Ready(());
         }
         if self.place.has(waker) {
-            return false;
+            return Poll::Pending;
         }
         self.enlist(shared, lane, waker)
     }
 
     /// The way of a first poll, kept out of line: the callers are inlined, and stay short without it.
     #[inline(never)]
-    fn enlist(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> bool {
-        !self.list(shared, lane).register(&mut self.place, waker, || shared.state() >= self.until)
+    fn enlist(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> Poll<()> {
+        let waits = self.list(shared, lane).register(&mut self.place, waker, || shared.state() >= self.until);
+        if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// To be called before the future that waits is dropped.

@@ -180,7 +180,7 @@ impl Future for Watcher {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { seat, wait } = &mut *self;
-        if wait.poll(&seat.shared, seat.lane(), cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        wait.poll(&seat.shared, seat.lane(), cx.waker())
     }
 }
 
@@ -213,7 +213,7 @@ impl Future for Closed {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { seat, wait } = &mut *self;
-        if wait.poll(&seat.shared, seat.lane(), cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        wait.poll(&seat.shared, seat.lane(), cx.waker())
     }
 }
 
