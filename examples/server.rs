@@ -62,7 +62,7 @@ impl Server {
     async fn bind(options: &Options) -> Result<Self, String> {
         let tls = match &options.tls {
             Some(tls) => {
-                let acceptor = TlsAcceptor::from(tls::config(tls)?);
+                let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP)?);
                 Some((bind("https", tls.addr).await?, acceptor))
             }
             None => None,

@@ -1,4 +1,4 @@
-//! A real server that drains, on async-std and async-h1: a main listener, diagnostics, signals and a deadline.
+//! A real server that drains, on async-std and async-h1: a main listener, TLS, diagnostics, signals and a deadline.
 //!
 //! `cargo run --example server_async_std_h1`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
 //!
@@ -9,16 +9,20 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use async_std::net::TcpListener;
+use async_std::net::{TcpListener, TcpStream};
+use ebbtide::Watcher;
 use ebbtide_async_h1::{Bounds, Connections, Http};
 use ebbtide_async_std::{HalfClose, serve};
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
 use ebbtide_examples::h1::{endpoint, status};
-use ebbtide_examples::life::{self, Life};
+use ebbtide_examples::life::{self, Life, patient};
 use ebbtide_examples::options::Options;
+use ebbtide_examples::tls;
 use ebbtide_examples::work::Work;
 use ebbtide_signal::Signals;
+use futures_rustls::TlsAcceptor;
+use futures_rustls::server::TlsStream;
 use futures_util::FutureExt;
 
 #[derive(Clone)]
@@ -38,6 +42,7 @@ impl Runtime for AsyncStd {
 struct Server {
     main: TcpListener,
     diagnostics: TcpListener,
+    tls: Option<(TcpListener, TlsAcceptor)>,
     signals: Signals,
 }
 
@@ -47,11 +52,16 @@ fn main() -> ExitCode {
 
 impl Server {
     async fn bind(options: &Options) -> Result<Self, String> {
-        if options.tls.is_some() {
-            return Err("no TLS here; server_smol_hyper has it".into());
-        }
+        let tls = match &options.tls {
+            Some(tls) => {
+                let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP1)?);
+                Some((bind("https", tls.addr).await?, acceptor))
+            }
+            None => None,
+        };
         Ok(Self {
             signals: Signals::new().map_err(|error| error.to_string())?,
+            tls,
             diagnostics: bind("diagnostics on http", options.diag_addr).await?,
             main: bind("serving on http", options.addr).await?,
         })
@@ -67,11 +77,23 @@ impl Server {
         let application = Application::new(AsyncStd);
 
         let http = Http::new(async_std::task::sleep).connections(&connections);
+        let (plain, app) = (http.clone(), application.clone());
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
-            let application = application.clone();
-            http.serve(HalfClose(stream), move |request| endpoint(application.clone(), request), guard).map(drop)
+            let app = app.clone();
+            plain.serve(HalfClose(stream), move |request| endpoint(app.clone(), request), guard).map(drop)
         });
         life.serve("main listener", served.named().lame_duck(options.ready_delay));
+        if let Some((listener, acceptor)) = self.tls {
+            let served = serve(listener, life.main_guard(), move |stream, guard| {
+                let (http, app, acceptor) = (http.clone(), application.clone(), acceptor.clone());
+                async move {
+                    if let Some(stream) = handshake(&acceptor, stream, guard.watcher()).await {
+                        drop(http.serve(stream, move |request| endpoint(app.clone(), request), guard).await);
+                    }
+                }
+            });
+            life.serve("TLS listener", served.named().lame_duck(options.ready_delay));
+        }
         // A prober's connection is nothing to wait for.
         let http = Http::new(async_std::task::sleep).bounds(Bounds::NONE);
         let main = work.clone();
@@ -82,6 +104,18 @@ impl Server {
         life.serve("diagnostics listener", served);
         life.end(self.signals, &work, options).await
     }
+}
+
+/// A TLS handshake; `None` where it failed, or did not end in time once the drain began. As with HTTP, a client that has
+/// said nothing has less time than one that has begun.
+async fn handshake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    watcher: Watcher,
+) -> Option<TlsStream<HalfClose<TcpStream>>> {
+    let Bounds { silent, head, .. } = Bounds::default();
+    patient(&AsyncStd, &watcher, silent, stream.peek(&mut [0])).await?.ok()?;
+    patient(&AsyncStd, &watcher, head, acceptor.accept(HalfClose(stream))).await?.ok()
 }
 
 async fn bind(what: &str, addr: SocketAddr) -> Result<TcpListener, String> {

@@ -9,12 +9,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::options::Tls;
 
-/// HTTP/2 and HTTP/1.1 over TLS, with the certificate of the flags.
+/// What a hyper server speaks over TLS, the better first.
+pub const HTTP: &[&str] = &["h2", "http/1.1"];
+/// What an async-h1 server speaks over TLS.
+pub const HTTP1: &[&str] = &["http/1.1"];
+
+/// These protocols over TLS, with the certificate of the flags.
 ///
 /// # Errors
 ///
 /// One line that says which file is wrong and why.
-pub fn config(tls: &Tls) -> Result<Arc<ServerConfig>, String> {
+pub fn config(tls: &Tls, protocols: &[&str]) -> Result<Arc<ServerConfig>, String> {
     let unreadable = |file: &Path| {
         let file = file.display().to_string();
         move |error| format!("cannot read {file}: {error}")
@@ -26,6 +31,6 @@ pub fn config(tls: &Tls) -> Result<Arc<ServerConfig>, String> {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|error| format!("{} with {}: {error}", tls.cert.display(), tls.key.display()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|&it| it.into()).collect();
     Ok(Arc::new(config))
 }
