@@ -13,6 +13,7 @@ use futures_util::{TryStreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use http_types::{StatusCode, headers};
 use hyper::body::{Body as _, Bytes, Frame};
+use hyper::header::CONTENT_LENGTH;
 use hyper::{Request, Response};
 use hyper_tungstenite::tungstenite::handshake::derive_accept_key;
 use hyper_tungstenite::tungstenite::protocol::Role;
@@ -100,7 +101,8 @@ fn upload(body: http_types::Body) -> impl hyper::body::Body<Data = Bytes, Error 
 
 fn answered(response: Response<Body>) -> http_types::Response {
     let (parts, body) = response.into_parts();
-    let length = body.size_hint().exact();
+    let said = parts.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    let length = body.size_hint().exact().or(said);
     let reader = body.into_data_stream().map_err(|never: Infallible| match never {}).into_async_read();
     let mut response = http_types::Response::new(parts.status.as_u16());
     let length = length.and_then(|it| usize::try_from(it).ok());

@@ -1,4 +1,4 @@
-//! The example server as a child process.
+//! An example server as a child process: `server`, or the one that the variable `EBBTIDE_SERVER` names.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -236,10 +236,11 @@ fn eventually(mut look: impl FnMut() -> bool) -> bool {
 fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        let server = std::env::var("EBBTIDE_SERVER").unwrap_or_else(|_| "server".into());
         let mut build = escargot::CargoBuild::new()
             .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
             .package("ebbtide-examples")
-            .example("server");
+            .example(server);
         // What cargo says of this package is not true of others, and some are built anew for it.
         for (name, _) in std::env::vars_os() {
             let about = name.to_string_lossy();

@@ -13,7 +13,7 @@ use ebbtide_connection::Record;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::AsyncWriteExt;
 use futures_lite::io::copy;
-use http_types::headers::{CONNECTION, HeaderValues, UPGRADE};
+use http_types::headers::{CONNECTION, CONTENT_LENGTH, HeaderValues, UPGRADE};
 use http_types::upgrade;
 use http_types::{Method, Request, Response, StatusCode, Version};
 
@@ -151,6 +151,10 @@ where
         io.write_all(&unframed(&response)).await?;
         copy(response, &mut io).await?;
     } else {
+        if response.len().is_none() {
+            // It will have chunks, beside which no length may stand (RFC 9112, section 6.2).
+            response.remove_header(CONTENT_LENGTH);
+        }
         copy(Encoder::new(response, method), &mut io).await?;
     }
     // Not before: a response may be made of its request's body.

@@ -75,6 +75,11 @@ async fn endpoint(mut request: Request) -> http_types::Result<Response> {
         "/read" => Ok(request.body_string().await?.into()),
         "/echo" => Ok(Response::from(Body::from_reader(request.take_body(), None))),
         "/stream" => Ok(Response::from(Body::from_reader(futures_lite::io::Cursor::new("streamed"), None))),
+        "/sized" => {
+            let mut response = Response::from(Body::from_reader(futures_lite::io::Cursor::new("streamed"), None));
+            response.insert_header(headers::CONTENT_LENGTH, "8");
+            Ok(response)
+        }
         "/pending" => std::future::pending().await,
         "/upgrade" => {
             let mut response = Response::new(StatusCode::SwitchingProtocols);
@@ -181,6 +186,15 @@ fn a_response_that_is_made_of_its_request_is_whole() {
         assert!(response.contains("\r\nhello\r\n"), "{response}");
         it.send("GET /after HTTP/1.1\r\nhost: test\r\n\r\n").await;
         it.receive("/after").await;
+    });
+}
+
+#[test]
+fn no_length_is_said_beside_chunks() {
+    test(|mut it| async move {
+        it.send("GET /sized HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        let response = it.receive("0\r\n\r\n").await;
+        assert!(response.contains("transfer-encoding: chunked") && !response.contains("content-length"), "{response}");
     });
 }
 
