@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 use core::mem;
-use core::task::Waker;
+use core::task::{Poll, Waker};
 
 use crate::sync::{self, Lock};
 
@@ -27,9 +27,11 @@ pub(crate) struct Place {
 
 #[derive(Debug, Default)]
 struct Slots {
-    /// All full but the last. Not one list: that would be copied under the lock whenever it outgrows its memory, all
-    /// of it, and own up to twice the memory that it needs.
-    chunks: Vec<Vec<Slot>>,
+    /// Apart from the others, so that it is reached with one step less: most lists are short.
+    first: Vec<Slot>,
+    /// Chunks, all full but the last. Not one list: that would be copied under the lock whenever it outgrows its memory,
+    /// all of it, and own up to twice the memory that it needs.
+    more: Vec<Vec<Slot>>,
     /// The first vacant slot, or where the next one will be made.
     vacant: usize,
     waiting: usize,
@@ -57,6 +59,7 @@ impl Waiters {
     }
 
     /// Leaves `waker` at `place`, unless the event is `over`. Returns whether it will be woken.
+    #[inline(never)]
     pub(crate) fn register(&self, place: &mut Place, waker: &Waker, over: impl Fn() -> bool) -> bool {
         let clone = waker.clone();
         let (data, vtable) = addresses(&clone);
@@ -83,6 +86,7 @@ impl Waiters {
     }
 
     /// Takes `place` off the list, where it still is on it.
+    #[inline(never)]
     pub(crate) fn deregister(&self, place: &mut Place) {
         let Some(slot) = place.slot() else { return };
         *place = Place::NONE;
@@ -91,12 +95,37 @@ impl Waiters {
 
     /// Takes every waker off the list.
     pub(crate) fn take(&self) -> impl Iterator<Item = Waker> + use<> {
-        self.0.with(mem::take).chunks.into_iter().flatten().filter_map(Slot::waiting)
+        let Slots { first, more, .. } = self.0.with(mem::take);
+        first.into_iter().chain(more.into_iter().flatten()).filter_map(Slot::waiting)
     }
 }
 
 impl Place {
     pub(crate) const NONE: Self = Self { slot: usize::MAX, data: 0, vtable: 0 };
+
+    /// Ready once the event is `over`; where it is not, `waker` is woken when it is.
+    ///
+    /// Asked again with the same waker this is a load and a comparison: a connection asks on every wake.
+    #[inline]
+    pub(crate) fn poll<'a>(
+        &mut self,
+        waker: &Waker,
+        over: impl Fn() -> bool,
+        list: impl FnOnce() -> &'a Waiters,
+    ) -> Poll<()> {
+        if over() {
+            return Poll::Ready(());
+        }
+        if self.has(waker) || list().register(self, waker, over) { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// To be called before the future that waits is dropped.
+    #[inline]
+    pub(crate) fn forget<'a>(&mut self, list: impl FnOnce() -> &'a Waiters) {
+        if self.is_taken() {
+            list().deregister(self);
+        }
+    }
 
     /// Whether `waker` is the one that was left here.
     #[inline]
@@ -116,27 +145,43 @@ impl Place {
 }
 
 impl Slots {
+    #[inline]
     fn get_mut(&mut self, place: usize) -> Option<&mut Slot> {
-        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
+        if place < self.first.len() {
+            return Some(&mut self.first[place]);
+        }
+        let place = place.checked_sub(CHUNK)?;
+        self.more.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
     }
 
+    #[inline]
     fn insert(&mut self, waker: Waker) -> usize {
         self.waiting += 1;
         let place = self.vacant;
-        if let Some(slot) = self.get_mut(place) {
-            if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
-                self.vacant = next;
+        match self.get_mut(place) {
+            Some(slot) => {
+                if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
+                    self.vacant = next;
+                }
             }
-            return place;
+            None => self.push(waker),
         }
-        let chunk = place / CHUNK;
-        if chunk == self.chunks.len() {
-            // The first one grows as it must: most lists are short.
-            self.chunks.push(if chunk == 0 { Vec::new() } else { Vec::with_capacity(CHUNK) });
-        }
-        self.chunks[chunk].push(Slot::Waiting(waker));
-        self.vacant = place + 1;
         place
+    }
+
+    #[cold]
+    fn push(&mut self, waker: Waker) {
+        let chunk = match self.vacant.checked_sub(CHUNK) {
+            None => &mut self.first,
+            Some(place) => {
+                if place / CHUNK == self.more.len() {
+                    self.more.push(Vec::with_capacity(CHUNK));
+                }
+                &mut self.more[place / CHUNK]
+            }
+        };
+        chunk.push(Slot::Waiting(waker));
+        self.vacant += 1;
     }
 
     fn replace(&mut self, slot: usize, waker: Waker) -> Waker {
@@ -154,7 +199,7 @@ impl Slots {
         let left = mem::replace(self.get_mut(place)?, Slot::Vacant { next });
         self.vacant = place;
         self.waiting -= 1;
-        if self.waiting == 0 && self.chunks[0].capacity() > KEPT {
+        if self.waiting == 0 && self.first.capacity() > KEPT {
             // Nothing but vacant slots in it, so no foreign code runs here either.
             *self = Self::default();
         }
@@ -232,6 +277,6 @@ mod tests {
         for place in &mut places {
             waiters.deregister(place);
         }
-        assert_eq!(waiters.0.with(|slots| slots.chunks.capacity()), 0);
+        assert_eq!(waiters.0.with(|slots| slots.first.capacity() + slots.more.capacity()), 0);
     }
 }
