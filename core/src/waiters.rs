@@ -11,6 +11,8 @@ use crate::sync::{self, Lock};
 
 /// Wakers that wait for one event which happens once.
 #[derive(Debug)]
+// Away from what stands beside it: that is read by threads of all lanes, and this is written by those of one.
+#[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct Waiters(Lock<Slots>);
 
 /// One future's place in a list: which slot it has, and which waker it left there.
