@@ -80,7 +80,8 @@ impl Future for Drained {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { seat, place } = &mut *self;
-        ready!(place.poll(cx.waker(), || seat.shared.state() >= State::Closed, || seat.closed()));
+        let shared = &*seat.shared;
+        ready!(place.poll(cx.waker(), move || shared.state() >= State::Closed, || seat.closed()));
         seat.shared.outcome().map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -126,7 +126,8 @@ impl Future for Guard {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { hold, place } = &mut *self;
-        place.poll(cx.waker(), || hold.shared.state() >= State::Closed, || hold.closed())
+        let shared = &*hold.shared;
+        place.poll(cx.waker(), move || shared.state() >= State::Closed, || hold.closed())
     }
 }
 

@@ -231,8 +231,7 @@ impl Shared {
 fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &mut Owned) -> Arc<Shared> {
     let lane = known.len();
     if lane == lanes {
-        let lanes =
-            known.drain(..).map(|(hold, seat)| Lane { hold, seat, closed: Waiters::new() });
+        let lanes = known.drain(..).map(|(hold, seat)| Lane { hold, seat, closed: Waiters::new() });
         return Arc::new(Shared {
             phase: AtomicU8::new(Phase::Running as u8),
             open_lanes: AtomicUsize::new(lane),

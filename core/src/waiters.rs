@@ -87,11 +87,9 @@ impl Waiters {
         }
     }
 
-    /// Takes `place` off the list, where it still is on it.
+    /// Takes the waker at `slot` off the list, where it still is on it.
     #[inline(never)]
-    pub(crate) fn deregister(&self, place: &mut Place) {
-        let Some(slot) = place.slot() else { return };
-        *place = Place::NONE;
+    fn deregister(&self, slot: usize) {
         let _dropped_outside_the_lock = self.0.with(|slots| slots.remove(slot));
     }
 
@@ -124,8 +122,9 @@ impl Place {
     /// To be called before the future that waits is dropped.
     #[inline]
     pub(crate) fn forget<'a>(&mut self, list: impl FnOnce() -> &'a Waiters) {
-        if self.is_taken() {
-            list().deregister(self);
+        if let Some(slot) = self.slot() {
+            *self = Self::NONE;
+            list().deregister(slot);
         }
     }
 
@@ -186,6 +185,12 @@ impl Slots {
         self.vacant += 1;
     }
 
+    #[cold]
+    fn give_back(&mut self) {
+        // Nothing but vacant slots in it, so no foreign code runs here either.
+        *self = Self::default();
+    }
+
     fn replace(&mut self, slot: usize, waker: Waker) -> Waker {
         match self.get_mut(slot) {
             Some(Slot::Waiting(old)) => mem::replace(old, waker),
@@ -202,14 +207,14 @@ impl Slots {
         self.vacant = place;
         self.waiting -= 1;
         if self.waiting == 0 && self.first.capacity() > KEPT {
-            // Nothing but vacant slots in it, so no foreign code runs here either.
-            *self = Self::default();
+            self.give_back();
         }
         left.waiting()
     }
 }
 
 impl Slot {
+    #[inline]
     fn waiting(self) -> Option<Waker> {
         match self {
             Self::Waiting(waker) => Some(waker),
@@ -257,7 +262,7 @@ mod tests {
         let mut places: Vec<_> = (0..=3 * CHUNK).map(|_| Place::NONE).collect();
         let register = |place: &mut Place| assert!(waiters.register(place, Waker::noop(), || false));
         places.iter_mut().for_each(register);
-        places.iter_mut().step_by(3).for_each(|place| waiters.deregister(place));
+        places.iter_mut().step_by(3).for_each(|place| place.forget(|| &waiters));
         places.iter_mut().step_by(6).for_each(register);
 
         let mut slots: Vec<_> = places.iter().filter_map(Place::slot).collect();
@@ -277,7 +282,7 @@ mod tests {
             assert!(waiters.register(place, Waker::noop(), || false));
         }
         for place in &mut places {
-            waiters.deregister(place);
+            place.forget(|| &waiters);
         }
         assert_eq!(waiters.0.with(|slots| slots.first.capacity() + slots.more.capacity()), 0);
     }

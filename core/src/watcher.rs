@@ -183,7 +183,8 @@ impl Future for Watcher {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { seat, place } = &mut *self;
-        place.poll(cx.waker(), || seat.shared.state() >= State::Draining, || seat.started())
+        let shared = &*seat.shared;
+        place.poll(cx.waker(), move || shared.state() >= State::Draining, || seat.started())
     }
 }
 
@@ -217,7 +218,8 @@ impl Future for Closed {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { seat, place } = &mut *self;
-        place.poll(cx.waker(), || seat.shared.state() >= State::Closed, || seat.closed())
+        let shared = &*seat.shared;
+        place.poll(cx.waker(), move || shared.state() >= State::Closed, || seat.closed())
     }
 }
 
