@@ -50,7 +50,7 @@ pub(crate) struct Hold {
 pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     lane: usize,
-    /// Wait for the start. Here, where a watcher finds them without a detour: it may be made, asked and dropped often.
+    /// Wait for the start. Here, where a watcher finds them in one step: one may be made, asked and dropped per request.
     started: Waiters,
 }
 

@@ -61,8 +61,10 @@ impl Waiters {
     }
 
     /// Leaves `waker` at `place`, unless the event is `over`. Returns whether it will be woken.
+    ///
+    /// This and the next are kept out of line: their callers are inlined, and stay short without them.
     #[inline(never)]
-    pub(crate) fn register(&self, place: &mut Place, waker: &Waker, over: impl Fn() -> bool) -> bool {
+    fn register(&self, place: &mut Place, waker: &Waker, over: impl Fn() -> bool) -> bool {
         let clone = waker.clone();
         let (data, vtable) = addresses(&clone);
         let left = self.0.with(|slots| {
@@ -130,13 +132,13 @@ impl Place {
 
     /// Whether `waker` is the one that was left here.
     #[inline]
-    pub(crate) fn has(&self, waker: &Waker) -> bool {
+    fn has(&self, waker: &Waker) -> bool {
         // Not asked whether it is taken: no waker's vtable is at the address of `NONE`.
         (self.data, self.vtable) == addresses(waker)
     }
 
     #[inline]
-    pub(crate) fn is_taken(&self) -> bool {
+    fn is_taken(&self) -> bool {
         self.slot != usize::MAX
     }
 
