@@ -46,7 +46,6 @@ pub(crate) struct Hold {
 
 /// What watchers count in one lane.
 #[derive(Debug)]
-#[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     lane: usize,
@@ -55,7 +54,6 @@ pub(crate) struct Seat {
 }
 
 #[derive(Debug)]
-#[cfg_attr(feature = "std", repr(align(128)))]
 struct Lane {
     hold: Weak<Hold>,
     seat: Weak<Seat>,

@@ -11,7 +11,8 @@ use crate::sync::{self, Lock};
 
 /// Wakers that wait for one event which happens once.
 #[derive(Debug)]
-// Away from what stands beside it: that is read by threads of all lanes, and this is written by those of one.
+// Away from what stands beside it, and so is whatever it is a field of: that is read by the threads of all lanes, and
+// this is written by those of one.
 #[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct Waiters(Lock<Slots>);
 
