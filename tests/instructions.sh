@@ -39,6 +39,7 @@ check() {
 }
 
 allowance=4
-check guard 50
-check repoll 26
+check guard 47
+check repoll 15
+check subscribe 180
 exit $failed

@@ -8,9 +8,10 @@ use core::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::overdue::Overdue;
-use crate::shards::{Seat, Wait};
+use crate::shards::Seat;
 use crate::state::State;
 use crate::sync::Arc;
+use crate::waiters::Place;
 
 /// The future of a drain's end: `Ok` when the last guard has been released, [`Overdue`] when the drain was closed
 /// while guards were held.
@@ -34,12 +35,12 @@ use crate::sync::Arc;
 #[must_use = "the drain has started; await this to know when it is over"]
 pub struct Drained {
     seat: Arc<Seat>,
-    wait: Wait,
+    place: Place,
 }
 
 impl Drained {
     pub(crate) fn new(seat: Arc<Seat>) -> Self {
-        Self { seat, wait: Wait::until(State::Closed) }
+        Self { seat, place: Place::NONE }
     }
 
     /// Waits for as long as `timer` does, then closes by force.
@@ -78,15 +79,16 @@ impl Future for Drained {
     type Output = Result<(), Overdue>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { seat, wait } = &mut *self;
-        ready!(wait.poll(&seat.shared, seat.lane(), cx.waker()));
+        let Self { seat, place } = &mut *self;
+        let shared = &*seat.shared;
+        ready!(place.poll(cx.waker(), move || shared.state() >= State::Closed, || seat.closed()));
         seat.shared.outcome().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl Drop for Drained {
     fn drop(&mut self) {
-        self.wait.forget(&self.seat.shared, self.seat.lane());
+        self.place.forget(|| self.seat.closed());
     }
 }
 

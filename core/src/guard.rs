@@ -6,10 +6,11 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::holders::Label;
-use crate::shards::{Hold, Seat, Shared, Wait};
+use crate::shards::{Hold, Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
 use crate::until::Until;
+use crate::waiters::Place;
 use crate::watcher::Watcher;
 
 /// The right to hold up the close: while a guard is held, the drain waits.
@@ -38,13 +39,13 @@ use crate::watcher::Watcher;
 #[must_use = "a guard that is dropped holds nothing up"]
 pub struct Guard {
     hold: Arc<Hold>,
-    wait: Wait,
+    place: Place,
 }
 
 impl Guard {
     #[inline]
     pub(crate) fn new(hold: Arc<Hold>) -> Self {
-        Self { hold, wait: Wait::until(State::Closed) }
+        Self { hold, place: Place::NONE }
     }
 
     /// A watcher of the drain that this guard holds up.
@@ -124,15 +125,16 @@ impl Future for Guard {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { hold, wait } = &mut *self;
-        wait.poll(&hold.shared, hold.lane(), cx.waker())
+        let Self { hold, place } = &mut *self;
+        let shared = &*hold.shared;
+        place.poll(cx.waker(), move || shared.state() >= State::Closed, || hold.closed())
     }
 }
 
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
-        self.wait.forget(&self.hold.shared, self.hold.lane());
+        self.place.forget(|| self.hold.closed());
     }
 }
 

@@ -18,13 +18,12 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::task::{Poll, Waker};
 
 use crate::holders::{Held, Label};
 use crate::overdue::Overdue;
 use crate::state::{Phase, State};
 use crate::sync::{self, Arc, AtomicU8, AtomicUsize, Lock, Ordering, Weak, fence};
-use crate::waiters::{Place, Waiters, Wake};
+use crate::waiters::{Waiters, Wake};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -47,19 +46,17 @@ pub(crate) struct Hold {
 
 /// What watchers count in one lane.
 #[derive(Debug)]
-#[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     lane: usize,
+    /// Wait for the start. Here, where a watcher finds them in one step: one may be made, asked and dropped per request.
+    started: Waiters,
 }
 
 #[derive(Debug)]
-#[cfg_attr(feature = "std", repr(align(128)))]
 struct Lane {
     hold: Weak<Hold>,
     seat: Weak<Seat>,
-    /// Wait for the start.
-    started: Waiters,
     /// Wait for the close.
     closed: Waiters,
 }
@@ -71,13 +68,6 @@ struct Owned {
     seats: Vec<Arc<Seat>>,
     labelled: BTreeMap<Label, Weak<Hold>>,
     overdue: Option<Overdue>,
-}
-
-/// The event a future waits for, with its place in the line.
-#[derive(Debug)]
-pub(crate) struct Wait {
-    place: Place,
-    until: State,
 }
 
 impl Shared {
@@ -143,13 +133,14 @@ impl Shared {
     }
 
     /// A count of this thread's `Seat`, or of the given one where that has no seat any more.
+    #[inline]
     pub(crate) fn seat(&self, own: &Arc<Seat>) -> Arc<Seat> {
-        let lane = self.lane();
-        if core::ptr::eq(lane, &raw const self.lanes[own.lane]) {
+        let here = self.here();
+        if here == own.lane {
             // Most are cloned at home, where a plain clone needs no look at the count first.
             return own.clone();
         }
-        lane.seat.upgrade().unwrap_or_else(|| own.clone())
+        self.lanes[here].seat.upgrade().unwrap_or_else(|| own.clone())
     }
 
     /// The lane of this thread.
@@ -165,7 +156,7 @@ impl Shared {
     }
 
     pub(crate) fn start(&self) {
-        let (_seats, last_counts) = self.owned.with(|owned| {
+        let (seats, last_counts) = self.owned.with(|owned| {
             // The phase first: whoever asks for a guard from here on is refused.
             self.step(Phase::Running, Phase::Draining);
             let holds = core::mem::take(&mut owned.holds);
@@ -174,7 +165,7 @@ impl Shared {
             let last_counts: Vec<Hold> = holds.into_iter().filter_map(Arc::into_inner).collect();
             (core::mem::take(&mut owned.seats), last_counts)
         });
-        let wake = Wake(self.lanes.iter().flat_map(|lane| lane.started.take()));
+        let wake = Wake(seats.into_iter().flat_map(|seat| seat.started.take()));
         // Before the watchers hear of it, so that none of them finds a drain that waits for nobody.
         drop(last_counts);
         wake.all();
@@ -238,8 +229,7 @@ impl Shared {
 fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &mut Owned) -> Arc<Shared> {
     let lane = known.len();
     if lane == lanes {
-        let lanes =
-            known.drain(..).map(|(hold, seat)| Lane { hold, seat, started: Waiters::new(), closed: Waiters::new() });
+        let lanes = known.drain(..).map(|(hold, seat)| Lane { hold, seat, closed: Waiters::new() });
         return Arc::new(Shared {
             phase: AtomicU8::new(Phase::Running as u8),
             open_lanes: AtomicUsize::new(lane),
@@ -251,7 +241,7 @@ fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &m
     let hold = Arc::new_cyclic(|hold| {
         let seat = Arc::new_cyclic(|seat| {
             known.push((hold.clone(), seat.clone()));
-            Seat { shared: with_lanes(lanes, known, owned), lane }
+            Seat { shared: with_lanes(lanes, known, owned), lane, started: Waiters::new() }
         });
         let shared = seat.shared.clone();
         seats = Some(seat);
@@ -293,12 +283,24 @@ impl Seat {
     /// A seat outside the books, for a guard that outlives every watcher.
     pub(crate) fn of(hold: &Hold) -> Arc<Self> {
         let known = hold.shared.lanes[hold.lane].seat.upgrade();
-        known.unwrap_or_else(|| Arc::new(Self { shared: hold.shared.clone(), lane: hold.lane }))
+        known.unwrap_or_else(|| {
+            // Nobody takes the wakers that are left at such a seat, so none may be. The count was read as zero without
+            // an ordering; the fence has us see all that was written before it was lowered: that the drain has started.
+            fence(Ordering::Acquire);
+            Arc::new(Self { shared: hold.shared.clone(), lane: hold.lane, started: Waiters::new() })
+        })
     }
 
+    /// Those who wait for the start.
     #[inline]
-    pub(crate) fn lane(&self) -> usize {
-        self.lane
+    pub(crate) fn started(&self) -> &Waiters {
+        &self.started
+    }
+
+    /// Those who wait for the close.
+    #[inline]
+    pub(crate) fn closed(&self) -> &Waiters {
+        &self.shared.lanes[self.lane].closed
     }
 }
 
@@ -307,53 +309,9 @@ impl Hold {
         self.label.as_ref()
     }
 
+    /// Those who wait for the close.
     #[inline]
-    pub(crate) fn lane(&self) -> usize {
-        self.lane
-    }
-}
-
-impl Wait {
-    pub(crate) const fn until(state: State) -> Self {
-        Self { place: Place::NONE, until: state }
-    }
-
-    /// Ready once the state has come; where it has not, `waker` is woken when it does.
-    ///
-    /// Asked again with the same waker this is a load and a comparison: a connection asks on every wake.
-    #[inline]
-    pub(crate) fn poll(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> Poll<()> {
-        if shared.state() >= self.until {
-            return Poll::Ready(());
-        }
-        if self.place.has(waker) {
-            return Poll::Pending;
-        }
-        self.enlist(shared, lane, waker)
-    }
-
-    /// The way of a first poll, kept out of line: the callers are inlined, and stay short without it.
-    #[inline(never)]
-    fn enlist(&mut self, shared: &Shared, lane: usize, waker: &Waker) -> Poll<()> {
-        let waits = self.list(shared, lane).register(&mut self.place, waker, || shared.state() >= self.until);
-        if waits { Poll::Pending } else { Poll::Ready(()) }
-    }
-
-    /// To be called before the future that waits is dropped.
-    #[inline]
-    pub(crate) fn forget(&mut self, shared: &Shared, lane: usize) {
-        if self.place.is_taken() {
-            self.delist(shared, lane);
-        }
-    }
-
-    #[inline(never)]
-    fn delist(&mut self, shared: &Shared, lane: usize) {
-        self.list(shared, lane).deregister(&mut self.place);
-    }
-
-    fn list<'a>(&self, shared: &'a Shared, lane: usize) -> &'a Waiters {
-        let lane = &shared.lanes[lane];
-        if self.until == State::Closed { &lane.closed } else { &lane.started }
+    pub(crate) fn closed(&self) -> &Waiters {
+        &self.shared.lanes[self.lane].closed
     }
 }

@@ -5,12 +5,15 @@
 
 use alloc::vec::Vec;
 use core::mem;
-use core::task::Waker;
+use core::task::{Poll, Waker};
 
 use crate::sync::{self, Lock};
 
 /// Wakers that wait for one event which happens once.
 #[derive(Debug)]
+// Away from what stands beside it, and so is whatever it is a field of: that is read by the threads of all lanes, and
+// this is written by those of one.
+#[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct Waiters(Lock<Slots>);
 
 /// One future's place in a list: which slot it has, and which waker it left there.
@@ -27,9 +30,11 @@ pub(crate) struct Place {
 
 #[derive(Debug, Default)]
 struct Slots {
-    /// All full but the last. Not one list: that would be copied under the lock whenever it outgrows its memory, all
-    /// of it, and own up to twice the memory that it needs.
-    chunks: Vec<Vec<Slot>>,
+    /// Apart from the others, so that it is reached with one step less: most lists are short.
+    first: Vec<Slot>,
+    /// Chunks, all full but the last. Not one list: that would be copied under the lock whenever it outgrows its memory,
+    /// all of it, and own up to twice the memory that it needs.
+    more: Vec<Vec<Slot>>,
     /// The first vacant slot, or where the next one will be made.
     vacant: usize,
     waiting: usize,
@@ -57,7 +62,10 @@ impl Waiters {
     }
 
     /// Leaves `waker` at `place`, unless the event is `over`. Returns whether it will be woken.
-    pub(crate) fn register(&self, place: &mut Place, waker: &Waker, over: impl Fn() -> bool) -> bool {
+    ///
+    /// This and the next are kept out of line: their callers are inlined, and stay short without them.
+    #[inline(never)]
+    fn register(&self, place: &mut Place, waker: &Waker, over: impl Fn() -> bool) -> bool {
         let clone = waker.clone();
         let (data, vtable) = addresses(&clone);
         let left = self.0.with(|slots| {
@@ -82,31 +90,56 @@ impl Waiters {
         }
     }
 
-    /// Takes `place` off the list, where it still is on it.
-    pub(crate) fn deregister(&self, place: &mut Place) {
-        let Some(slot) = place.slot() else { return };
-        *place = Place::NONE;
+    /// Takes the waker at `slot` off the list, where it still is on it.
+    #[inline(never)]
+    fn deregister(&self, slot: usize) {
         let _dropped_outside_the_lock = self.0.with(|slots| slots.remove(slot));
     }
 
     /// Takes every waker off the list.
     pub(crate) fn take(&self) -> impl Iterator<Item = Waker> + use<> {
-        self.0.with(mem::take).chunks.into_iter().flatten().filter_map(Slot::waiting)
+        let Slots { first, more, .. } = self.0.with(mem::take);
+        first.into_iter().chain(more.into_iter().flatten()).filter_map(Slot::waiting)
     }
 }
 
 impl Place {
     pub(crate) const NONE: Self = Self { slot: usize::MAX, data: 0, vtable: 0 };
 
+    /// Ready once the event is `over`; where it is not, `waker` is woken when it is.
+    ///
+    /// Asked again with the same waker this is a load and a comparison: a connection asks on every wake.
+    #[inline]
+    pub(crate) fn poll<'a>(
+        &mut self,
+        waker: &Waker,
+        over: impl Fn() -> bool,
+        list: impl FnOnce() -> &'a Waiters,
+    ) -> Poll<()> {
+        if over() {
+            return Poll::Ready(());
+        }
+        if self.has(waker) || list().register(self, waker, over) { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// To be called before the future that waits is dropped.
+    #[inline]
+    pub(crate) fn forget<'a>(&mut self, list: impl FnOnce() -> &'a Waiters) {
+        if let Some(slot) = self.slot() {
+            *self = Self::NONE;
+            list().deregister(slot);
+        }
+    }
+
     /// Whether `waker` is the one that was left here.
     #[inline]
-    pub(crate) fn has(&self, waker: &Waker) -> bool {
+    fn has(&self, waker: &Waker) -> bool {
         // Not asked whether it is taken: no waker's vtable is at the address of `NONE`.
         (self.data, self.vtable) == addresses(waker)
     }
 
     #[inline]
-    pub(crate) fn is_taken(&self) -> bool {
+    fn is_taken(&self) -> bool {
         self.slot != usize::MAX
     }
 
@@ -116,27 +149,49 @@ impl Place {
 }
 
 impl Slots {
+    #[inline]
     fn get_mut(&mut self, place: usize) -> Option<&mut Slot> {
-        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
+        if place < self.first.len() {
+            return Some(&mut self.first[place]);
+        }
+        let place = place.checked_sub(CHUNK)?;
+        self.more.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
     }
 
+    #[inline]
     fn insert(&mut self, waker: Waker) -> usize {
         self.waiting += 1;
         let place = self.vacant;
-        if let Some(slot) = self.get_mut(place) {
-            if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
-                self.vacant = next;
+        match self.get_mut(place) {
+            Some(slot) => {
+                if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
+                    self.vacant = next;
+                }
             }
-            return place;
+            None => self.push(waker),
         }
-        let chunk = place / CHUNK;
-        if chunk == self.chunks.len() {
-            // The first one grows as it must: most lists are short.
-            self.chunks.push(if chunk == 0 { Vec::new() } else { Vec::with_capacity(CHUNK) });
-        }
-        self.chunks[chunk].push(Slot::Waiting(waker));
-        self.vacant = place + 1;
         place
+    }
+
+    #[cold]
+    fn push(&mut self, waker: Waker) {
+        let chunk = match self.vacant.checked_sub(CHUNK) {
+            None => &mut self.first,
+            Some(place) => {
+                if place / CHUNK == self.more.len() {
+                    self.more.push(Vec::with_capacity(CHUNK));
+                }
+                &mut self.more[place / CHUNK]
+            }
+        };
+        chunk.push(Slot::Waiting(waker));
+        self.vacant += 1;
+    }
+
+    #[cold]
+    fn give_back(&mut self) {
+        // Nothing but vacant slots in it, so no foreign code runs here either.
+        *self = Self::default();
     }
 
     fn replace(&mut self, slot: usize, waker: Waker) -> Waker {
@@ -154,15 +209,15 @@ impl Slots {
         let left = mem::replace(self.get_mut(place)?, Slot::Vacant { next });
         self.vacant = place;
         self.waiting -= 1;
-        if self.waiting == 0 && self.chunks[0].capacity() > KEPT {
-            // Nothing but vacant slots in it, so no foreign code runs here either.
-            *self = Self::default();
+        if self.waiting == 0 && self.first.capacity() > KEPT {
+            self.give_back();
         }
         left.waiting()
     }
 }
 
 impl Slot {
+    #[inline]
     fn waiting(self) -> Option<Waker> {
         match self {
             Self::Waiting(waker) => Some(waker),
@@ -210,7 +265,7 @@ mod tests {
         let mut places: Vec<_> = (0..=3 * CHUNK).map(|_| Place::NONE).collect();
         let register = |place: &mut Place| assert!(waiters.register(place, Waker::noop(), || false));
         places.iter_mut().for_each(register);
-        places.iter_mut().step_by(3).for_each(|place| waiters.deregister(place));
+        places.iter_mut().step_by(3).for_each(|place| place.forget(|| &waiters));
         places.iter_mut().step_by(6).for_each(register);
 
         let mut slots: Vec<_> = places.iter().filter_map(Place::slot).collect();
@@ -230,8 +285,8 @@ mod tests {
             assert!(waiters.register(place, Waker::noop(), || false));
         }
         for place in &mut places {
-            waiters.deregister(place);
+            place.forget(|| &waiters);
         }
-        assert_eq!(waiters.0.with(|slots| slots.chunks.capacity()), 0);
+        assert_eq!(waiters.0.with(|slots| slots.first.capacity() + slots.more.capacity()), 0);
     }
 }

@@ -7,10 +7,11 @@ use core::task::{Context, Poll};
 
 use crate::guard::Guard;
 use crate::holders::Label;
-use crate::shards::{Seat, Shared, Wait};
+use crate::shards::{Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
 use crate::until::Until;
+use crate::waiters::Place;
 
 /// The right to look: a future that is ready once draining has begun.
 ///
@@ -42,12 +43,13 @@ use crate::until::Until;
 #[must_use = "a watcher does nothing unless it is asked or awaited"]
 pub struct Watcher {
     seat: Arc<Seat>,
-    wait: Wait,
+    place: Place,
 }
 
 impl Watcher {
+    #[inline]
     pub(crate) fn new(seat: Arc<Seat>) -> Self {
-        Self { seat, wait: Wait::until(State::Draining) }
+        Self { seat, place: Place::NONE }
     }
 
     /// A guard, or `None` once draining has begun.
@@ -117,7 +119,7 @@ impl Watcher {
     /// # });
     /// ```
     pub fn closed(&self) -> Closed {
-        Closed { seat: self.seat.shared.seat(&self.seat), wait: Wait::until(State::Closed) }
+        Closed { seat: self.seat.shared.seat(&self.seat), place: Place::NONE }
     }
 
     /// Runs `future` until draining has begun: then it is dropped, and the answer is `None`.
@@ -169,6 +171,7 @@ impl Watcher {
 }
 
 impl Clone for Watcher {
+    #[inline]
     fn clone(&self) -> Self {
         Self::new(self.seat.shared.seat(&self.seat))
     }
@@ -179,14 +182,16 @@ impl Future for Watcher {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { seat, wait } = &mut *self;
-        wait.poll(&seat.shared, seat.lane(), cx.waker())
+        let Self { seat, place } = &mut *self;
+        let shared = &*seat.shared;
+        place.poll(cx.waker(), move || shared.state() >= State::Draining, || seat.started())
     }
 }
 
 impl Drop for Watcher {
+    #[inline]
     fn drop(&mut self) {
-        self.wait.forget(&self.seat.shared, self.seat.lane());
+        self.place.forget(|| self.seat.started());
     }
 }
 
@@ -204,7 +209,7 @@ impl fmt::Debug for Watcher {
 #[must_use = "futures do nothing unless polled"]
 pub struct Closed {
     seat: Arc<Seat>,
-    wait: Wait,
+    place: Place,
 }
 
 impl Future for Closed {
@@ -212,14 +217,15 @@ impl Future for Closed {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { seat, wait } = &mut *self;
-        wait.poll(&seat.shared, seat.lane(), cx.waker())
+        let Self { seat, place } = &mut *self;
+        let shared = &*seat.shared;
+        place.poll(cx.waker(), move || shared.state() >= State::Closed, || seat.closed())
     }
 }
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        self.wait.forget(&self.seat.shared, self.seat.lane());
+        self.place.forget(|| self.seat.closed());
     }
 }
 

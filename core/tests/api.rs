@@ -65,10 +65,10 @@ fn a_watcher_goes_where_a_future_of_nothing_is_asked_for() {
 #[cfg(target_pointer_width = "64")]
 fn handles_stay_small() {
     assert_eq!(size_of::<Drain>(), 8);
-    assert_eq!(size_of::<Watcher>(), 40);
-    assert_eq!(size_of::<Guard>(), 40);
+    assert_eq!(size_of::<Watcher>(), 32);
+    assert_eq!(size_of::<Guard>(), 32);
     assert_eq!(size_of::<Option<Guard>>(), size_of::<Guard>());
-    assert_eq!(size_of::<Drained>(), 40);
+    assert_eq!(size_of::<Drained>(), 32);
     assert_eq!(size_of::<Result<(), Overdue>>(), 32);
     assert_eq!(size_of::<Until<Guard, ()>>(), size_of::<Guard>() + 8);
     assert_eq!(size_of::<State>(), 1);

@@ -22,6 +22,12 @@ pub(crate) enum Figure {
     Repoll,
     /// Clone a watcher that all threads share, poll the clone once, drop it.
     Subscribe { threads: usize },
+    /// Take and release a guard while so many others are held.
+    GuardAmong { held: u32 },
+    /// Poll a pending future again while so many others wait.
+    RepollAmong { waiting: u32 },
+    /// Clone a watcher, poll the clone once and drop it while so many others wait.
+    SubscribeAmong { waiting: u32 },
     /// Start while so many wait, per waiting future.
     Wake { waiting: u32 },
     /// Heap bytes per waiting future, itself included.
@@ -51,32 +57,29 @@ impl Figure {
                 let source = &all.source();
                 Some(cores::together(threads, || move || drop(black_box(G::guard(source)))))
             }
+            Self::GuardAmong { held } => {
+                let all = G::new();
+                let source = &all.source();
+                // Taken on the thread that measures, so that they are where it will be.
+                Some(cores::together(1, || {
+                    let held: Vec<_> = (0..held).map(|_| G::guard(source)).collect();
+                    move || {
+                        let _there = &held;
+                        drop(black_box(G::guard(source)));
+                    }
+                }))
+            }
             _ => None,
         }
     }
 
     pub(crate) fn of_peer<P: Peer>(self) -> Option<f64> {
         match self {
-            Self::Guard { .. } | Self::SharedGuard { .. } => self.of_guards::<P>(),
-            Self::Repoll => {
-                let peer = P::new();
-                let watcher = &peer.watcher();
-                Some(cores::together(1, || {
-                    let mut wait = Box::pin(P::wait(P::clone_of(watcher)));
-                    move || assert!(black_box(wait.as_mut().poll(&mut unheard())).is_pending())
-                }))
-            }
-            Self::Subscribe { threads } => {
-                let peer = P::new();
-                let watcher = &peer.watcher();
-                Some(cores::together(threads, || {
-                    let waker = Waker::from(Arc::new(Counted));
-                    move || {
-                        let wait = pin!(P::wait(P::clone_of(watcher)));
-                        assert!(black_box(wait.poll(&mut Context::from_waker(&waker))).is_pending());
-                    }
-                }))
-            }
+            Self::Guard { .. } | Self::SharedGuard { .. } | Self::GuardAmong { .. } => self.of_guards::<P>(),
+            Self::Repoll => Some(repoll::<P>(0)),
+            Self::RepollAmong { waiting } => Some(repoll::<P>(waiting)),
+            Self::Subscribe { threads } => Some(subscribe::<P>(threads, 0)),
+            Self::SubscribeAmong { waiting } => Some(subscribe::<P>(1, waiting)),
             Self::Wake { waiting } => Some(cores::alone(|| often(waiting, || wake::<P>(waiting)))),
             Self::Heap { waiting } => Some(cores::alone(|| heap::<P>(waiting))),
             Self::Release { held } => Some(cores::alone(|| often(held, || release::<P>(held)))),
@@ -109,6 +112,33 @@ fn wait<P: Peer>(watcher: &P::Watcher) -> Pin<Box<impl Future + use<P>>> {
     let mut wait = Box::pin(P::wait(P::clone_of(watcher)));
     assert!(wait.as_mut().poll(&mut unheard()).is_pending());
     wait
+}
+
+fn repoll<P: Peer>(others: u32) -> f64 {
+    let peer = P::new();
+    let watcher = &peer.watcher();
+    cores::together(1, || {
+        let others: Vec<_> = (0..others).map(|_| wait::<P>(watcher)).collect();
+        let mut wait = wait::<P>(watcher);
+        move || {
+            let _there = &others;
+            assert!(black_box(wait.as_mut().poll(&mut unheard())).is_pending());
+        }
+    })
+}
+
+fn subscribe<P: Peer>(threads: usize, others: u32) -> f64 {
+    let peer = P::new();
+    let watcher = &peer.watcher();
+    cores::together(threads, || {
+        let others: Vec<_> = (0..others).map(|_| wait::<P>(watcher)).collect();
+        let waker = Waker::from(Arc::new(Counted));
+        move || {
+            let _there = &others;
+            let wait = pin!(P::wait(P::clone_of(watcher)));
+            assert!(black_box(wait.poll(&mut Context::from_waker(&waker))).is_pending());
+        }
+    })
 }
 
 fn wake<P: Peer>(waiting: u32) -> f64 {
@@ -150,6 +180,9 @@ impl fmt::Display for Figure {
             Self::SharedGuard { threads } => write!(f, "the same through one shared watcher, threads: {threads}"),
             Self::Repoll => f.write_str("poll a pending watcher again, same waker"),
             Self::Subscribe { threads } => write!(f, "clone + first poll + drop a watcher, threads: {threads}"),
+            Self::GuardAmong { held } => write!(f, "take + release a guard, while {held} others are held"),
+            Self::RepollAmong { waiting } => write!(f, "poll again, while {waiting} others wait"),
+            Self::SubscribeAmong { waiting } => write!(f, "clone + first poll + drop, while {waiting} others wait"),
             Self::Wake { waiting } => write!(f, "wake {waiting} waiting watchers, per watcher"),
             Self::Heap { waiting } => write!(f, "heap bytes per waiting watcher, of {waiting}"),
             Self::Release { held } => write!(f, "drop {held} guards while draining, per guard"),

@@ -77,6 +77,9 @@ fn figures(threads: &[usize]) -> Vec<Figure> {
     all.extend(threads.iter().map(|&threads| Figure::SharedGuard { threads }));
     all.push(Figure::Repoll);
     all.extend(threads.iter().map(|&threads| Figure::Subscribe { threads }));
+    all.extend(SIZES.map(|held| Figure::GuardAmong { held }));
+    all.extend(SIZES.map(|waiting| Figure::RepollAmong { waiting }));
+    all.extend(SIZES.map(|waiting| Figure::SubscribeAmong { waiting }));
     all.extend(SIZES.map(|waiting| Figure::Wake { waiting }));
     all.extend(SIZES.map(|waiting| Figure::Heap { waiting }));
     all.extend(SIZES.map(|held| Figure::Release { held }));

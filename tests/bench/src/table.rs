@@ -83,16 +83,23 @@ pub(crate) fn verdicts(columns: &[Column], wakes: usize) -> (String, bool) {
         }
     }
     row("wakes of `Drained` by the last guard".into(), as_number(wakes), "1".into(), wakes.to_string(), wakes == 1);
-    for per_item in
-        [|waiting| Figure::Wake { waiting }, |waiting| Figure::Heap { waiting }, |held| Figure::Release { held }]
-    {
-        let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
-        for size in SIZES {
-            least = least.min(value(OURS, per_item(size)));
-            most = most.max(value(OURS, per_item(size)));
-        }
+    let spread = |whose, per_item: fn(u32) -> Figure| {
+        let values = SIZES.map(|size| value(whose, per_item(size)));
+        let most = values.into_iter().fold(0.0, f64::max);
+        (most, most / values.into_iter().fold(f64::INFINITY, f64::min))
+    };
+    for per_item in [
+        |held| Figure::GuardAmong { held },
+        |waiting| Figure::RepollAmong { waiting },
+        |waiting| Figure::SubscribeAmong { waiting },
+        |waiting| Figure::Wake { waiting },
+        |waiting| Figure::Heap { waiting },
+        |held| Figure::Release { held },
+    ] {
+        let ((most, ours), (_, nearest)) = (spread(OURS, per_item), spread(NEAREST, per_item));
         let what = format!("{} to {}, the most: {}", SIZES[0], SIZES[SIZES.len() - 1], per_item(MANY));
-        row(what, most, format!("<= {FLAT} x the least"), format!("{:.2} x", most / least), most <= FLAT * least);
+        let is = format!("{ours:.2} x ({NEAREST}: {nearest:.2} x)");
+        row(what, most, format!("<= {FLAT} x the least"), is, ours <= FLAT);
     }
     (markdown(&rows), kept)
 }
