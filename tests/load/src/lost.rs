@@ -30,6 +30,9 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
             // Go's HTTP/2 is only over TLS.
             subjects.extend(Subject::peers(pair, options.go && kind != Kind::Http2));
         }
+        if subjects.is_empty() {
+            continue;
+        }
         let mut sums = vec![(Tally::default(), Times::default(), 0); subjects.len()];
         for round in 0..options.count {
             for (subject, (sum, times, code)) in subjects.iter().zip(&mut sums) {
