@@ -18,6 +18,7 @@ pub enum Serve {
 }
 
 /// What each pair has.
+#[derive(Clone, Copy)]
 pub(crate) enum With {
     Minimal,
     Counted(Heap),
