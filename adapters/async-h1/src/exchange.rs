@@ -4,25 +4,34 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_h1::server::{Encoder, decode};
 use ebbtide::State;
 use ebbtide_connection::Record;
 use futures_io::{AsyncRead, AsyncWrite};
-use futures_lite::AsyncWriteExt;
-use futures_lite::io::copy;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http_types::headers::{CONNECTION, CONTENT_LENGTH, HeaderValues, UPGRADE};
 use http_types::upgrade;
 use http_types::{Method, Request, Response, StatusCode, Version};
 
 use crate::head::{self, Head};
-use crate::http::Clock;
+use crate::http::{Clock, Sleep};
 use crate::io::{Connection, Io};
+use crate::send::send;
 
 /// For a request's head to be complete, with the wait for its first byte: async-h1's own limit, by another clock.
 const HEAD: Duration = Duration::from_secs(60);
+
+/// Bounds the wait for every head of a connection by one timer, which is set anew only once it has run out: to set one
+/// for each request would cost more than reading it. So a later head has up to twice as long.
+struct Late<'a> {
+    clock: &'a Clock,
+    timer: Option<Sleep>,
+    /// A head came while it ran.
+    was_met: bool,
+}
 
 enum Next {
     Request,
@@ -43,7 +52,8 @@ where
     F: Fn(Request) -> Fut,
     Fut: Future<Output = http_types::Result<Response>>,
 {
-    while let Some(head) = next_head(connection, clock).await? {
+    let mut late = Late { clock, timer: None, was_met: false };
+    while let Some(head) = next_head(connection, &mut late).await? {
         match exchange(connection, record, &endpoint, &head).await? {
             Next::Request if connection.is_finishing() => break,
             Next::Request => {}
@@ -56,16 +66,33 @@ where
 
 async fn next_head<I: AsyncRead + AsyncWrite + Unpin>(
     connection: &Connection<I>,
-    clock: &Clock,
+    late: &mut Late<'_>,
 ) -> io::Result<Option<Vec<u8>>> {
-    let mut late = None;
     poll_fn(|cx| {
         if let Poll::Ready(head) = connection.poll_head(cx) {
+            late.was_met = true;
             return Poll::Ready(head);
         }
-        late.get_or_insert_with(|| clock(HEAD)).as_mut().poll(cx).map(|()| Ok(None))
+        late.poll(cx).map(|()| Ok(None))
     })
     .await
+}
+
+impl Late<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(timer) = &mut self.timer else {
+                self.timer = Some((self.clock)(HEAD));
+                self.was_met = false;
+                continue;
+            };
+            ready!(timer.as_mut().poll(cx));
+            self.timer = None;
+            if !self.was_met {
+                return Poll::Ready(());
+            }
+        }
+    }
 }
 
 /// A request, until its response is written or will never be.
@@ -148,14 +175,14 @@ where
     }
     if head.old && response.len().is_none() && method != Method::Head {
         // The connection's end is the body's.
-        io.write_all(&unframed(&response)).await?;
-        copy(response, &mut io).await?;
+        let head = unframed(&response);
+        send(head.as_slice().chain(response), &mut io).await?;
     } else {
         if response.len().is_none() {
             // It will have chunks, beside which no length may stand (RFC 9112, section 6.2).
             response.remove_header(CONTENT_LENGTH);
         }
-        copy(Encoder::new(response, method), &mut io).await?;
+        send(Encoder::new(response, method), &mut io).await?;
     }
     // Not before: a response may be made of its request's body.
     connection.drop_body();
@@ -171,7 +198,7 @@ where
     let _ = record.policy(|it| it.response(true));
     let mut response = Response::new(status);
     response.insert_header(CONNECTION, "close");
-    copy(Encoder::new(response, Method::Get), io).await?;
+    send(Encoder::new(response, Method::Get), io).await?;
     Ok(Next::End)
 }
 

@@ -4,14 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ebbtide_load::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::Options;
 use crate::client::{Client, get};
 use crate::server::Server;
 use crate::subject::Subject;
 use crate::table::{Table, ms};
-use crate::{Error, Options};
 
 /// How many may be connecting at a time: fewer than a listener's queue is long.
 const AT_A_TIME: usize = 256;
@@ -34,10 +35,13 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
             Kind::KeptAlive => ("idle kept-alive connections", "closed by FIN"),
             Kind::WebSockets => ("WebSockets", "told 1001"),
         };
-        let mut subjects = vec![Subject::Ebbtide];
-        if kind == Kind::KeptAlive {
-            subjects.extend([Subject::Minimal, Subject::Graceful]);
-            subjects.extend(options.go.then_some(Subject::Go));
+        let mut subjects = vec![];
+        for pair in options.few_pairs() {
+            subjects.push(Subject::Ebbtide(*pair));
+            if kind == Kind::KeptAlive {
+                subjects.push(Subject::Minimal(*pair));
+                subjects.extend(Subject::peers(*pair, options.go));
+            }
         }
         let title = format!("idle: {} {title}", options.clients);
         let columns = ["subject", told, "otherwise", "last one told", "gone", "KiB each", "KiB each, peak"];
@@ -45,7 +49,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
         for subject in subjects {
             let end = drain(subject, kind, options.clients).await?;
             table.row([
-                subject.name().to_owned(),
+                subject.to_string(),
                 end.told.to_string(),
                 (options.clients - end.told).to_string(),
                 ms(end.last),
@@ -53,8 +57,8 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
                 format!("{:.1}", end.each),
                 format!("{:.1}", end.peak),
             ]);
-            if subject == Subject::Ebbtide && (end.told != options.clients || !end.clean) {
-                missed.push(format!("idle: all {} {told}, and exit code 0", options.clients));
+            if matches!(subject, Subject::Ebbtide(_)) && (end.told != options.clients || !end.clean) {
+                missed.push(format!("idle, {subject}: all {} {told}, and exit code 0", options.clients));
             }
         }
         println!("{table}");

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ebbtide_load::Pair;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Bytes;
@@ -27,6 +28,13 @@ pub(crate) enum Kind {
     PerRequest,
     /// HTTP/2: many streams on each of a few connections.
     Http2,
+}
+
+impl Kind {
+    /// Whether servers on this pair know what it says.
+    pub(crate) fn is_spoken(self, pair: Pair) -> bool {
+        self != Self::Http2 || pair.has_http2()
+    }
 }
 
 /// Clients at work, until the server refuses or they are told to end.

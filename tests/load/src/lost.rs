@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use ebbtide_load::Error;
+
+use crate::Options;
 use crate::load::{Kind, Load};
 use crate::server::Server;
 use crate::subject::Subject;
 use crate::table::{Table, Times, ms};
 use crate::tally::Tally;
-use crate::{Error, Options};
 
 /// What the drain of a server that is only busy may take.
 const LIMIT: Duration = Duration::from_millis(1500);
@@ -22,11 +24,14 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
         (Kind::PerRequest, "64 clients, a connection for each request"),
         (Kind::Http2, "HTTP/2, 4 connections of 16 streams"),
     ] {
-        let mut subjects = vec![Subject::Ebbtide, Subject::Graceful];
-        if options.go && kind == Kind::Http2 {
-            println!("Go: skipped, its HTTP/2 is only over TLS");
-        } else if options.go {
-            subjects.push(Subject::Go);
+        let mut subjects = vec![];
+        for pair in options.pairs().iter().copied().filter(|pair| kind.is_spoken(*pair)) {
+            subjects.push(Subject::Ebbtide(pair));
+            // Go's HTTP/2 is only over TLS.
+            subjects.extend(Subject::peers(pair, options.go && kind != Kind::Http2));
+        }
+        if subjects.is_empty() {
+            continue;
         }
         let mut sums = vec![(Tally::default(), Times::default(), 0); subjects.len()];
         for round in 0..options.count {
@@ -42,10 +47,11 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
         for (subject, (sum, times, unclean)) in subjects.iter().zip(&sums) {
             let counts = [sum.answered, sum.lost, sum.reset, sum.other, sum.retryable, *unclean];
             let cells = [ms(times.median()), ms(times.worst())];
-            let name = subject.name().to_owned();
-            table.row(std::iter::once(name).chain(counts.map(|count| count.to_string())).chain(cells));
-            if *subject == Subject::Ebbtide && (sum.lost + sum.other + unclean > 0 || times.worst() > LIMIT) {
-                missed.push(format!("lost, {title}: lost 0, non-2xx 0, no unclean exit, worst {}", ms(LIMIT)));
+            table.row(std::iter::once(subject.to_string()).chain(counts.map(|count| count.to_string())).chain(cells));
+            let well = sum.lost + sum.other + unclean == 0 && times.worst() <= LIMIT;
+            if matches!(subject, Subject::Ebbtide(_)) && !well {
+                let promise = format!("lost 0, non-2xx 0, no unclean exit, worst {}", ms(LIMIT));
+                missed.push(format!("lost, {title}, {subject}: {promise}"));
             }
         }
         println!("{table}");

@@ -10,7 +10,6 @@ mod http2;
 mod idle;
 mod load;
 mod lost;
-mod peer;
 mod server;
 mod subject;
 mod table;
@@ -19,11 +18,9 @@ mod throughput;
 
 use std::process::ExitCode;
 
+use ebbtide_load::{Error, Pair};
 use lexopt::{Arg, Parser, ValueExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// What a measurement can fail of. A miss is none: it is what was asked for.
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const HELP: &str = "\
 Measures ebbtide under load, beside its peers, in one run.
@@ -32,10 +29,12 @@ Measures ebbtide under load, beside its peers, in one run.
 
   lost         drains under full load: requests that were written and not answered
   idle         thousands of idle connections and WebSockets, drained: time and memory
-  throughput   requests per second beside bare hyper
+  throughput   requests per second beside the same engine alone
   exit         last byte to process exit; processor time while draining
   hostile      thousands of hostile clients among honest ones
 
+  --on PAIR    tokio+hyper, smol+hyper, smol+h1 or async-std+h1; more than once for more than one
+               [all; `idle` and `hostile`, which take minutes for each: tokio+hyper]
   --count N    drains of each kind, and runs of `exit` [100]
   --clients N  connections of `idle` and `hostile` [10000]
   --rounds N   rounds of `throughput` [21]
@@ -47,11 +46,24 @@ Other work on the machine shows in every figure: only those of one run compare."
 #[derive(Debug)]
 struct Options {
     what: Vec<String>,
+    on: Vec<Pair>,
     count: usize,
     clients: usize,
     rounds: usize,
     check: bool,
     go: bool,
+}
+
+impl Options {
+    /// Where to measure what is quickly measured.
+    fn pairs(&self) -> &[Pair] {
+        if self.on.is_empty() { &Pair::ALL } else { &self.on }
+    }
+
+    /// Where to measure what takes minutes.
+    fn few_pairs(&self) -> &[Pair] {
+        if self.on.is_empty() { &[Pair::TokioHyper] } else { &self.on }
+    }
 }
 
 fn main() -> ExitCode {
@@ -66,15 +78,17 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Error> {
     let mut args = Parser::from_env();
-    let mut options = Options { what: vec![], count: 100, clients: 10_000, rounds: 21, check: false, go: false };
+    let mut options =
+        Options { what: vec![], on: vec![], count: 100, clients: 10_000, rounds: 21, check: false, go: false };
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Value(what) if what == "serve" => {
                 let name = args.value()?.string()?;
-                tokio::runtime::Runtime::new()?.block_on(peer::serve(&name))?;
+                subject::served(&name, args.value()?.parse()?)?.run()?;
                 return Ok(ExitCode::SUCCESS);
             }
             Arg::Value(what) => options.what.push(what.string()?),
+            Arg::Long("on") => options.on.push(args.value()?.parse()?),
             Arg::Long("count") => options.count = args.value()?.parse()?,
             Arg::Long("clients") => options.clients = args.value()?.parse()?,
             Arg::Long("rounds") => options.rounds = args.value()?.parse()?,

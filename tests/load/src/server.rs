@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use ebbtide_load::Error;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use crate::Error;
 use crate::subject::Subject;
 
 /// A running server. Dropping it kills it.
@@ -93,6 +95,15 @@ impl Server {
         let status = fs::read_to_string(self.proc("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix(key)).ok_or("no such line")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// What it has allocated and not freed, in bytes, where it counts that.
+    pub(crate) async fn heap(&self) -> Result<u64, Error> {
+        let mut stream = TcpStream::connect(self.addr).await?;
+        stream.write_all(b"GET /heap HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n").await?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        Ok(response.rsplit("\r\n").next().ok_or("no body")?.parse()?)
     }
 
     /// How many descriptors it has open.

@@ -1,23 +1,37 @@
-//! Requests per second, beside hyper without ebbtide.
+//! Requests per second, beside the same engine without ebbtide.
 
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ebbtide_load::{Error, Pair};
+
+use crate::Options;
 use crate::load::{Kind, Load};
 use crate::server::Server;
 use crate::subject::Subject;
 use crate::table::Table;
-use crate::{Error, Options};
 
 /// Of one measurement.
 const TIME: Duration = Duration::from_secs(1);
-/// Of bare hyper's requests per second.
+/// Of the engine's own requests per second.
 const LEAST: f64 = 0.98;
 
-/// One table. The two servers are measured in turns, and who is first changes too.
+/// A table for each pair.
 pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
-    let subjects = [Subject::Minimal, Subject::Bare];
+    let mut missed = Vec::new();
+    for pair in options.pairs() {
+        let ratio = compare(*pair, options.rounds).await?;
+        if ratio < LEAST {
+            missed.push(format!("throughput, {pair}: at least {LEAST} of the engine's alone"));
+        }
+    }
+    Ok(missed)
+}
+
+/// The two servers are measured in turns, and who is first changes too. Returns the median ratio.
+async fn compare(pair: Pair, rounds: usize) -> Result<f64, Error> {
+    let subjects = [Subject::Minimal(pair), Subject::Bare(pair)];
     let servers = [Server::start(subjects[0])?, Server::start(subjects[1])?];
     let wrk = Command::new("wrk").arg("--version").output().is_ok();
     for server in &servers {
@@ -25,7 +39,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
     }
     let (mut rates, mut ratios) = ([vec![], vec![]], vec![]);
     let (mut used, mut served) = ([Duration::ZERO; 2], [0.0; 2]);
-    for round in 0..options.rounds {
+    for round in 0..rounds {
         let first = round % 2;
         for at in [first, 1 - first] {
             let before = servers[at].cpu()?;
@@ -37,13 +51,13 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
         ratios.push(rates[0][round] / rates[1][round]);
     }
     let by = if wrk { "wrk" } else { "own client" };
-    let title = format!("throughput: {} rounds, 64 connections, {by}", options.rounds);
+    let title = format!("throughput: {pair}, {rounds} rounds, 64 connections, {by}");
     let mut table = Table::new(title, &["subject", "median", "least", "most", "processor time each"]);
     let each = [0, 1].map(|at| used[at].as_secs_f64() / served[at] * 1e6);
     for ((subject, rates), each) in subjects.iter().zip(&mut rates).zip(each) {
         rates.sort_by(f64::total_cmp);
         let cells = [rates[rates.len() / 2], rates[0], rates[rates.len() - 1]].map(|rate| format!("{rate:.0}/s"));
-        table.row(std::iter::once(subject.name().to_owned()).chain(cells).chain([format!("{each:.2} us")]));
+        table.row(std::iter::once(subject.to_string()).chain(cells).chain([format!("{each:.2} us")]));
     }
     ratios.sort_by(f64::total_cmp);
     let ratio = ratios[ratios.len() / 2];
@@ -51,7 +65,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
     let each = format!("{:.3}", each[1] / each[0]);
     table.row(std::iter::once("ratio of a round".to_owned()).chain(cells).chain([each]));
     println!("{table}");
-    Ok(if ratio < LEAST { vec![format!("throughput: at least {LEAST} of bare hyper's")] } else { vec![] })
+    Ok(ratio)
 }
 
 async fn requests_per_second(addr: SocketAddr, wrk: bool) -> Result<f64, Error> {

@@ -1,0 +1,86 @@
+//! async-std and async-h1.
+
+use std::time::Duration;
+
+use async_std::net::TcpListener;
+use async_std::task;
+use ebbtide_async_h1::{Connections, Http};
+use ebbtide_async_std::HalfClose;
+use ebbtide_examples::Runtime;
+use ebbtide_examples::application::Application;
+use ebbtide_examples::h1::endpoint;
+use http_types::{Request, Response};
+
+use crate::life::{Life, listening};
+use crate::serve::With;
+use crate::{Error, heap, query};
+
+#[derive(Clone)]
+struct AsyncStd;
+
+impl Runtime for AsyncStd {
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        task::sleep(time)
+    }
+
+    fn spawn(&self, it: impl Future<Output = ()> + Send + 'static) {
+        task::spawn(it);
+    }
+}
+
+pub(crate) fn run(with: With) -> Result<(), Error> {
+    task::block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let http = Http::new(task::sleep);
+        match with {
+            With::Minimal => ebbtide(listener, http, answer).await,
+            With::Counted(heap) => {
+                let application = Application::new(AsyncStd);
+                let answer = move |request: Request| {
+                    let application = application.clone();
+                    async move {
+                        match request.url().path() {
+                            heap::PATH => Ok(heap.tell().into()),
+                            _ => endpoint(application, request).await,
+                        }
+                    }
+                };
+                ebbtide(listener, http.connections(&Connections::new()), answer).await
+            }
+            With::Nothing => bare(listener).await,
+        }
+    })
+}
+
+async fn answer(request: Request) -> http_types::Result<Response> {
+    if let Some(time) = query::pause(request.url().query()) {
+        task::sleep(time).await;
+    }
+    Ok("hello".into())
+}
+
+async fn ebbtide<F, Fut>(listener: TcpListener, http: Http, endpoint: F) -> Result<(), Error>
+where
+    F: Fn(Request) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = http_types::Result<Response>> + Send + 'static,
+{
+    let (life, guard) = Life::begin(listener.local_addr()?)?;
+    task::spawn(ebbtide_async_std::serve(listener, guard, move |stream, guard| {
+        let served = http.serve(HalfClose(stream), endpoint.clone(), guard);
+        async move { drop(served.await) }
+    }));
+    life.end().await
+}
+
+async fn bare(listener: TcpListener) -> Result<(), Error> {
+    listening(listener.local_addr()?);
+    task::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            // async-h1 writes head and body one after the other: without this it is the kernel's timers that are measured.
+            stream.set_nodelay(true)?;
+            task::spawn(async move { drop(async_h1::accept(stream, answer).await) });
+        }
+    })
+    .await
+}
