@@ -1,9 +1,10 @@
 //! A connection's bytes, and how they end.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
 use crate::PATIENCE;
+use crate::transport::Transport;
 
 /// A connection to a server, plain or through TLS, with what was read and not yet used.
 #[derive(Debug)]
@@ -34,27 +35,23 @@ impl Wire {
         Ok(Self::over(stream))
     }
 
-    /// Whether the end is there to be read.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket");
-        let peeked = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).expect("a socket");
-        match peeked {
-            Ok(bytes) => bytes == 0,
-            Err(error) => error.kind() != ErrorKind::WouldBlock,
-        }
-    }
-
-    /// Ends our direction and no more.
-    pub fn half_close(&mut self) {
-        self.stream.shutdown(Shutdown::Write).expect("it is open");
-    }
-
     /// The same connection, to write to it from another thread.
     #[must_use]
     pub fn writer(&self) -> TcpStream {
         self.stream.try_clone().expect("a socket")
+    }
+}
+
+impl<S: Transport> Wire<S> {
+    /// Whether the end is there to be read.
+    #[must_use]
+    pub fn is_ended(&mut self) -> bool {
+        self.unused.is_empty() && self.stream.is_ended()
+    }
+
+    /// Ends our direction and no more.
+    pub fn half_close(&mut self) {
+        self.stream.half_close().expect("it is open");
     }
 }
 
