@@ -17,7 +17,7 @@ mod queue;
 mod serve;
 mod severity;
 
-pub use accept::{Accept, Accepted, Listener, Runtime};
+pub use accept::{Accept, Accepted, Listener, Runtime, Spawn};
 pub use queue::{Queue, Socket};
 pub use serve::Serve;
 pub use severity::Severity;

@@ -44,7 +44,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Deadline, Drained, Guard};
-use ebbtide_accept::{Listener, Runtime};
+use ebbtide_accept::{Listener, Runtime, Spawn};
 pub use hyper::{Executor, Timer};
 use toy::net::{TcpListener, TcpStream};
 use toy::{JoinHandle, Sleep};
@@ -105,7 +105,7 @@ pub fn serve<L, F, Fut>(listener: L, guard: Guard, connection: F) -> Serve<L, F>
 where
     L: Listener<Toy>,
     F: FnMut(L::Stream, Guard) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
 {
     Serve::new(listener, guard, connection)
 }
@@ -123,8 +123,10 @@ impl Runtime for Toy {
     fn sleep(time: Duration) -> Sleep {
         toy::sleep(time)
     }
+}
 
-    fn spawn(task: impl Future<Output: Send> + Send + 'static) {
+impl<T: Future<Output: 'static> + 'static> Spawn<T> for Toy {
+    fn spawn(task: T) {
         drop(toy::spawn(task));
     }
 }

@@ -1,7 +1,9 @@
 //! What the accept loop and HTTP have of the toy.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use ebbtide::{Drain, Guard, Watcher};
 use ebbtide_hyper::Http;
@@ -81,11 +83,16 @@ fn a_request_in_flight_completes_and_its_response_says_close() {
         let (listener, address, guard) = listen(&drain);
         let begun = Drain::new();
         let news = begun.watcher();
+        // The service need not be `Send`: its connection stays on the thread that accepted it.
+        let answered = Rc::new(Cell::new(0));
+        let count = answered.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             drop(begun.start());
             let watcher = request.extensions().get::<Watcher>().expect("put there by ebbtide").clone();
+            let count = count.clone();
             async move {
                 watcher.await;
+                count.set(count.get() + 1);
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
             }
         });
@@ -100,6 +107,7 @@ fn a_request_in_flight_completes_and_its_response_says_close() {
         let drained = drain.start();
         let response = heard(client).await;
         assert!(response.contains("connection: close") && response.ends_with("hello"), "{response}");
+        assert_eq!(answered.get(), 1);
         drained.await.expect("nothing was cut");
         server.await.expect("no panic").expect("it ends well");
     });
