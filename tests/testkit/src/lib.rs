@@ -5,6 +5,8 @@
 
 mod application;
 pub mod client;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 pub mod http2;
 mod start;
 mod transport;
