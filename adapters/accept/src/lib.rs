@@ -1,5 +1,5 @@
 //! The accept loop that ebbtide's runtime adapters share. Users of a runtime want its adapter, such as
-//! `ebbtide-tokio`; this crate is for whoever writes one.
+//! `ebbtide-tokio`; this crate is for whoever writes one, and `ebbtide-testkit` has the guide to that.
 //!
 //! [`Accept`] turns a [`Listener`] into connections with a guard each, and [`Serve`] spawns a task for each of them:
 //!
