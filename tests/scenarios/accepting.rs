@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use ebbtide_tests::client::Client;
+use ebbtide_testkit::client::Client;
+use ebbtide_testkit::wire::End;
 use ebbtide_tests::process::{Server, Signal};
-use ebbtide_tests::wire::End;
 
 #[test]
 fn new_connections_are_refused_while_a_request_is_in_flight() {

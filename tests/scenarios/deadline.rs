@@ -1,6 +1,6 @@
 //! When waiting is over: the deadline, and the second and the third signal.
 
-use ebbtide_tests::client::Client;
+use ebbtide_testkit::client::Client;
 use ebbtide_tests::process::{Server, Signal};
 
 /// A request that no drain waits for to the end.

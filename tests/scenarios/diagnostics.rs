@@ -1,6 +1,6 @@
 //! What a prober sees of a drain.
 
-use ebbtide_tests::client::Client;
+use ebbtide_testkit::client::Client;
 use ebbtide_tests::process::{Server, Signal};
 
 fn status(server: &Server, path: &str) -> Option<u16> {

@@ -1,8 +1,8 @@
 //! HTTP/2: GOAWAY in two steps, streams that complete, and what never comes.
 
-use ebbtide_tests::http2::{Client, EVERY_STREAM, Goaway, PREFACE};
+use ebbtide_testkit::http2::{Client, EVERY_STREAM, Goaway, PREFACE};
+use ebbtide_testkit::wire::{End, Wire};
 use ebbtide_tests::process::{Server, Signal};
-use ebbtide_tests::wire::{End, Wire};
 
 /// No deadline: what ends here, ends by itself.
 const NO_DEADLINE: &[&str] = &["--drain-timeout-ms", "0"];

@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use ebbtide_tests::client::Client;
+use ebbtide_testkit::client::Client;
 use ebbtide_tests::process::{Server, Signal};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::thread;
 
-use ebbtide_tests::client::Client;
+use ebbtide_testkit::client::Client;
+use ebbtide_testkit::wire::End;
 use ebbtide_tests::process::{Server, Signal};
-use ebbtide_tests::wire::End;
 
 const MIB: usize = 1 << 20;
 

@@ -5,10 +5,10 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use ebbtide_tests::client::Client;
-use ebbtide_tests::http2::{self, PREFACE};
+use ebbtide_testkit::client::Client;
+use ebbtide_testkit::http2::{self, PREFACE};
+use ebbtide_testkit::wire::{End, Wire};
 use ebbtide_tests::process::{Server, Signal};
-use ebbtide_tests::wire::{End, Wire};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 

@@ -1,8 +1,8 @@
 //! Connections on which nothing is in flight: idle, silent, in the middle of a head.
 
-use ebbtide_tests::client::Client;
+use ebbtide_testkit::client::Client;
+use ebbtide_testkit::wire::End;
 use ebbtide_tests::process::{Server, Signal};
-use ebbtide_tests::wire::End;
 
 /// No deadline: what ends here, ends by itself.
 const NO_DEADLINE: &[&str] = &["--drain-timeout-ms", "0"];

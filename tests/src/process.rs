@@ -14,8 +14,8 @@ use rustix::process::{Pid, WaitOptions, kill_process, waitpid};
 
 pub use rustix::process::Signal;
 
-use crate::PATIENCE;
-use crate::client::{Client, Response};
+use ebbtide_testkit::PATIENCE;
+use ebbtide_testkit::client::{Client, Response};
 
 /// A server that runs, until it is dropped.
 #[derive(Debug)]

@@ -13,17 +13,20 @@ use crate::permits::Permits;
 use crate::queue::{Queue, Socket};
 use crate::severity::Severity;
 
-/// A runtime, as far as accepting needs it: its clock and its tasks. Also what makes a [`Listener`] of a foreign type its
-/// adapter's own.
+/// A runtime, as far as accepting needs it: its clock. Also what makes a [`Listener`] of a foreign type its adapter's
+/// own.
 pub trait Runtime {
     /// The runtime's sleep.
     type Sleep: Future;
 
     /// Sleeps.
     fn sleep(time: Duration) -> Self::Sleep;
+}
 
+/// A runtime that runs tasks of this type: those that are `Send`, or, where a task stays on its thread, all.
+pub trait Spawn<T>: Runtime {
     /// Runs a task in the background, to its end.
-    fn spawn(task: impl Future<Output: Send> + Send + 'static);
+    fn spawn(task: T);
 }
 
 /// A listener of the runtime `R`.

@@ -1,5 +1,5 @@
 //! The accept loop that ebbtide's runtime adapters share. Users of a runtime want its adapter, such as
-//! `ebbtide-tokio`; this crate is for whoever writes one.
+//! `ebbtide-tokio`; this crate is for whoever writes one, and `ebbtide-testkit` has the guide to that.
 //!
 //! [`Accept`] turns a [`Listener`] into connections with a guard each, and [`Serve`] spawns a task for each of them:
 //!
@@ -17,7 +17,7 @@ mod queue;
 mod serve;
 mod severity;
 
-pub use accept::{Accept, Accepted, Listener, Runtime};
+pub use accept::{Accept, Accepted, Listener, Runtime, Spawn};
 pub use queue::{Queue, Socket};
 pub use serve::Serve;
 pub use severity::Severity;

@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use ebbtide::Guard;
+use ebbtide::{Closed, Guard, Until};
 
-use crate::accept::{Accept, Listener, Runtime};
+use crate::accept::{Accept, Listener, Runtime, Spawn};
 
 /// The future of a runtime adapter's `serve`: [`Accept`], with a task for each connection.
 ///
@@ -31,8 +31,9 @@ impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
     /// own. A connection whose task is still there at a forced close is dropped.
     pub fn new<Fut>(listener: L, guard: Guard, connection: F) -> Self
     where
+        R: Spawn<Until<Closed, Fut>>,
         F: FnMut(L::Stream, Guard) -> Fut,
-        Fut: Future<Output = ()> + Send + 'static,
+        Fut: Future<Output = ()>,
     {
         Self { accept: Accept::new(listener, guard), connection }
     }
@@ -66,10 +67,10 @@ impl<R: Runtime, L: Listener<R>, F> Unpin for Serve<R, L, F> {}
 
 impl<R, L, F, Fut> Future for Serve<R, L, F>
 where
-    R: Runtime,
+    R: Spawn<Until<Closed, Fut>>,
     L: Listener<R>,
     F: FnMut(L::Stream, Guard) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
+    Fut: Future<Output = ()>,
 {
     type Output = io::Result<()>;
 

@@ -49,7 +49,7 @@ use async_std::net::{TcpListener, TcpStream};
 use async_std::os::unix::net::{UnixListener, UnixStream};
 use async_std::task::JoinHandle;
 use ebbtide::{Deadline, Drained, Guard};
-use ebbtide_accept::{Listener, Runtime};
+use ebbtide_accept::{Listener, Runtime, Spawn};
 pub use half_close::{End, HalfClose};
 
 /// Waits for the end of the drain, but no longer than `time`: then it closes by force.
@@ -122,8 +122,10 @@ impl Runtime for AsyncStd {
     fn sleep(time: Duration) -> Self::Sleep {
         Box::pin(async_std::task::sleep(time))
     }
+}
 
-    fn spawn(task: impl Future<Output: Send> + Send + 'static) {
+impl<T: Future<Output: Send> + Send + 'static> Spawn<T> for AsyncStd {
+    fn spawn(task: T) {
         async_std::task::spawn(task);
     }
 }

@@ -46,7 +46,7 @@ use async_io::{Async, Timer};
 use async_net::unix::{UnixListener, UnixStream};
 use async_net::{TcpListener, TcpStream};
 use ebbtide::{Deadline, Drained, Guard};
-use ebbtide_accept::{Listener, Runtime, Socket};
+use ebbtide_accept::{Listener, Runtime, Socket, Spawn};
 #[cfg(feature = "hyper")]
 pub use hyper::Executor;
 use smol::Task;
@@ -128,8 +128,10 @@ impl Runtime for Smol {
     fn sleep(time: Duration) -> Timer {
         Timer::after(time)
     }
+}
 
-    fn spawn(task: impl Future<Output: Send> + Send + 'static) {
+impl<T: Future<Output: Send> + Send + 'static> Spawn<T> for Smol {
+    fn spawn(task: T) {
         smol::spawn(task).detach();
     }
 }

@@ -38,7 +38,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Deadline, Drained, Guard};
-use ebbtide_accept::{Listener, Runtime};
+use ebbtide_accept::{Listener, Runtime, Spawn};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -124,8 +124,10 @@ impl Runtime for Tokio {
     fn sleep(time: Duration) -> Sleep {
         tokio::time::sleep(time)
     }
+}
 
-    fn spawn(task: impl Future<Output: Send> + Send + 'static) {
+impl<T: Future<Output: Send> + Send + 'static> Spawn<T> for Tokio {
+    fn spawn(task: T) {
         tokio::spawn(task);
     }
 }

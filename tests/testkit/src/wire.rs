@@ -1,9 +1,11 @@
 //! A connection's bytes, and how they end.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
 use crate::PATIENCE;
+use crate::transport::Transport;
 
 /// A connection to a server, plain or through TLS, with what was read and not yet used.
 #[derive(Debug)]
@@ -34,27 +36,29 @@ impl Wire {
         Ok(Self::over(stream))
     }
 
-    /// Whether the end is there to be read.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket");
-        let peeked = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).expect("a socket");
-        match peeked {
-            Ok(bytes) => bytes == 0,
-            Err(error) => error.kind() != ErrorKind::WouldBlock,
-        }
-    }
-
-    /// Ends our direction and no more.
-    pub fn half_close(&mut self) {
-        self.stream.shutdown(Shutdown::Write).expect("it is open");
-    }
-
     /// The same connection, to write to it from another thread.
     #[must_use]
     pub fn writer(&self) -> TcpStream {
         self.stream.try_clone().expect("a socket")
+    }
+}
+
+impl<S: Transport> Wire<S> {
+    /// Whether the end is there to be read.
+    #[must_use]
+    pub fn is_ended(&mut self) -> bool {
+        self.unused.is_empty() && self.stream.is_ended()
+    }
+
+    /// Writes as much of this as there is room for on the way.
+    #[track_caller]
+    pub fn fill(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.fill(bytes.as_ref()).expect("the server still reads");
+    }
+
+    /// Ends our direction and no more.
+    pub fn half_close(&mut self) {
+        self.stream.half_close().expect("it is open");
     }
 }
 
@@ -72,8 +76,18 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// Writes it all.
+    #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).expect("the server still reads");
+        self.offer(bytes).expect("the server still reads");
+    }
+
+    /// Writes it all, if the server still reads.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    pub fn offer(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush())
     }
 
     /// So many bytes.
@@ -99,12 +113,22 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// Waits until this text has come, and leaves it for whoever reads next.
+    #[track_caller]
     pub fn see(&mut self, text: &str) {
-        let seen = self.find(text).map(drop);
-        assert_eq!(seen, Ok(()), "no {text:?} in {:?}", String::from_utf8_lossy(&self.unused));
+        if let Err(end) = self.find(text) {
+            panic!("{end} before {text:?}, after {:?}", String::from_utf8_lossy(&self.unused));
+        }
+    }
+
+    /// The connection's end, which is to be in order, with nothing before it.
+    #[track_caller]
+    pub fn expect_fin(&mut self) {
+        let end = self.end();
+        assert!(end == End::Fin, "{end} where it was to end in order");
     }
 
     /// The connection's end.
+    #[track_caller]
     pub fn end(&mut self) -> End {
         let ended = if self.unused.is_empty() { self.read() } else { Ok(()) };
         match ended {
@@ -115,10 +139,14 @@ impl<S: Read + Write> Wire<S> {
 
     /// Where this text ends in what is unused.
     fn find(&mut self, text: &str) -> Result<usize, End> {
+        let mut searched = 0;
         loop {
-            if let Some(start) = self.unused.windows(text.len()).position(|it| it == text.as_bytes()) {
-                return Ok(start + text.len());
+            let rest = &self.unused[searched..];
+            if let Some(start) = rest.windows(text.len()).position(|it| it == text.as_bytes()) {
+                return Ok(searched + start + text.len());
             }
+            // Its beginning may have come.
+            searched = (self.unused.len() + 1).saturating_sub(text.len());
             self.read()?;
         }
     }
@@ -133,9 +161,18 @@ impl<S: Read + Write> Wire<S> {
             }
             Err(error) => match error.kind() {
                 ErrorKind::Interrupted => Ok(()),
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => panic!("nothing came in {PATIENCE:?}"),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => panic!("nothing more came, not even an end"),
                 _ => Err(End::Reset),
             },
         }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fin => "the connection ended",
+            Self::Reset => "the connection was reset",
+        })
     }
 }

@@ -1,0 +1,29 @@
+//! What a server is given to start with.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use ebbtide::Guard;
+use ebbtide::connection::Bounds;
+
+use crate::application::Application;
+
+/// Everything that a server under test needs: it serves `application` on `listener` until the drain of `guard` is over.
+///
+/// The suite keeps the drain itself: it starts it, closes it by force, and asks who is held.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Start {
+    /// Where it is to listen: bound, on loopback, in blocking mode.
+    pub listener: TcpListener,
+    /// For its accept loop; every connection has a clone of it, or its label.
+    pub guard: Guard,
+    /// What it is to serve.
+    pub application: Application,
+    /// Its connections' bounds.
+    pub bounds: Bounds,
+    /// How long it is to go on accepting once the drain has begun.
+    pub lame_duck: Duration,
+    /// How many connections it may have at a time, where there is a limit.
+    pub max_connections: Option<usize>,
+}
