@@ -66,7 +66,7 @@ impl Server {
         let work = Work::new(life.main(), &connections);
         let application = Application::new(AsyncStd);
 
-        let http = Http::new(async_std::task::sleep).connections(&connections);
+        let http = Http::new(async_std::task::sleep).connections(&connections).extend_every_request();
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             let application = application.clone();
             http.serve(HalfClose(stream), move |request| endpoint(application.clone(), request), guard).map(drop)

@@ -66,7 +66,7 @@ impl Server {
         let work = Work::new(life.main(), &connections);
         let application = Application::new(Smol);
 
-        let http = Http::new(smol::Timer::after).connections(&connections);
+        let http = Http::new(smol::Timer::after).connections(&connections).extend_every_request();
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             let application = application.clone();
             http.serve(stream, move |request| endpoint(application.clone(), request), guard).map(drop)

@@ -4,6 +4,8 @@
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -19,21 +21,22 @@ fn main() {
     let mut words = std::env::args().skip(1);
     let what = words.next().unwrap_or_default();
     let times = words.next().and_then(|it| it.parse().ok()).expect("how many times");
-    let client = Client { left: times, rest: &[], was_left: true };
+    let turn = Arc::new(AtomicBool::new(false));
+    let client = Client { turn: turn.clone(), left: times, rest: &[] };
     match &*what {
         "bare" => {
             let mut builder = auto::Builder::new(Nowhere);
             builder.http1().timer(Stopped);
             builder.http2().timer(Stopped);
             let connection = builder.serve_connection_with_upgrades(client, service_fn(answer)).into_owned();
-            run(async { drop(connection.await) });
+            run(&turn, async { drop(connection.await) });
         }
         // As `serve` of the runtime adapters has it, which ends the task at a forced close.
         "ebbtide" => {
             let drain = Drain::new();
             let guard = drain.watcher().guard().expect("running");
             let connection = Http::new(Nowhere, Stopped).serve(client, service_fn(answer), guard);
-            run(drain.watcher().until_closed(async { drop(connection.await) }));
+            run(&turn, drain.watcher().until_closed(async { drop(connection.await) }));
         }
         _ => panic!("served by what: bare or ebbtide"),
     }
@@ -44,19 +47,21 @@ async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallibl
 }
 
 /// Polls the connection's task once for each request, as a reactor does.
-fn run(connection: impl Future) {
+fn run(turn: &AtomicBool, connection: impl Future) {
     let mut connection = pin!(connection);
     let mut context = Context::from_waker(Waker::noop());
-    while connection.as_mut().poll(&mut context).is_pending() {}
+    while connection.as_mut().poll(&mut context).is_pending() {
+        turn.store(true, Ordering::Relaxed);
+    }
 }
 
-/// Asks again whenever it was left waiting, and leaves after its last request.
+/// Asks when it is its turn, and leaves after its last request.
 #[derive(Debug)]
 struct Client {
+    turn: Arc<AtomicBool>,
     left: u32,
     /// Of the request at hand.
     rest: &'static [u8],
-    was_left: bool,
 }
 
 /// What wrk sends.
@@ -65,10 +70,10 @@ const REQUEST: &[u8] = b"GET /hello HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 impl Read for Client {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         if self.rest.is_empty() {
-            self.was_left = !self.was_left;
-            if self.was_left {
+            if !self.turn.load(Ordering::Relaxed) {
                 return Poll::Pending;
             }
+            self.turn.store(false, Ordering::Relaxed);
             if self.left == 0 {
                 return Poll::Ready(Ok(()));
             }
