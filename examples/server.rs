@@ -84,7 +84,7 @@ impl Server {
         let work = Work::new(life.main(), &connections);
         let application = Application::new(Tokio);
 
-        let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections);
+        let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections).extend_every_request();
         let (plain, app) = (http.clone(), application.clone());
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             plain.serve(TokioIo::new(stream), app.clone(), guard).map(drop)

@@ -76,7 +76,7 @@ impl Server {
         let work = Work::new(life.main(), &connections);
         let application = Application::new(Smol);
 
-        let http = Http::new(smol::Timer::after).connections(&connections);
+        let http = Http::new(smol::Timer::after).connections(&connections).extend_every_request();
         let (plain, app) = (http.clone(), application.clone());
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             let app = app.clone();

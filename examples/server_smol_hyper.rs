@@ -78,7 +78,7 @@ impl Server {
         let work = Work::new(life.main(), &connections);
         let application = Application::new(Smol);
 
-        let http = Http::new(Executor, SmolTimer::new()).connections(&connections);
+        let http = Http::new(Executor, SmolTimer::new()).connections(&connections).extend_every_request();
         let (plain, app) = (http.clone(), application.clone());
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             plain.serve(FuturesIo::new(stream), app.clone(), guard).map(drop)

@@ -31,7 +31,8 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>,
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
         return Ok(response);
     }
-    let watcher = request.extensions().get::<Watcher>().cloned().expect("`Http` puts one into every request");
+    let watcher =
+        request.extensions().get::<Watcher>().cloned().expect("`Http` puts one into every request that may upgrade");
     let (response, websocket) = upgrade(&mut request, None)?;
     // A task like any other: the guard that the drain waits for went into the connection itself.
     tokio::spawn(async move {

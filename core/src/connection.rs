@@ -153,11 +153,16 @@ pub struct Wait {
 
 /// What a [`Policy`] heeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Heeds {
     /// [`Policy::read`] is to be told.
     pub reads: bool,
     /// [`Policy::wrote`] is to be told. ([`Policy::blocked`] always is.)
     pub writes: bool,
+    /// [`Policy::read`], [`Policy::request`], [`Policy::response`] and [`Policy::response_ended`] are to be told when
+    /// they happen. Where not, they may be told later, before anything else is, and what they say of any request but the
+    /// last need not be told at all: a connection comes back to where it was.
+    pub requests: bool,
     /// [`Policy::step`] and [`Policy::wait`] are to be asked.
     pub steps: bool,
 }
@@ -312,9 +317,16 @@ impl Policy {
     pub fn heeds(&self) -> Heeds {
         let ends = self.end != End::Open;
         let leaves = matches!(self.stage, Stage::Lingering { .. } | Stage::Closed);
+        let reads = match self.stage {
+            Stage::Head | Stage::Active | Stage::Upgraded | Stage::Closed => false,
+            // There is a balance to be kept, but not before the drain.
+            Stage::Idle => ends || self.protocol == Protocol::Http1,
+            Stage::Preface(_) | Stage::Ending | Stage::Lingering { .. } => true,
+        };
         Heeds {
-            reads: !matches!(self.stage, Stage::Head | Stage::Active | Stage::Upgraded | Stage::Closed),
+            reads,
             writes: ends || self.blocked,
+            requests: ends || self.protocol == Protocol::Http2 || self.stage != Stage::Idle,
             steps: ends || leaves,
         }
     }

@@ -35,6 +35,7 @@ impl<W, F> Until<W, F> {
 impl<W: Future<Output = ()> + Unpin, F: Future> Future for Until<W, F> {
     type Output = Option<F::Output>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(end) = this.end.as_mut() else { return Poll::Ready(None) };

@@ -226,7 +226,7 @@ fn big(bytes: u64) -> Response<Body> {
 }
 
 fn watcher<B>(request: &Request<B>) -> Watcher {
-    request.extensions().get().cloned().expect("ebbtide puts one into every request")
+    request.extensions().get().cloned().expect("`Http` was told to put one into every request")
 }
 
 /// A number of the query, or what it is without one.

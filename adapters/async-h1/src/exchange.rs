@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_h1::server::{Encoder, decode};
-use ebbtide::State;
 use ebbtide_connection::Record;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -46,6 +45,7 @@ pub(crate) async fn exchanges<I, F, Fut>(
     record: &Arc<Record>,
     endpoint: F,
     clock: &Clock,
+    extends: bool,
 ) -> io::Result<()>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -54,7 +54,7 @@ where
 {
     let mut late = Late { clock, timer: None, was_met: false };
     while let Some(head) = next_head(connection, &mut late).await? {
-        match exchange(connection, record, &endpoint, &head).await? {
+        match exchange(connection, record, &endpoint, &head, extends).await? {
             Next::Request if connection.is_finishing() => break,
             Next::Request => {}
             Next::End => break,
@@ -112,6 +112,7 @@ async fn exchange<I, F, Fut>(
     record: &Arc<Record>,
     endpoint: &F,
     bytes: &[u8],
+    extends: bool,
 ) -> io::Result<Next>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -128,7 +129,7 @@ where
     };
     // What is refused may have anything behind it.
     let has_body = refused.is_some() || !head.framing.is_over();
-    let Some(id) = record.begin(&head.method, &head.path, has_body) else { return Ok(Next::End) };
+    let Some(id) = record.begin(has_body, || (head.method.clone(), head.path.clone())) else { return Ok(Next::End) };
     let _in_flight = InFlight { record, id };
     let mut io = connection.request(&mut head);
     if let Some(status) = refused {
@@ -140,10 +141,12 @@ where
     if head.old {
         request.set_version(Some(Version::Http1_0));
     }
-    request.ext_mut().insert(record.watcher().clone());
-    request.ext_mut().insert(record.guard().clone());
     let method = request.method();
     let upgradeable = request.header(UPGRADE).is_some() && request.header(CONNECTION).is_some_and(says_upgrade);
+    if upgradeable || extends {
+        request.ext_mut().insert(record.watcher().clone());
+        request.ext_mut().insert(record.guard().clone());
+    }
 
     let answer = unless_gone(connection, endpoint(request)).await?;
     let mut response = answer.unwrap_or_else(|error| Response::new(error.status()));
@@ -159,13 +162,7 @@ where
     }
 
     let last = head.last || says_close(&response) || !connection.has_come();
-    let close = record.policy(|it| {
-        // The connection hears of the drain when its task runs; this response may be earlier.
-        if record.watcher().state() != State::Running {
-            it.drain();
-        }
-        it.response(last)
-    });
+    let close = record.response(last);
     if close || last {
         response.insert_header(CONNECTION, "close");
     }
@@ -205,7 +202,7 @@ where
     I: AsyncRead + AsyncWrite + Unpin,
 {
     // The last one, whatever the drain says.
-    let _ = record.policy(|it| it.response(true));
+    let _ = record.response(true);
     let mut response = Response::new(status);
     response.insert_header(CONNECTION, "close");
     send(Encoder::new(response, Method::Get), io).await?;

@@ -23,6 +23,7 @@ pub struct Http {
     clock: Clock,
     bounds: Bounds,
     connections: Option<Connections>,
+    extends: bool,
 }
 
 pub(crate) type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -37,7 +38,7 @@ impl Http {
                 sleep.await;
             })
         };
-        Self { clock: Arc::new(clock), bounds: Bounds::default(), connections: None }
+        Self { clock: Arc::new(clock), bounds: Bounds::default(), connections: None, extends: false }
     }
 
     /// The same, with other bounds.
@@ -53,10 +54,19 @@ impl Http {
         self
     }
 
+    /// The same, with a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in the extensions of every request, and not only of
+    /// those that may upgrade: for endpoints that answer for long, such as with server-sent events or long polls, or work
+    /// on after the response.
+    pub fn extend_every_request(mut self) -> Self {
+        self.extends = true;
+        self
+    }
+
     /// Serves one connection until it ends or is upgraded, and ends it well once the drain begins.
     ///
-    /// Every request finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in its extensions. The guard of the connection
-    /// goes into the I/O object: the drain waits until nobody has the connection any more.
+    /// The guard of the connection goes into the I/O object: the drain waits until nobody has the connection any more. A
+    /// request that may upgrade finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in its extensions, and so does
+    /// [every other](Self::extend_every_request), if that is asked for.
     ///
     /// `io` is to write its end when it is closed, and to be readable still: sockets of smol do so, and those of
     /// async-std in `ebbtide_async_std::HalfClose`.
@@ -76,11 +86,11 @@ impl Http {
         Fut: Future<Output = http_types::Result<Response>>,
     {
         let record = Record::new(guard, self.bounds, self.connections.as_ref());
-        let clock = self.clock.clone();
+        let (clock, extends) = (self.clock.clone(), self.extends);
         async move {
             let connection = Connection::new(io, record.clone());
             let mut drive = Drive::new(record.clone());
-            let mut engine = pin!(exchanges(&connection, &record, endpoint, &clock));
+            let mut engine = pin!(exchanges(&connection, &record, endpoint, &clock, extends));
             let finish = |_: Pin<&mut _>| connection.finish();
             poll_fn(|cx| drive.poll(engine.as_mut(), cx, finish, |time| clock(time))).await
         }

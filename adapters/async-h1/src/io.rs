@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use ebbtide::Closed;
 use ebbtide::connection::Policy;
-use ebbtide_connection::{READS, Record, WRITES, cut};
+use ebbtide_connection::{Record, WRITES, cut};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::framing::Framing;
@@ -102,10 +102,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     pub(crate) fn poll_head(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         let Shared { record, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.rest.is_empty() && record.heeds(READS) {
-            // Pipelined: it came while another request was being served.
-            record.policy(|it| it.read(&state.rest));
-        }
+        // Pipelined: it came while another request was being served.
+        record.read(&state.rest);
         loop {
             // An empty line or two before a request are none of it (RFC 9112, section 2.2).
             let blank = state.rest.iter().take_while(|it| matches!(it, b'\r' | b'\n')).count();
@@ -120,9 +118,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Ok(more)) => {
                     let new = state.rest.len() - more;
-                    if record.heeds(READS) {
-                        record.policy(|it| it.read(&state.rest[new..]));
-                    }
+                    record.read(&state.rest[new..]);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending if state.finishing && state.rest.is_empty() => return Poll::Ready(Ok(None)),

@@ -68,6 +68,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     /// # Errors
     ///
     /// The engine's, or that the drain was closed by force.
+    #[inline]
     pub fn poll<C, E>(
         &mut self,
         mut engine: Pin<&mut C>,
@@ -80,12 +81,10 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         loop {
-            if Pin::new(&mut self.closed).poll(cx).is_ready() {
+            // Nothing closes that has not started, so before the start that is all there is to wait for.
+            let is_running = self.draining.as_mut().is_some_and(|watcher| Pin::new(watcher).poll(cx).is_pending());
+            if !is_running && self.has_ended(cx) {
                 return Poll::Ready(Err(Error::Forced));
-            }
-            if self.draining.as_mut().is_some_and(|watcher| Pin::new(watcher).poll(cx).is_ready()) {
-                self.draining = None;
-                self.record.policy(Policy::drain);
             }
             // The engine before the timers: what has arrived in the meantime is served, not timed out.
             if let Poll::Ready(end) = engine.as_mut().poll(cx) {
@@ -94,25 +93,49 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             if !self.record.heeds(STEPS) {
                 return Poll::Pending;
             }
-            // Under one lock, since the streams of HTTP/2 are tasks of their own.
-            let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
-            match step {
-                Step::Close => return Poll::Ready(Ok(())),
-                Step::Finish => {
-                    finish(engine.as_mut());
-                    self.record.policy(Policy::finishing);
-                }
-                Step::Serve => {
-                    if !self.expired(waits, cx, &sleep) {
-                        return Poll::Pending;
-                    }
-                    // Before the engine: a request that it began now would be cut.
-                    if self.record.policy(|it| it.step()) == Step::Close {
-                        return Poll::Ready(Ok(()));
-                    }
-                }
+            if !self.goes_on(engine.as_mut(), cx, &finish, &sleep) {
+                return if self.is_over() { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
         }
+    }
+
+    /// Does what the policy says. Returns whether the engine is to be polled again.
+    #[inline(never)]
+    fn goes_on<C>(
+        &mut self,
+        engine: Pin<&mut C>,
+        cx: &mut Context<'_>,
+        finish: impl Fn(Pin<&mut C>),
+        sleep: impl Fn(Duration) -> T,
+    ) -> bool {
+        // Under one lock, since the streams of HTTP/2 are tasks of their own.
+        let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
+        match step {
+            Step::Close => false,
+            Step::Finish => {
+                finish(engine);
+                self.record.policy(Policy::finishing);
+                true
+            }
+            // Over before the engine: a request that it began now would be cut.
+            Step::Serve => self.expired(waits, cx, &sleep) && !self.is_over(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.record.policy(|it| it.step()) == Step::Close
+    }
+
+    /// Has the policy told of the drain. Returns whether that was closed by force.
+    #[inline(never)]
+    fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        if Pin::new(&mut self.closed).poll(cx).is_ready() {
+            return true;
+        }
+        if self.draining.take().is_some() {
+            self.record.policy(Policy::drain);
+        }
+        false
     }
 
     /// Keeps the timers that the policy asks for. Returns whether one is over, of which it has been told.

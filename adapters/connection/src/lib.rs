@@ -8,6 +8,7 @@
 
 mod connections;
 mod drive;
+mod notes;
 mod record;
 
 pub use connections::{Connection, Connections, Counts, Request};

@@ -11,6 +11,7 @@ use ebbtide::connection::{Bounds, Policy};
 use ebbtide::{Closed, Guard, Label, State, Watcher};
 
 use crate::connections::{Connections, Live, Seen};
+use crate::notes::Notes;
 
 /// Lives until the last part of the connection is gone, and the guard with it.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Record {
     policy: Mutex<Policy>,
     /// What the policy heeds, as of the last that it was told.
     heeds: AtomicU8,
+    /// What it is yet to be told.
+    notes: Notes,
     /// Whether a `Drive` has the connection, and nobody else has its I/O.
     driven: AtomicBool,
     /// Where the connection is kept for those who ask; the others pay nothing for it.
@@ -43,8 +46,8 @@ impl Record {
             None => guard,
         };
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
-        let (heeds, requests) = (AtomicU8::new(READS), AtomicU64::new(0));
-        Arc::new(Self { guard, watcher, policy, heeds, driven: AtomicBool::new(true), seen, requests })
+        let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
+        Arc::new(Self { guard, watcher, policy, heeds, notes, driven: AtomicBool::new(true), seen, requests })
     }
 
     /// The connection's guard.
@@ -60,12 +63,18 @@ impl Record {
     /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
     pub fn policy<R>(&self, f: impl FnOnce(&mut Policy) -> R) -> R {
         let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        self.notes.tell(&mut policy);
         let before = policy.state();
         let answer = f(&mut policy);
         let after = policy.state();
         let heeds = policy.heeds();
+        // Who looks at the connection's states is to see each of them.
+        let notes = !heeds.requests && self.seen.is_none();
+        if notes {
+            self.notes.begin();
+        }
         let bit = |is: bool, bit: u8| if is { bit } else { 0 };
-        let heeds = bit(heeds.reads, READS) | bit(heeds.writes, WRITES) | bit(heeds.steps, STEPS);
+        let heeds = bit(heeds.reads && !notes, READS) | bit(heeds.writes, WRITES) | bit(heeds.steps, STEPS);
         // Relaxed: HTTP/1 is one task. The streams of HTTP/2 are tasks of their own, and what crosses a step of theirs
         // may come before or after it anyway.
         self.heeds.store(heeds, Ordering::Relaxed);
@@ -79,6 +88,7 @@ impl Record {
 
     /// Whether the policy is to be told, or asked, such a thing: [`READS`], [`WRITES`] or [`STEPS`]. Not under the lock,
     /// since this is asked on every read, write and poll.
+    #[inline]
     pub fn heeds(&self, what: u8) -> bool {
         self.heeds.load(Ordering::Relaxed) & what != 0
     }
@@ -101,28 +111,84 @@ impl Record {
     }
 
     /// Whether the drain was closed by force: its guard is held here, so a drain that is closed was.
+    #[inline]
     fn is_cut(&self) -> bool {
         self.watcher.state() == State::Closed
     }
 
-    /// A request begins, with this method and this path. Returns its number, by which it ends; `None` where it is not
-    /// to be served.
-    pub fn begin(&self, method: &str, path: &str, has_body: bool) -> Option<u64> {
-        let Some(seen) = &self.seen else {
-            return self.policy(|it| it.request(has_body)).then_some(0);
-        };
+    /// These bytes came from the client.
+    pub fn read(&self, bytes: &[u8]) {
+        if self.heeds(READS) {
+            self.policy(|it| it.read(bytes));
+        } else if !bytes.is_empty() {
+            self.heard();
+        }
+    }
+
+    /// Something came, or the client's end, while the policy does not heed [`READS`].
+    #[inline]
+    pub fn heard(&self) {
+        self.notes.heard();
+    }
+
+    /// A request begins; `what` are its method and its path, asked for by those who look. Returns its number, by which it
+    /// ends; `None` where it is not to be served.
+    #[inline]
+    pub fn begin(&self, has_body: bool, what: impl FnOnce() -> (String, String)) -> Option<u64> {
+        match &self.seen {
+            None => (self.notes.request(has_body) || self.requested(has_body)).then_some(0),
+            Some(seen) => self.begin_seen(seen, has_body, what),
+        }
+    }
+
+    #[inline(never)]
+    fn begin_seen(&self, seen: &Seen, has_body: bool, what: impl FnOnce() -> (String, String)) -> Option<u64> {
         // Relaxed: a number, that is all.
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
-        seen.begin(id, method.into(), path.into());
-        if !self.policy(|it| it.request(has_body)) {
+        let (method, path) = what();
+        seen.begin(id, method, path);
+        if !self.requested(has_body) {
             seen.end(id);
             return None;
         }
         Some(id)
     }
 
+    #[inline(never)]
+    fn requested(&self, has_body: bool) -> bool {
+        self.policy(|it| it.request(has_body))
+    }
+
+    /// The head of a response is about to be written; `last` where the client or the response itself has said that it
+    /// is to be the last one. Returns whether it is to say `Connection: close`.
+    #[must_use = "the response is to say `Connection: close` where this is true"]
+    #[inline]
+    pub fn response(&self, last: bool) -> bool {
+        // The connection hears of the drain when its task runs; this response may be earlier.
+        let is_draining = self.watcher.state() != State::Running;
+        !(!is_draining && !last && self.notes.response()) && self.responded(is_draining, last)
+    }
+
+    #[inline(never)]
+    fn responded(&self, is_draining: bool, last: bool) -> bool {
+        self.policy(|it| {
+            if is_draining {
+                it.drain();
+            }
+            it.response(last)
+        })
+    }
+
     /// A request ended, or was cut.
+    #[inline]
     pub fn end(&self, id: u64) {
+        if !self.notes.response_ended() {
+            self.ended(id);
+        }
+    }
+
+    #[inline(never)]
+    fn ended(&self, id: u64) {
         if let Some(seen) = &self.seen {
             self.freeze_if_cut(seen);
             seen.end(id);
@@ -152,6 +218,7 @@ impl Drop for Record {
 /// # Errors
 ///
 /// That.
+#[inline]
 pub fn cut(closed: &mut Closed, record: &Record, cx: &mut Context<'_>) -> io::Result<()> {
     // While the connection is driven, its driver is woken by the close, and with it whoever is polled under it.
     let driven = record.driven.load(Ordering::Acquire);

@@ -28,6 +28,7 @@ pub struct Http<E> {
     clock: Clock,
     bounds: Bounds,
     connections: Option<Connections>,
+    extends: bool,
 }
 
 impl<E> Http<E> {
@@ -38,7 +39,7 @@ impl<E> Http<E> {
         let mut builder = auto::Builder::new(executor);
         builder.http1().timer(timer.clone());
         builder.http2().timer(timer.clone());
-        Self { builder, clock: Arc::new(timer), bounds: Bounds::default(), connections: None }
+        Self { builder, clock: Arc::new(timer), bounds: Bounds::default(), connections: None, extends: false }
     }
 
     /// The same, with other bounds.
@@ -52,6 +53,17 @@ impl<E> Http<E> {
     /// a copy of its path.
     pub fn connections(mut self, connections: &Connections) -> Self {
         self.connections = Some(connections.clone());
+        self
+    }
+
+    /// The same, with a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in the extensions of every request, and not only of
+    /// those that may upgrade: for services that answer for long, such as with server-sent events or long polls, or work
+    /// on after the response.
+    ///
+    /// It costs each request four allocations, more than all the rest of this crate does. A service of its connection's
+    /// own, such as a closure made for it, has the same for nothing: a clone of the guard, kept in the service.
+    pub fn extend_every_request(mut self) -> Self {
+        self.extends = true;
         self
     }
 
@@ -117,7 +129,7 @@ impl<E> Http<E> {
         build: impl FnOnce(Io<I>, Service<S>) -> C,
     ) -> Serving<C> {
         let record = Record::new(guard, self.bounds, self.connections.as_ref());
-        let engine = build(Io::new(io, record.clone()), Service::new(service, record.clone()));
+        let engine = build(Io::new(io, record.clone()), Service::new(service, record.clone(), self.extends));
         Serving::new(engine, record, self.clock.clone())
     }
 }

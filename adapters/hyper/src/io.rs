@@ -55,21 +55,31 @@ impl<I> Io<I> {
     }
 }
 
-impl<I: Read + Unpin> Read for Io<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        cut(&mut this.read_closed, &this.record, cx)?;
-        if !this.record.heeds(READS) {
-            return Pin::new(&mut this.inner).poll_read(cx, buf);
-        }
-        // A cursor does not tell what was put into it, so what must be seen is read here and copied.
+impl<I: Read + Unpin> Io<I> {
+    /// A cursor does not tell what was put into it, so what must be seen is read here and copied. Out of line: hardly
+    /// any read is, and the page would be in the frame of all.
+    #[inline(never)]
+    fn look(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let mut space = [MaybeUninit::uninit(); LOOK];
         let room = buf.remaining().min(LOOK);
         let mut seen = ReadBuf::uninit(&mut space[..room]);
-        ready!(Pin::new(&mut this.inner).poll_read(cx, seen.unfilled()))?;
-        this.record.policy(|it| it.read(seen.filled()));
+        ready!(Pin::new(&mut self.inner).poll_read(cx, seen.unfilled()))?;
+        self.record.read(seen.filled());
         buf.put_slice(seen.filled());
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: Read + Unpin> Read for Io<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        cut(&mut this.read_closed, &this.record, cx)?;
+        if !this.record.heeds(READS) {
+            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+            this.record.heard();
+            return Poll::Ready(Ok(()));
+        }
+        this.look(cx, buf)
     }
 }
 
@@ -121,7 +131,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
                     let read = Pin::new(&mut this.inner).poll_read(cx, rest.unfilled());
                     match read {
                         Poll::Ready(Ok(())) if !rest.filled().is_empty() => {
-                            this.record.policy(|it| it.read(rest.filled()));
+                            this.record.read(rest.filled());
                         }
                         Poll::Pending if this.record.policy(|it| it.lingers()) => return Poll::Pending,
                         // The client's end, its reset, or nothing that would be worth the wait.

@@ -30,7 +30,8 @@
 //!   tells the policy what is read and written; it fails once the drain is closed by force; and it reads on for a while
 //!   after our end was written, so that no reset destroys a response.
 //! - [`Service`] wraps yours. It counts what is in flight, says `Connection: close`, and puts a
-//!   [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) into the extensions of every request.
+//!   [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) into the extensions of requests that may upgrade, or
+//!   of [every request](Http::extend_every_request).
 //! - [`Serving`] drives both by the policy.
 //!
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements

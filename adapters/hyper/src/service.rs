@@ -2,28 +2,31 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use ebbtide_connection::Record;
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
 /// A service whose requests hold up the drain.
 ///
-/// Every request finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) in its extensions: the first to
-/// hear of the drain, the second to hold it up for work that goes on after the response.
+/// A request that may upgrade finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) in its extensions: the
+/// first to hear of the drain, the second to hold it up for work that goes on after the response. With
+/// [`Http::extend_every_request`](crate::Http::extend_every_request) every request does.
 #[derive(Debug)]
 pub struct Service<S> {
     inner: S,
     record: Arc<Record>,
+    extends: bool,
 }
 
 impl<S> Service<S> {
-    pub(crate) fn new(inner: S, record: Arc<Record>) -> Self {
-        Self { inner, record }
+    pub(crate) fn new(inner: S, record: Arc<Record>, extends: bool) -> Self {
+        Self { inner, record, extends }
     }
 }
 
@@ -35,19 +38,30 @@ where
     type Error = S::Error;
     type Future = Responding<S::Future>;
 
+    #[inline]
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let Some(id) =
-            self.record.begin(request.method().as_str(), request.uri().path(), !request.body().is_end_stream())
-        else {
+        let what = || (request.method().as_str().into(), request.uri().path().into());
+        let Some(id) = self.record.begin(!request.body().is_end_stream(), what) else {
             return Responding { future: None, in_flight: None, connect: false, last: false };
         };
         let in_flight = InFlight { record: self.record.clone(), id, owes: true };
-        let connect = request.method() == Method::CONNECT;
+        // hyper puts it there, for CONNECT always.
+        let upgradeable = request.extensions().get::<OnUpgrade>().is_some();
+        if upgradeable || self.extends {
+            self.extend(&mut request);
+        }
+        let connect = upgradeable && request.method() == Method::CONNECT;
         // Only for who looks at its states: the engine knows by itself.
         let last = self.record.is_seen() && is_last(request.version(), request.headers());
+        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, last }
+    }
+}
+
+impl<S> Service<S> {
+    #[inline(never)]
+    fn extend(&self, request: &mut Request<Incoming>) {
         request.extensions_mut().insert(self.record.watcher().clone());
         request.extensions_mut().insert(self.record.guard().clone());
-        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, last }
     }
 }
 
@@ -77,6 +91,7 @@ impl Drop for InFlight {
 }
 
 /// Whether a request asks for the connection to end with its response (RFC 9112, section 9.3).
+#[inline(never)]
 fn is_last(version: Version, headers: &HeaderMap) -> bool {
     match version {
         Version::HTTP_2 => false,
@@ -85,6 +100,7 @@ fn is_last(version: Version, headers: &HeaderMap) -> bool {
     }
 }
 
+#[inline(never)]
 fn says_close(headers: &HeaderMap) -> bool {
     connection_says(headers, "close")
 }
@@ -114,27 +130,26 @@ where
 {
     type Output = Result<Response<Body<B>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(future) = this.future.as_pin_mut() else { return Poll::Pending };
-        let mut response = ready!(future.poll(cx))?;
+        let mut response = match future.poll(cx) {
+            Poll::Ready(Ok(response)) => response,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        };
         let mut in_flight = this.in_flight.take();
         if let Some(InFlight { record, owes, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
                 record.upgraded();
-                return Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })));
-            }
-            let last = *this.last || (record.is_seen() && says_close(response.headers()));
-            if record.policy(|it| {
-                // The connection hears of the drain when its task runs; this response may be earlier.
-                if record.watcher().state() != ebbtide::State::Running {
-                    it.drain();
-                }
+            } else {
                 *owes = false;
-                it.response(last)
-            }) {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                let last = *this.last || (record.is_seen() && says_close(response.headers()));
+                if record.response(last) {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
             }
         }
         Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })))

@@ -39,7 +39,7 @@ where
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
         }
     });
-    let http = Http::new((), timer.clone());
+    let http = Http::new((), timer.clone()).extend_every_request();
     http.serve_with(io, answer, guard, |io, service| http1::Builder::new().timer(timer).serve_connection(io, service))
         .await
 }
