@@ -5,13 +5,29 @@
 
 mod application;
 pub mod client;
+mod clock;
+mod driver;
+mod executor;
 pub mod http2;
+#[cfg(feature = "hyper")]
+mod hyper;
+#[cfg(feature = "tokio")]
+mod paused;
+mod pipe;
+mod runtime;
+mod simulation;
 mod start;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod transport;
 pub mod wire;
 mod world;
 
 pub use application::{Application, Body, Exchange, Reply};
+pub use clock::Sleep;
+pub use pipe::{Io, Stream};
+pub use runtime::Runtime;
+pub use simulation::Simulation;
 pub use start::Start;
 pub use transport::Transport;
 
