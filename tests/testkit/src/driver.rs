@@ -26,6 +26,8 @@ pub(crate) struct Driver {
     pub(crate) drain: Drain,
     pipes: RefCell<Vec<Weak<Pipe>>>,
     is_running: Cell<bool>,
+    /// A client has done something that somebody may have waited for.
+    is_touched: Cell<bool>,
 }
 
 /// In virtual time. No test is about this number: what is not there after it never will be, though some timer ticks on.
@@ -46,6 +48,7 @@ impl Driver {
             drain,
             pipes: RefCell::default(),
             is_running: Cell::new(false),
+            is_touched: Cell::new(false),
         }
     }
 
@@ -54,8 +57,8 @@ impl Driver {
         let (id, executor) = Executor::new();
         let paused = Paused::new(executor.queue());
         let runtime = Runtime::new(id, paused.clock());
-        let (pipes, is_running) = (RefCell::default(), Cell::new(false));
-        Self { executor, runtime, paused: Some(paused), drain, pipes, is_running }
+        let (pipes, is_running, is_touched) = (RefCell::default(), Cell::new(false), Cell::new(false));
+        Self { executor, runtime, paused: Some(paused), drain, pipes, is_running, is_touched }
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -118,9 +121,14 @@ impl Driver {
     /// Goes on until this is so, or until then. Returns whether it is so.
     pub(crate) fn wait_until(&self, limit: Duration, mut is: impl FnMut() -> bool) -> bool {
         loop {
+            self.is_touched.set(false);
             self.settle();
             if is() {
                 return true;
+            }
+            // Looking may be reading, and reading makes room: no time passes before that is used.
+            if self.is_touched.get() {
+                continue;
             }
             if self.runtime.now() >= limit {
                 return false;
@@ -150,6 +158,11 @@ impl Driver {
             return false;
         }
         self.executor.queue().is_empty() && self.runtime.clock().next().is_none()
+    }
+
+    /// A client has read or written: somebody may be able to go on.
+    pub(crate) fn touch(&self) {
+        self.is_touched.set(true);
     }
 
     /// Ends every task.

@@ -14,6 +14,7 @@ mod hyper;
 #[cfg(feature = "tokio")]
 mod paused;
 mod pipe;
+pub mod rehearsal;
 mod runtime;
 mod simulation;
 mod start;
@@ -26,6 +27,7 @@ mod world;
 pub use application::{Application, Body, Exchange, Reply};
 pub use clock::Sleep;
 pub use pipe::{Io, Stream};
+pub use rehearsal::Rehearsal;
 pub use runtime::Runtime;
 pub use simulation::Simulation;
 pub use start::Start;

@@ -259,6 +259,7 @@ impl Stream {
         let mut taken = vec![0; most.min(lane.bytes.len())];
         if lane.take(&mut taken) > 0 {
             lane.wake();
+            self.driver.touch();
         }
         taken
     }
@@ -278,7 +279,10 @@ impl Stream {
             return Ok(bytes.len());
         }
         let count = lane.put(bytes);
-        lane.wake();
+        if count > 0 {
+            lane.wake();
+            self.driver.touch();
+        }
         Ok(count)
     }
 }

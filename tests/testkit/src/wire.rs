@@ -110,6 +110,11 @@ impl<S: Read + Write> Wire<S> {
         }
     }
 
+    /// Whether anything comes before the end.
+    pub(crate) fn has_more(&mut self) -> bool {
+        !self.unused.is_empty() || self.read().is_ok()
+    }
+
     /// Where this text ends in what is unused.
     fn find(&mut self, text: &str) -> Result<usize, End> {
         loop {

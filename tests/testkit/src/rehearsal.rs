@@ -1,0 +1,778 @@
+//! A service's drain, rehearsed at every point at which it may come.
+
+mod report;
+mod scene;
+mod tally;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use ebbtide::connection::Bounds;
+use ebbtide::{Guard, State};
+
+use crate::client::Response;
+use crate::pipe::Io;
+use crate::runtime::Runtime;
+use crate::simulation::Simulation;
+
+pub use report::{Line, Report, Verdict};
+use scene::{Heard, SLACK, Scene};
+use tally::Tally;
+
+type Serve = Box<dyn Fn(Io, Guard) -> Pin<Box<dyn Future<Output = ()>>>>;
+
+/// Scripted clients against your service, each in a simulation of its own, with the drain at every point at which it may
+/// come: before, behind and within each byte of a request, each step of its response, and while its client is slow,
+/// silent, flooding, upgraded or gone.
+///
+/// # Examples
+///
+/// ```
+/// # use std::convert::Infallible;
+/// # use std::time::Duration;
+/// use ebbtide_hyper::Http;
+/// use ebbtide_testkit::{Rehearsal, Runtime};
+/// # use hyper::{Request, Response, body::Incoming, service::service_fn};
+///
+/// let rehearsal = Rehearsal::new(|runtime: &Runtime| {
+///     let (http, runtime) = (Http::new(runtime.clone(), runtime.clone()), runtime.clone());
+///     let hello = move |_: Request<Incoming>| {
+///         let runtime = runtime.clone();
+///         async move {
+///             runtime.sleep(Duration::from_secs(3)).await;
+///             Ok::<_, Infallible>(Response::new("hello".to_owned()))
+///         }
+///     };
+///     move |io, guard| http.serve(io, service_fn(hello.clone()), guard)
+/// });
+/// let report = rehearsal.run("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+/// println!("{report}");
+/// report.check();
+/// ```
+pub struct Rehearsal {
+    service: Box<dyn Fn(&Runtime) -> Serve>,
+    simulation: fn() -> Simulation,
+    bounds: Bounds,
+    upgrade: Option<String>,
+    same: Box<dyn Fn(&Response, &Response) -> bool>,
+}
+
+/// One request against the service.
+struct Run<'a> {
+    rehearsal: &'a Rehearsal,
+    request: &'a [u8],
+    /// The length of its head.
+    head: usize,
+    reference: Reference,
+    runs: usize,
+}
+
+/// What comes of the request without a drain.
+struct Reference {
+    response: Response,
+    /// How much that was.
+    length: usize,
+    /// How long it took, and how many steps.
+    took: Duration,
+    steps: usize,
+    /// Whether another request may follow.
+    is_kept: bool,
+}
+
+/// A connection that is new, or that has served a request before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    New,
+    Kept,
+}
+
+/// What a run is known by, in the report.
+type Point<'a> = &'a dyn Fn() -> String;
+
+/// No response is waited for longer without a drain, in virtual time.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// What a connection of a client that reads slowly holds.
+const NARROW: usize = 16;
+/// What other connections do.
+const WIDE: usize = 64 * 1024;
+/// What comes behind the last request: more than a server reads ahead.
+const FLOOD: usize = 1 << 20;
+/// Between a slow client's bytes.
+const SLOW: Duration = Duration::from_millis(100);
+/// How many points of a body, or of a response, a drain begins at: where there are more, they are spread.
+const POINTS: usize = 256;
+/// How long before its end a grace's last moment is.
+const LAST_MOMENT: Duration = Duration::from_millis(3);
+
+impl Rehearsal {
+    /// Of a service that is made by this: from a simulation's [`Runtime`], what serves a connection.
+    ///
+    /// It is called anew for every run, so that no run knows of another.
+    pub fn new<C, F>(service: impl Fn(&Runtime) -> C + 'static) -> Self
+    where
+        C: Fn(Io, Guard) -> F + 'static,
+        F: Future + 'static,
+    {
+        let service = move |runtime: &Runtime| -> Serve {
+            let connection = service(runtime);
+            Box::new(move |io, guard| {
+                let serving = connection(io, guard);
+                Box::pin(async {
+                    serving.await;
+                })
+            })
+        };
+        let same = |a: &Response, b: &Response| (a.status, &a.body) == (b.status, &b.body);
+        Self {
+            service: Box::new(service),
+            simulation: Simulation::new,
+            bounds: Bounds::default(),
+            upgrade: None,
+            same: Box::new(same),
+        }
+    }
+
+    /// The same on tokio, for a service that uses its tasks or its clock: see [`Simulation::tokio`].
+    #[cfg(feature = "tokio")]
+    pub fn on_tokio(mut self) -> Self {
+        self.simulation = Simulation::tokio;
+        self
+    }
+
+    /// The same with other bounds: those which the service's connections have.
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// The same, with this request for an upgrade too.
+    pub fn upgrade(mut self, request: impl Into<String>) -> Self {
+        self.upgrade = Some(request.into());
+        self
+    }
+
+    /// The same for a service that never responds twice alike: with what a response has in common with the one that came
+    /// without a drain. By default, that is its status and its body.
+    pub fn same(mut self, same: impl Fn(&Response, &Response) -> bool + 'static) -> Self {
+        self.same = Box::new(same);
+        self
+    }
+
+    /// Rehearses with this request of HTTP/1: its head, an empty line, and its body, if it has one.
+    ///
+    /// # Panics
+    ///
+    /// Where the request has no empty line.
+    pub fn run(&self, request: impl AsRef<[u8]>) -> Report {
+        let request = request.as_ref();
+        let head = head_of(request).expect("a request's head ends in an empty line");
+        let reference = match self.reference(request) {
+            Ok(reference) => reference,
+            Err(how) => {
+                let line = Line { promise: Run::ANSWERED, verdict: Verdict::Broken(how) };
+                return Report { lines: vec![line], runs: 2 };
+            }
+        };
+        let mut run = Run { rehearsal: self, request, head, reference, runs: 2 };
+        let lines = run.lines();
+        Report { lines, runs: run.runs }
+    }
+
+    fn scene(&self, capacity: usize, heads: bool) -> Scene {
+        let simulation = (self.simulation)();
+        let serve = simulation.driver().within(|| (self.service)(&simulation.runtime()));
+        let stream = simulation.reach_through(capacity, serve).expect("the drain has not begun");
+        Scene::new(simulation, stream, heads)
+    }
+
+    fn reference(&self, request: &[u8]) -> Result<Reference, String> {
+        let once = || {
+            let mut scene = self.scene(WIDE, is_head(request));
+            scene.send(request, PATIENCE);
+            let (mut steps, limit) = (0, scene.now() + PATIENCE);
+            while !scene.hears_a_response() {
+                if !scene.step(limit) {
+                    let heard = scene.hear(Duration::ZERO);
+                    return Err(format!("without any drain, {}", heard.fault(None)));
+                }
+                steps += 1;
+            }
+            let took = scene.now();
+            scene.settle();
+            let is_kept = !scene.is_ended();
+            let mut heard = scene.hear(Duration::ZERO);
+            let response = heard.responses.swap_remove(0);
+            let is_kept = is_kept && !response.says_close();
+            Ok(Reference { length: response.head.len() + response.body.len(), response, took, steps, is_kept })
+        };
+        let (first, second) = (once()?, once()?);
+        if (self.same)(&first.response, &second.response) {
+            Ok(first)
+        } else {
+            Err("it does not answer twice alike, so nothing can be said; `Rehearsal::same` may say what it has".into())
+        }
+    }
+}
+
+/// How long a request's head is, or a response's.
+fn head_of(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|it| it == b"\r\n\r\n").map(|it| it + 4)
+}
+
+fn is_head(request: &[u8]) -> bool {
+    request.starts_with(b"HEAD ")
+}
+
+/// At most so many numbers of this range, spread over it.
+fn spread(range: std::ops::RangeInclusive<usize>, most: usize) -> impl Iterator<Item = usize> {
+    let (start, end) = (*range.start(), *range.end());
+    let step = ((end.saturating_sub(start)) / most).max(1);
+    range.step_by(step).chain((end > start && (end - start) % step != 0).then_some(end))
+}
+
+impl<'a> Run<'a> {
+    const ANSWERED: &'static str = "a request is answered";
+
+    fn lines(&mut self) -> Vec<Line> {
+        let mut lines = vec![Line { promise: Self::ANSWERED, verdict: Verdict::Kept(2) }];
+        lines.extend(self.sweep());
+        let rest: [(&'static str, fn(&mut Self) -> Verdict); 18] = [
+            ("a silent connection ends by FIN within its grace", Self::silent),
+            ("a request in the last moment of a silent connection's grace is answered", Self::silent_speaks),
+            ("an idle connection ends by FIN within its grace", Self::idle),
+            ("a request in the last moment of an idle connection's grace is answered", Self::idle_speaks),
+            ("half a head that never ends holds the drain no longer than its bound", Self::half_a_head),
+            ("a slow client's request is answered", Self::slow_client),
+            ("a slow reader's response is completed", Self::slow_reader),
+            ("a client that takes nothing holds the drain no longer than its bound", Self::takes_nothing),
+            ("what is pipelined behind the last response harms nothing", Self::pipelined),
+            ("a flood behind the last request does not destroy its response", Self::flood),
+            ("a client that leaves in the middle of its request does not hold the drain", Self::leaves_asking),
+            ("a client that leaves before its response does not hold the drain", Self::leaves_waiting),
+            ("a client that ends its direction does not hold the drain", Self::half_closes),
+            ("a forced close cuts what is in flight, and says so", Self::forced),
+            ("a request for an upgrade is answered", Self::upgrade_asked),
+            ("an upgraded connection is told of the drain, or waited for", Self::upgraded),
+            ("an upgraded connection whose client leaves does not hold the drain", Self::upgraded_leaves),
+            ("a forced close cuts an upgraded connection, and says so", Self::upgraded_forced),
+        ];
+        for (promise, run) in rest {
+            lines.push(Line { promise, verdict: run(self) });
+        }
+        lines
+    }
+
+    /// A client that has connected, and has had one response where the connection is kept.
+    fn scene(&mut self, age: Age, capacity: usize) -> Option<Scene> {
+        self.runs += 1;
+        let mut scene = self.rehearsal.scene(capacity, is_head(self.request));
+        if age == Age::Kept {
+            if !self.reference.is_kept {
+                return None;
+            }
+            scene.send(self.request, self.whole());
+            if !scene.hear_responses(1, self.whole()) {
+                return None;
+            }
+            scene.settle();
+            scene.forget();
+        }
+        Some(scene)
+    }
+
+    fn ages(&self) -> &'static [Age] {
+        if self.reference.is_kept { &[Age::New, Age::Kept] } else { &[Age::New] }
+    }
+
+    /// How long all of it may take, whatever happens.
+    fn whole(&self) -> Duration {
+        let Bounds { silent, idle, head, preface, goaway, stall, linger } = self.rehearsal.bounds;
+        [silent, idle, head, preface, goaway, stall, linger, SLACK].iter().sum::<Duration>() + self.reference.took
+    }
+
+    /// How long a connection may be read on, once its end is written and its client has gone.
+    fn behind(&self) -> Duration {
+        self.rehearsal.bounds.linger + SLACK
+    }
+
+    /// Lengths of the request's beginnings: every one of its head, and many of its body.
+    fn beginnings(&self) -> Vec<usize> {
+        (1..self.head).chain(spread(self.head..=self.request.len(), POINTS)).collect()
+    }
+
+    /// What is wrong with the response.
+    fn response(&self, heard: &Heard) -> Option<String> {
+        match heard.responses.first() {
+            Some(response) if (self.rehearsal.same)(&self.reference.response, response) => None,
+            other => Some(heard.fault(other.map(|it| (it, &self.reference.response)))),
+        }
+    }
+
+    /// The drain after each byte of the request, seen or still on the wire, and at each step of the response.
+    fn sweep(&mut self) -> Vec<Line> {
+        let mut begun = Tally::new("a request that has begun when the drain does is answered");
+        let mut wire = Tally::new("a request on the wire when the drain begins is answered");
+        let mut flight = Tally::new("a response in flight when the drain begins is completed");
+        let mut close = Tally::new("a response whose head comes after the drain began says `Connection: close`");
+        let mut fin = Tally::new("a connection ends by FIN right behind its last response");
+        let mut held = Tally::new("the drain waits for what is in flight");
+        let mut ended = Tally::new("the drain ends with its last connection");
+        for &age in self.ages() {
+            for k in self.beginnings() {
+                for seen in [true, false] {
+                    let Some(mut scene) = self.scene(age, WIDE) else { continue };
+                    let whole = self.whole();
+                    scene.send(&self.request[..k], whole);
+                    if seen {
+                        scene.settle();
+                    }
+                    scene.drain();
+                    if seen {
+                        scene.settle();
+                    }
+                    scene.send(&self.request[k..], whole);
+                    let how = if seen { "seen" } else { "on the wire" };
+                    let point = || format!("with {k} of its {} bytes {how}, {age}", self.request.len());
+                    let line = if seen { &mut begun } else { &mut wire };
+                    self.hear(scene, &point, line, [&mut close, &mut fin, &mut held, &mut ended]);
+                }
+            }
+            for step in spread(0..=self.reference.steps, POINTS) {
+                let Some(mut scene) = self.scene(age, WIDE) else { continue };
+                let whole = self.whole();
+                scene.send(self.request, whole);
+                let limit = scene.now() + self.reference.took + SLACK;
+                let began = scene.now();
+                for _ in 0..step {
+                    scene.step(limit);
+                }
+                let at = scene.now() - began;
+                scene.drain();
+                let steps = self.reference.steps;
+                let point = || format!("at step {step} of {steps}, {at:?} after the request, {age}");
+                self.hear(scene, &point, &mut flight, [&mut close, &mut fin, &mut held, &mut ended]);
+            }
+        }
+        [begun, wire, flight, close, fin, held, ended].into_iter().map(Tally::line).collect()
+    }
+
+    /// Hears a response that is promised, and the end behind it.
+    fn hear(&self, mut scene: Scene, point: Point<'_>, line: &mut Tally, [close, fin, held, ended]: [&mut Tally; 4]) {
+        let heard = scene.hear(self.whole());
+        line.note(point, self.response(&heard));
+        if heard.early {
+            held.note(point, Some("it was over while the connection was open: was its guard forgotten?".into()));
+        } else {
+            held.note(point, None);
+        }
+        if let Some(response) = heard.responses.first() {
+            let version = self.request.split(|it| *it == b'\r').next().unwrap_or_default();
+            if heard.begun == 0 && !version.ends_with(b"HTTP/1.0") {
+                let fault = (!response.says_close()).then(|| format!("it does not: {:?}", response.head));
+                close.note(point, fault);
+            }
+            // Its client may have another request on the wire, where nothing has told it that this was the last.
+            let idle = heard.complete > 0 || (heard.begun > 0 && heard.coincides);
+            let grace = if idle { self.rehearsal.bounds.idle } else { Duration::ZERO };
+            fin.note(point, heard.not_fin(grace + SLACK));
+        }
+        scene.leave();
+        ended.note(point, scene.drained(self.behind()).err().filter(|_| !heard.early));
+    }
+
+    /// A response that is promised, in order.
+    fn answered(&self, mut scene: Scene, extra: Duration) -> Option<String> {
+        let heard = scene.hear(self.whole() + extra);
+        let fault = self.response(&heard).or_else(|| heard.not_fin(self.rehearsal.bounds.idle + SLACK));
+        scene.leave();
+        fault.or_else(|| scene.drained(self.behind()).err())
+    }
+
+    fn silent(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        let Some(mut scene) = self.scene(Age::New, WIDE) else { return Tally::never() };
+        scene.settle();
+        scene.drain();
+        let heard = scene.hear(self.whole());
+        let fault = heard.not_silent_fin(self.rehearsal.bounds.silent + SLACK);
+        scene.leave();
+        tally.note(&|| "new".into(), fault.or_else(|| scene.drained(self.behind()).err()));
+        tally.verdict()
+    }
+
+    fn silent_speaks(&mut self) -> Verdict {
+        self.speaks(Age::New, self.rehearsal.bounds.silent)
+    }
+
+    fn idle(&mut self) -> Verdict {
+        if !self.reference.is_kept {
+            return Verdict::NotOffered("no connection is kept behind this response".into());
+        }
+        let mut tally = Tally::new("");
+        let Some(mut scene) = self.scene(Age::Kept, WIDE) else { return Tally::never() };
+        scene.drain();
+        let heard = scene.hear(self.whole());
+        let fault = heard.not_silent_fin(self.rehearsal.bounds.idle + SLACK);
+        scene.leave();
+        tally.note(&|| "kept".into(), fault.or_else(|| scene.drained(self.behind()).err()));
+        tally.verdict()
+    }
+
+    fn idle_speaks(&mut self) -> Verdict {
+        if !self.reference.is_kept {
+            return Verdict::NotOffered("no connection is kept behind this response".into());
+        }
+        self.speaks(Age::Kept, self.rehearsal.bounds.idle)
+    }
+
+    fn speaks(&mut self, age: Age, grace: Duration) -> Verdict {
+        if grace <= LAST_MOMENT {
+            return Verdict::NotOffered(format!("the grace is {grace:?}"));
+        }
+        let mut tally = Tally::new("");
+        for moment in [Duration::ZERO, grace / 2, grace - LAST_MOMENT] {
+            let Some(mut scene) = self.scene(age, WIDE) else { return Tally::never() };
+            scene.settle();
+            scene.drain();
+            scene.pass(moment);
+            scene.send(self.request, self.whole());
+            tally.note(&|| format!("{moment:?} after the drain began"), self.answered(scene, Duration::ZERO));
+        }
+        tally.verdict()
+    }
+
+    fn half_a_head(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        let Bounds { head, preface, .. } = self.rehearsal.bounds;
+        for &age in self.ages() {
+            for k in 1..self.head {
+                let Some(mut scene) = self.scene(age, WIDE) else { return Tally::never() };
+                scene.send(&self.request[..k], self.whole());
+                scene.settle();
+                scene.drain();
+                let heard = scene.hear(self.whole());
+                // Of what begins like HTTP/2.
+                let bound = if b"PRI * HTTP/2.0".starts_with(&self.request[..k]) { head.max(preface) } else { head };
+                let fault = heard.not_ended(bound + SLACK);
+                scene.leave();
+                tally.note(&|| format!("after {k} bytes, {age}"), fault.or_else(|| scene.drained(self.behind()).err()));
+            }
+        }
+        tally.verdict()
+    }
+
+    fn slow_client(&mut self) -> Verdict {
+        let bound = self.rehearsal.bounds.head;
+        let pause = SLOW.min(bound / 2 / u32::try_from(self.head).unwrap_or(u32::MAX));
+        if pause < Duration::from_millis(1) {
+            return Verdict::NotOffered(format!("a head of {} bytes has {bound:?}", self.head));
+        }
+        let mut tally = Tally::new("");
+        for &age in self.ages() {
+            let Some(mut scene) = self.scene(age, WIDE) else { return Tally::never() };
+            let mut sent = 0;
+            for (at, end) in self.beginnings().into_iter().enumerate() {
+                scene.send(&self.request[sent..end], self.whole());
+                sent = end;
+                if at == 0 {
+                    scene.settle();
+                    scene.drain();
+                }
+                scene.pass(pause);
+            }
+            tally.note(&|| format!("a byte each {pause:?}, {age}"), self.answered(scene, Duration::ZERO));
+        }
+        tally.verdict()
+    }
+
+    fn slow_reader(&mut self) -> Verdict {
+        let pause = SLOW.min(self.rehearsal.bounds.stall / 2);
+        if pause < Duration::from_millis(1) {
+            return Verdict::NotOffered("a client that takes nothing is not waited for".into());
+        }
+        let most = (self.reference.length / POINTS).max(1);
+        let mut tally = Tally::new("");
+        for first in [0, 1] {
+            let Some(mut scene) = self.scene(Age::New, NARROW.max(2 * most)) else { return Tally::never() };
+            scene.send(self.request, self.whole());
+            scene.settle();
+            if first > 0 {
+                scene.pass(self.reference.took);
+                scene.read(first);
+            }
+            scene.drain();
+            let limit = scene.now()
+                + self.whole()
+                + pause * 4 * u32::try_from(POINTS.max(self.reference.length / most)).unwrap_or(u32::MAX);
+            while !scene.is_ended() && scene.now() < limit {
+                scene.pass(pause);
+                scene.read(most);
+            }
+            let when = if first == 0 { "before the response" } else { "within the response" };
+            tally.note(&|| format!("{most} B each {pause:?}, the drain {when}"), self.answered(scene, Duration::ZERO));
+        }
+        tally.verdict()
+    }
+
+    fn takes_nothing(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        let Some(mut scene) = self.scene(Age::New, NARROW) else { return Tally::never() };
+        scene.send(self.request, self.whole());
+        scene.settle();
+        scene.drain();
+        tally.note(&|| format!("{NARROW} B of the response taken"), scene.drained(self.whole()).err());
+        tally.verdict()
+    }
+
+    fn pipelined(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        for k in self.beginnings() {
+            let Some(mut scene) = self.scene(Age::New, WIDE) else { return Tally::never() };
+            scene.send(&self.request[..k], self.whole());
+            scene.settle();
+            scene.drain();
+            scene.send(&[&self.request[k..], self.request].concat(), self.whole());
+            let point = || format!("the drain with {k} bytes seen");
+            tally.note(&point, self.last_is_last(scene));
+        }
+        tally.verdict()
+    }
+
+    fn flood(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        for k in [1, self.head / 2, self.request.len() - 1] {
+            // All of it is on the wire before the server closes. Of a client that begins to send only when the server has
+            // no reason left to expect anything, nobody can promise as much.
+            let copies = 1 + FLOOD / self.request.len();
+            let Some(mut scene) = self.scene(Age::New, FLOOD + 2 * self.request.len()) else { return Tally::never() };
+            scene.send(&self.request[..k], self.whole());
+            scene.settle();
+            scene.drain();
+            scene.flood(&[&self.request[k..], &self.request.repeat(copies)].concat(), self.whole());
+            tally.note(&|| format!("the drain with {k} bytes seen"), self.last_is_last(scene));
+        }
+        tally.verdict()
+    }
+
+    /// Every response is whole, and none follows one that says that it is the last.
+    fn last_is_last(&self, mut scene: Scene) -> Option<String> {
+        let heard = scene.hear(self.whole());
+        let fault = self.response(&heard).or_else(|| heard.not_fin(self.rehearsal.bounds.idle + SLACK));
+        let last = heard.responses.iter().position(Response::says_close);
+        let behind = heard.partial || last.is_some_and(|last| last + 1 < heard.responses.len());
+        scene.leave();
+        fault
+            .or_else(|| behind.then(|| "something follows the response that says `Connection: close`".into()))
+            .or_else(|| scene.drained(self.behind()).err())
+    }
+
+    fn leaves_asking(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        for &age in self.ages() {
+            for k in self.beginnings().into_iter().filter(|k| *k < self.request.len()) {
+                self.leaves(&mut tally, age, k, 0, &|| format!("after {k} bytes, {age}"));
+            }
+        }
+        tally.verdict()
+    }
+
+    fn leaves_waiting(&mut self) -> Verdict {
+        let (mut tally, steps) = (Tally::new(""), self.reference.steps);
+        for &age in self.ages() {
+            for step in spread(0..=steps, POINTS) {
+                let point = || format!("at step {step} of {steps} of the response, {age}");
+                self.leaves(&mut tally, age, self.request.len(), step, &point);
+            }
+        }
+        tally.verdict()
+    }
+
+    /// In every way: before the drain or after it, in order or by a reset.
+    fn leaves(&mut self, tally: &mut Tally, age: Age, sent: usize, steps: usize, point: Point<'_>) {
+        for (early, how) in
+            [(true, Scene::leave as fn(&mut Scene)), (true, Scene::reset), (false, Scene::leave), (false, Scene::reset)]
+        {
+            let Some(mut scene) = self.scene(age, WIDE) else { return };
+            scene.send(&self.request[..sent], self.whole());
+            if sent < self.request.len() {
+                scene.settle();
+            }
+            let limit = scene.now() + self.reference.took + SLACK;
+            for _ in 0..steps {
+                scene.step(limit);
+            }
+            if early {
+                how(&mut scene);
+            }
+            scene.drain();
+            if !early {
+                scene.settle();
+                how(&mut scene);
+            }
+            // What it asked for may be finished for nobody.
+            tally.note(point, scene.drained(self.reference.took + self.behind()).err());
+        }
+    }
+
+    fn half_closes(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        for &age in self.ages() {
+            for k in [1, self.head / 2, self.request.len()] {
+                let Some(mut scene) = self.scene(age, WIDE) else { return Tally::never() };
+                scene.send(&self.request[..k], self.whole());
+                scene.settle();
+                scene.drain();
+                scene.half_close();
+                let _ = scene.hear(self.whole());
+                tally.note(&|| format!("after {k} bytes, {age}"), scene.drained(self.behind()).err());
+            }
+        }
+        tally.verdict()
+    }
+
+    fn forced(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        for &age in self.ages() {
+            for k in self.beginnings() {
+                let Some(mut scene) = self.scene(age, WIDE) else { return Tally::never() };
+                scene.send(&self.request[..k], self.whole());
+                scene.settle();
+                scene.drain();
+                scene.settle();
+                if !scene.is_served() {
+                    // It is over: nothing is in flight.
+                    continue;
+                }
+                tally.note(&|| format!("with {k} bytes seen, {age}"), cut(&mut scene));
+            }
+        }
+        tally.verdict()
+    }
+
+    /// A client whose request for an upgrade was answered as it is without a drain: the drain begins after `k` bytes.
+    fn switched(&mut self, drain: impl Fn(&mut Scene)) -> Result<Scene, Verdict> {
+        let Some(request) = &self.rehearsal.upgrade else {
+            return Err(Verdict::NotOffered("nobody said how to ask for one".into()));
+        };
+        self.runs += 1;
+        let mut scene = self.rehearsal.scene(WIDE, false);
+        scene.send(request.as_bytes(), self.whole());
+        if !scene.hear_responses(1, PATIENCE) {
+            return Err(Verdict::Broken("without any drain, it is not answered".into()));
+        }
+        let heard = scene.hear(Duration::ZERO);
+        match heard.responses.first() {
+            Some(response) if response.status == 101 => {}
+            other => {
+                let status = other.map_or(0, |it| it.status);
+                return Err(Verdict::NotOffered(format!("without any drain, it is answered by {status}")));
+            }
+        }
+        drain(&mut scene);
+        Ok(scene)
+    }
+
+    fn upgrade_asked(&mut self) -> Verdict {
+        if let Err(verdict) = self.switched(|_| {}) {
+            return verdict;
+        }
+        let request = self.rehearsal.upgrade.clone().unwrap_or_default();
+        let mut tally = Tally::new("");
+        for k in 1..=request.len() {
+            for seen in [true, false] {
+                self.runs += 1;
+                let mut scene = self.rehearsal.scene(WIDE, false);
+                scene.send(&request.as_bytes()[..k], self.whole());
+                if seen {
+                    scene.settle();
+                }
+                scene.drain();
+                if seen {
+                    scene.settle();
+                }
+                scene.send(&request.as_bytes()[k..], self.whole());
+                let is_heard = scene.hear_responses(1, self.whole());
+                let heard = scene.hear(Duration::ZERO);
+                let status = heard.responses.first().map(|it| it.status);
+                let fault = match (is_heard, status) {
+                    (true, Some(101)) => None,
+                    (true, Some(status)) => Some(format!("by {status} and not by 101")),
+                    _ => Some(heard.fault(None)),
+                };
+                let how = if seen { "seen" } else { "on the wire" };
+                tally.note(&|| format!("with {k} of its {} bytes {how}", request.len()), fault);
+            }
+        }
+        tally.verdict()
+    }
+
+    fn upgraded(&mut self) -> Verdict {
+        let scene = match self.switched(Scene::drain) {
+            Ok(scene) => scene,
+            Err(verdict) => return verdict,
+        };
+        scene.pass(Duration::from_secs(1));
+        let mut tally = Tally::new("");
+        let forgotten = !scene.is_ended() && scene.is_served() && scene.state() == State::Closed;
+        let fault = forgotten.then(|| "the drain was over while the connection was open: it was forgotten".to_owned());
+        tally.note(&|| "the drain after the upgrade".into(), fault);
+        tally.verdict()
+    }
+
+    fn upgraded_leaves(&mut self) -> Verdict {
+        let mut tally = Tally::new("");
+        for how in [Scene::leave, Scene::reset] {
+            let mut scene = match self.switched(Scene::drain) {
+                Ok(scene) => scene,
+                Err(verdict) => return verdict,
+            };
+            scene.settle();
+            how(&mut scene);
+            tally.note(&|| "after the upgrade".into(), scene.drained(self.whole()).err());
+        }
+        tally.verdict()
+    }
+
+    fn upgraded_forced(&mut self) -> Verdict {
+        // Before anybody hears of the drain.
+        let mut scene = match self.switched(|_| {}) {
+            Ok(scene) => scene,
+            Err(verdict) => return verdict,
+        };
+        let mut tally = Tally::new("");
+        tally.note(&|| "after the upgrade".into(), cut(&mut scene));
+        tally.verdict()
+    }
+}
+
+/// What is wrong with a forced close.
+fn cut(scene: &mut Scene) -> Option<String> {
+    let Err(cut) = scene.close() else {
+        return Some("nothing was held: the drain was over while the connection was open".into());
+    };
+    if cut.held().is_empty() {
+        return Some(format!("{cut}, and that says of nobody who it was"));
+    }
+    scene.settle();
+    scene.is_served().then(|| "its task goes on".into())
+}
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "on a new connection",
+            Self::Kept => "on a connection that was kept",
+        })
+    }
+}
+
+impl fmt::Debug for Rehearsal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rehearsal")
+            .field("bounds", &self.bounds)
+            .field("upgrade", &self.upgrade)
+            .finish_non_exhaustive()
+    }
+}

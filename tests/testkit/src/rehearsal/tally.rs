@@ -1,0 +1,43 @@
+//! What came of a promise, run by run.
+
+use super::report::{Line, Verdict};
+
+pub(super) struct Tally {
+    promise: &'static str,
+    runs: usize,
+    broken: usize,
+    first: String,
+}
+
+impl Tally {
+    pub(super) fn new(promise: &'static str) -> Self {
+        Self { promise, runs: 0, broken: 0, first: String::new() }
+    }
+
+    /// A run, in which this was wrong or nothing.
+    pub(super) fn note(&mut self, point: &dyn Fn() -> String, fault: Option<String>) {
+        self.runs += 1;
+        let Some(fault) = fault else { return };
+        self.broken += 1;
+        if self.broken == 1 {
+            self.first = format!("{}: {fault}", point());
+        }
+    }
+
+    pub(super) fn verdict(self) -> Verdict {
+        match (self.runs, self.broken) {
+            (0, _) => Self::never(),
+            (runs, 0) => Verdict::Kept(runs),
+            (runs, broken) => Verdict::Broken(format!("{} (in {broken} of {runs} runs)", self.first)),
+        }
+    }
+
+    pub(super) fn line(self) -> Line {
+        Line { promise: self.promise, verdict: self.verdict() }
+    }
+
+    /// Of what there was no occasion for.
+    pub(super) fn never() -> Verdict {
+        Verdict::NotOffered("there was no occasion".into())
+    }
+}
