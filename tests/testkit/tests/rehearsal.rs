@@ -2,12 +2,16 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::rc::Rc;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ebbtide::Watcher;
+use ebbtide_hyper::Http;
 use ebbtide_testkit::{Rehearsal, Runtime};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -15,7 +19,7 @@ use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use smol_hyper::rt::{FuturesIo, SmolExecutor};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const SLOW: &str = "GET /slow HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -53,13 +57,15 @@ where
         spawn(Box::pin(async move {
             let Ok(mut io) = hyper::upgrade::on(request).await.map(TokioIo::new) else { return };
             let mut byte = [0];
-            while let Some(Ok(1)) = watcher.clone().until_draining(io.read(&mut byte)).await {
-                if io.write_all(&byte).await.is_err() {
+            while let Some(Ok(1)) =
+                watcher.clone().until_draining(tokio::io::AsyncReadExt::read(&mut io, &mut byte)).await
+            {
+                if tokio::io::AsyncWriteExt::write_all(&mut io, &byte).await.is_err() {
                     return;
                 }
             }
-            let _ = io.write_all(b"goodbye").await;
-            let _ = io.shutdown().await;
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut io, b"goodbye").await;
+            let _ = tokio::io::AsyncWriteExt::shutdown(&mut io).await;
         }));
         let mut response = Response::new(full(Bytes::new()));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -92,6 +98,68 @@ where
     }))
 }
 
+/// The body of `/stream` as async-h1 wants it.
+struct Pieces {
+    runtime: Runtime,
+    piece: u8,
+    sleep: ebbtide_testkit::Sleep,
+}
+
+impl Pieces {
+    fn new(runtime: Runtime) -> Self {
+        let sleep = runtime.sleep(Duration::ZERO);
+        Self { runtime, piece: 0, sleep }
+    }
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(Pin::new(&mut self.sleep).poll(cx));
+        if self.piece == 5 {
+            return Poll::Ready(Ok(0));
+        }
+        buf[..10].fill(b'0' + self.piece);
+        self.piece += 1;
+        self.sleep = self.runtime.sleep(Duration::from_secs(1));
+        Poll::Ready(Ok(10))
+    }
+}
+
+/// The same, of http-types.
+async fn endpoint(mut request: http_types::Request, runtime: Runtime) -> http_types::Result<http_types::Response> {
+    let watcher = request.ext().get::<Watcher>().expect("put there by ebbtide").clone();
+    let second = || runtime.sleep(Duration::from_secs(1));
+    if request.header("upgrade").is_some() {
+        let mut response = http_types::Response::new(http_types::StatusCode::SwitchingProtocols);
+        response.insert_header("connection", "upgrade");
+        response.insert_header("upgrade", "test");
+        let upgraded = response.recv_upgrade().await;
+        runtime.spawn(async move {
+            let Some(mut io) = upgraded.await else { return };
+            let mut byte = [0];
+            while let Some(Ok(1)) = watcher.clone().until_draining(AsyncReadExt::read(&mut io, &mut byte)).await {
+                if AsyncWriteExt::write_all(&mut io, &byte).await.is_err() {
+                    return;
+                }
+            }
+            let _ = AsyncWriteExt::write_all(&mut io, b"goodbye").await;
+            let _ = AsyncWriteExt::close(&mut io).await;
+        });
+        return Ok(response);
+    }
+    Ok(match (request.method(), request.url().path()) {
+        (http_types::Method::Post, _) => request.body_bytes().await?.into(),
+        (_, "/slow") => {
+            second().await;
+            "hello".into()
+        }
+        (_, "/stream") => {
+            http_types::Body::from_reader(futures_lite::io::BufReader::new(Pieces::new(runtime)), None).into()
+        }
+        _ => "hello".into(),
+    })
+}
+
 /// Rehearses every request, and says what came of it where that is not as it should be.
 fn check(rehearsal: &Rehearsal) {
     let broken: Vec<_> = ALL
@@ -103,10 +171,15 @@ fn check(rehearsal: &Rehearsal) {
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
+fn clock(runtime: &Runtime) -> impl Fn(Duration) -> ebbtide_testkit::Sleep + Send + Sync + Clone + 'static {
+    let runtime = runtime.clone();
+    move |time| runtime.sleep(time)
+}
+
 #[test]
 fn hyper_keeps_what_it_promises() {
     let rehearsal = Rehearsal::new(|runtime| {
-        let (http, runtime) = (ebbtide_hyper::Http::new(runtime.clone(), runtime.clone()), runtime.clone());
+        let (http, runtime) = (Http::new(runtime.clone(), runtime.clone()), runtime.clone());
         move |io, guard| {
             let runtime = runtime.clone();
             let service = service_fn(move |request| {
@@ -114,6 +187,52 @@ fn hyper_keeps_what_it_promises() {
                 service(request, second(&runtime), move |task| spawn.spawn(task))
             });
             http.serve(io, service, guard)
+        }
+    });
+    check(&rehearsal.upgrade(SWITCH));
+}
+
+#[test]
+fn hyper_keeps_what_it_promises_on_tokio() {
+    let rehearsal = Rehearsal::new(|_| {
+        let http = Http::new(TokioExecutor::new(), TokioTimer::new());
+        let sleep: Sleep = Arc::new(|| Box::pin(tokio::time::sleep(Duration::from_secs(1))));
+        move |io, guard| {
+            let sleep = sleep.clone();
+            let service = service_fn(move |request| service(request, sleep.clone(), |task| drop(tokio::spawn(task))));
+            // As an accept loop would: a task of tokio's own.
+            tokio::spawn(http.serve(TokioIo::new(io), service, guard))
+        }
+    });
+    check(&rehearsal.on_tokio().upgrade(SWITCH));
+}
+
+#[test]
+fn hyper_keeps_what_it_promises_on_an_executor_of_smol() {
+    let rehearsal = Rehearsal::new(|runtime| {
+        let executor = Arc::new(smol::Executor::new());
+        let (running, runtime) = (executor.clone(), runtime.clone());
+        runtime.spawn(async move { running.run(pending()).await });
+        let http = Http::new(SmolExecutor::new(executor.clone()), runtime.clone());
+        move |io, guard| {
+            let (runtime, on) = (runtime.clone(), executor.clone());
+            let service = service_fn(move |request| {
+                let on = on.clone();
+                service(request, second(&runtime), move |task| on.spawn(task).detach())
+            });
+            executor.spawn(http.serve(FuturesIo::new(io), service, guard))
+        }
+    });
+    check(&rehearsal.upgrade(SWITCH));
+}
+
+#[test]
+fn async_h1_keeps_what_it_promises() {
+    let rehearsal = Rehearsal::new(|runtime| {
+        let (http, runtime) = (ebbtide_async_h1::Http::new(clock(runtime)), runtime.clone());
+        move |io, guard| {
+            let runtime = runtime.clone();
+            http.serve(io, move |request| endpoint(request, runtime.clone()), guard)
         }
     });
     check(&rehearsal.upgrade(SWITCH));
