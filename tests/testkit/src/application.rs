@@ -1,10 +1,16 @@
 //! What the suite has a server serve.
 
+use std::future::Future;
+use std::io;
+use std::panic;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ebbtide::{Drain, Guard, Watcher};
-use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+
+use crate::body::{Body, Piece};
 
 /// A few endpoints, each of which a drain treats in its own way. It knows no HTTP library and no clock: what takes time
 /// takes it until the scenario that runs says so.
@@ -16,8 +22,13 @@ use futures_core::Stream;
 /// | `GET /stream` | its head and `first ` at once, `last` once released; of no known length |
 /// | `GET /big` | [`BIG`](Self::BIG) bytes, as fast as the client reads |
 /// | `POST /upload` | once its body has ended: how many bytes that had |
+/// | `POST /unread` | `unread`, at once: its body is not read |
+/// | `POST /work` | `work`, at once; goes on with [`Work`] until released |
+/// | `GET /echo`, an upgrade to `echo` | 101, then what comes, as it comes; once the drain begins `goodbye\n`, then nothing until `bye\n` or the end comes |
 /// | `GET /panic` | a panic, once released |
 /// | anything else | 404 |
+///
+/// HEAD is served as GET is: leaving the body out is the protocol engine's part.
 #[derive(Clone, Debug, Default)]
 pub struct Application {
     /// Held by every exchange.
@@ -29,12 +40,16 @@ pub struct Application {
 /// One request, from its head to the last byte of its response.
 ///
 /// Keep it for as long as that is: the suite counts those there are, and expects the ones that are cut to be dropped.
+///
+/// In this order: where it [is an upgrade](Self::is_upgrade), answer 101 and hand the connection to
+/// [`echo`](Self::echo). Else, where it [reads](Self::reads), [receive](Self::receive) all of the body; run its
+/// [work](Self::work), if any; and answer its [reply](Self::reply).
 #[derive(Debug)]
 pub struct Exchange {
     route: Route,
     received: u64,
-    gate: Watcher,
-    guard: Option<Guard>,
+    pub(crate) gate: Watcher,
+    pub(crate) guard: Option<Guard>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +59,9 @@ enum Route {
     Stream,
     Big,
     Upload,
+    Unread,
+    Work,
+    Echo,
     Panic,
     Unknown,
 }
@@ -60,26 +78,17 @@ pub struct Reply {
     pub body: Body,
 }
 
-/// The body of a [`Reply`], piece by piece, with the exchange in it.
+/// What goes on after a response, until released: a future for a task of its own, under a guard like the connection's.
 #[derive(Debug)]
-pub struct Body {
-    pieces: Vec<Piece>,
-    exchange: Exchange,
+#[must_use = "futures do nothing unless polled"]
+pub struct Work {
+    gate: Watcher,
+    _guard: Option<Guard>,
 }
-
-#[derive(Debug)]
-enum Piece {
-    Text(String),
-    Repeated(u64),
-    Gate,
-}
-
-/// What is sent at a time of a body that is long.
-const PIECE: usize = 64 * 1024;
 
 impl Application {
     /// The length of `/big`: more than all the buffers between a server and its client.
-    pub const BIG: u64 = 64 * 1024 * 1024;
+    pub const BIG: u64 = 32 * 1024 * 1024;
 
     /// One with its gate shut.
     pub(crate) fn new() -> Self {
@@ -89,18 +98,21 @@ impl Application {
     /// A request begins, with this method and this path.
     pub fn request(&self, method: &str, path: &str) -> Exchange {
         let route = match (method, path) {
-            ("GET", "/hello") => Route::Hello,
-            ("GET", "/held") => Route::Held,
-            ("GET", "/stream") => Route::Stream,
-            ("GET", "/big") => Route::Big,
-            ("POST", "/upload") => Route::Upload,
+            ("GET" | "HEAD", "/hello") => Route::Hello,
+            ("GET" | "HEAD", "/held") => Route::Held,
+            ("GET" | "HEAD", "/stream") => Route::Stream,
+            ("GET" | "HEAD", "/big") => Route::Big,
+            ("GET", "/echo") => Route::Echo,
             ("GET", "/panic") => Route::Panic,
+            ("POST", "/upload") => Route::Upload,
+            ("POST", "/unread") => Route::Unread,
+            ("POST", "/work") => Route::Work,
             _ => Route::Unknown,
         };
         Exchange { route, received: 0, gate: self.gate.watcher(), guard: self.exchanges.watcher().guard() }
     }
 
-    /// How many requests are in flight.
+    /// How many exchanges there are, and how much work.
     pub(crate) fn in_flight(&self) -> usize {
         self.exchanges.guards()
     }
@@ -112,12 +124,34 @@ impl Application {
 }
 
 impl Exchange {
+    /// Whether it is to be answered by `101 Switching Protocols` with `Upgrade: echo`, and its connection handed to
+    /// [`echo`](Self::echo).
+    #[must_use]
+    pub fn is_upgrade(&self) -> bool {
+        self.route == Route::Echo
+    }
+
+    /// Whether the request's body, if it has one, is to be read to its end before the [`reply`](Self::reply).
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.route != Route::Unread
+    }
+
     /// These bytes of the request's body have come.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.received += bytes.len() as u64;
     }
 
-    /// The answer, when it is time. To be asked once the request's body has ended.
+    /// What is to go on after the response, if anything.
+    pub fn work(&self) -> Option<Work> {
+        (self.route == Route::Work).then(|| Work { gate: self.gate.clone(), _guard: self.guard.clone() })
+    }
+
+    /// The answer, when it is time.
+    ///
+    /// # Panics
+    ///
+    /// That of `/panic` does, without a word on the standard error.
     pub async fn reply(self) -> Reply {
         if matches!(self.route, Route::Held | Route::Panic) {
             self.gate.clone().await;
@@ -126,57 +160,68 @@ impl Exchange {
         let pieces = match self.route {
             Route::Hello => text("hello"),
             Route::Held => text("held"),
+            // The first piece is the last of the list.
             Route::Stream => vec![Piece::Text("last".into()), Piece::Gate, Piece::Text("first ".into())],
             Route::Big => vec![Piece::Repeated(Application::BIG)],
             Route::Upload => text(&self.received.to_string()),
-            Route::Panic => panic!("/panic was asked for"),
+            Route::Unread => text("unread"),
+            Route::Work => text("work"),
+            Route::Echo => text("an upgrade to echo"),
+            Route::Panic => panic::resume_unwind(Box::new("/panic was asked for")),
             Route::Unknown => text("not found"),
         };
+        let status = match self.route {
+            Route::Unknown => 404,
+            // Whoever takes it for a request like any other.
+            Route::Echo => 426,
+            _ => 200,
+        };
         let length = pieces.iter().map(Piece::length).sum();
-        let status = if self.route == Route::Unknown { 404 } else { 200 };
-        Reply { status, length, body: Body { pieces, exchange: self } }
+        Reply { status, length, body: Body::new(pieces, self) }
     }
-}
 
-impl Piece {
-    /// `None` where nobody should know.
-    fn length(&self) -> Option<u64> {
-        match self {
-            Self::Text(text) => Some(text.len() as u64),
-            Self::Repeated(length) => Some(*length),
-            Self::Gate => None,
-        }
-    }
-}
-
-impl Stream for Body {
-    type Item = Vec<u8>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
-        loop {
-            // The first piece is the last of the list.
-            match self.pieces.pop() {
-                Some(Piece::Text(text)) => return Poll::Ready(Some(text.into_bytes())),
-                Some(Piece::Repeated(length)) => {
-                    let piece = usize::try_from(length).unwrap_or(PIECE).min(PIECE);
-                    if piece == 0 {
-                        continue;
-                    }
-                    self.pieces.push(Piece::Repeated(length - piece as u64));
-                    return Poll::Ready(Some(vec![b'x'; piece]));
-                }
-                Some(Piece::Gate) => {
-                    if Pin::new(&mut self.exchange.gate).poll(cx).is_pending() {
-                        self.pieces.push(Piece::Gate);
-                        return Poll::Pending;
-                    }
-                }
-                None => {
-                    // Its last byte is on its way: nothing is in flight from here.
-                    self.exchange.guard = None;
-                    return Poll::Ready(None);
-                }
+    /// Speaks the protocol `echo` on an upgraded connection, to its end. `watcher` is one of the server's drain.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection: that it is cut, for one.
+    pub async fn echo(self, io: impl AsyncRead + AsyncWrite + Unpin, watcher: Watcher) -> io::Result<()> {
+        // The connection has the guard that the drain waits for, so it goes last: whoever sees the drain over sees
+        // that nothing is in flight.
+        let mut io = io;
+        let _exchange = self;
+        let mut space = [0; 1024];
+        // What has come before the drain is echoed before the goodbye.
+        let mut next = async |io: &mut _| {
+            let read = async { AsyncReadExt::read(io, &mut space).await.map(Some) };
+            let draining = async {
+                watcher.clone().await;
+                Ok(None)
+            };
+            let read = future::or(read, draining).await?;
+            io::Result::Ok(read.map(|read| space[..read].to_vec()))
+        };
+        while let Some(bytes) = next(&mut io).await? {
+            if bytes.is_empty() {
+                return io.close().await;
             }
+            io.write_all(&bytes).await?;
+            io.flush().await?;
         }
+        io.write_all(b"goodbye\n").await?;
+        io.flush().await?;
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while !answer.ends_with(b"bye\n") && io.read(&mut byte).await? > 0 {
+            answer.extend(byte);
+        }
+        io.close().await
+    }
+}
+
+impl Future for Work {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.gate).poll(cx)
     }
 }

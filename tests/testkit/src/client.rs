@@ -58,7 +58,12 @@ impl Client {
 impl<S: Read + Write> Client<S> {
     /// A client of a connection that is already there.
     pub fn over(stream: S) -> Self {
-        Self { wire: Wire::over(stream) }
+        Self::on(Wire::over(stream))
+    }
+
+    /// A client of a connection on which something was said before.
+    pub fn on(wire: Wire<S>) -> Self {
+        Self { wire }
     }
 
     /// Asks, and leaves the connection open.
@@ -72,8 +77,25 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// The next response.
+    #[track_caller]
     pub fn response(&mut self) -> Response {
-        self.answer().expect("a complete response")
+        self.answer().unwrap_or_else(|end| panic!("{end} before a complete response"))
+    }
+
+    /// The next response, which is to be a success with this body.
+    #[track_caller]
+    pub fn expect(&mut self, body: &str) -> Response {
+        let response = self.response();
+        assert_eq!((response.status, response.text()), (200, body));
+        response
+    }
+
+    /// The next response, which is to be a success with this body, to say close, and to be followed by the end.
+    #[track_caller]
+    pub fn expect_last(mut self, body: &str) {
+        let response = self.expect(body);
+        assert!(response.says_close(), "no `Connection: close` with the last response: {:?}", response.head);
+        self.expect_fin();
     }
 
     /// The next response, if it comes.

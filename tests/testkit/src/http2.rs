@@ -1,6 +1,6 @@
 //! A client of HTTP/2, frame by frame (RFC 9113).
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::wire::{End, Wire};
@@ -96,6 +96,15 @@ impl<S: Read + Write> Client<S> {
         self.open(&[0x82], path, END_STREAM)
     }
 
+    /// The same, if the server still reads.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    pub fn offer_get(&mut self, path: &str) -> io::Result<u32> {
+        self.offer_open(&[0x82], path, END_STREAM)
+    }
+
     /// Opens a stream that begins an upload. Returns its number.
     pub fn begin_upload(&mut self) -> u32 {
         self.open(&[0x83], "/upload", 0)
@@ -113,6 +122,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// The body of a stream's response, once that has ended.
+    #[track_caller]
     pub fn response(&mut self, id: u32) -> String {
         loop {
             if let Some(at) = self.streams.iter().position(|it| it.id == id && it.ended) {
@@ -120,20 +130,27 @@ impl<S: Read + Write> Client<S> {
                 assert!(stream.ok, "stream {id} is not answered by 200 and its end");
                 return String::from_utf8(stream.body).expect("text");
             }
-            self.frame().unwrap_or_else(|end| panic!("{end:?} before the response of stream {id}"));
+            self.frame().unwrap_or_else(|end| panic!("{end} before the response of stream {id}"));
         }
     }
 
     /// Reads on until so many GOAWAYs have come.
     pub fn until_goaways(&mut self, count: usize) {
         while self.goaways.len() < count {
-            self.frame().unwrap_or_else(|end| panic!("{end:?} after {:?}", self.goaways));
+            self.frame().unwrap_or_else(|end| panic!("{end} after {} of {count} GOAWAYs", self.goaways.len()));
         }
     }
 
     /// Reads on until the server has answered our settings, and so has the connection.
     pub fn until_settled(&mut self) {
         while self.frame().expect("settings") != (SETTINGS, ACK) {}
+    }
+
+    /// The connection's end, whatever comes before it, which is to be in order.
+    #[track_caller]
+    pub fn expect_fin(&mut self) {
+        let end = self.end();
+        assert!(end == End::Fin, "{end} where it was to end in order");
     }
 
     /// The connection's end, whatever comes before it.
@@ -152,19 +169,27 @@ impl<S: Read + Write> Client<S> {
     }
 
     fn open(&mut self, method: &[u8], path: &str, flags: u8) -> u32 {
+        self.offer_open(method, path, flags).expect("the server still reads")
+    }
+
+    fn offer_open(&mut self, method: &[u8], path: &str, flags: u8) -> io::Result<u32> {
         let id = self.next;
         self.next += 2;
         let length = u8::try_from(path.len()).expect("a short path");
         assert!(length < 127, "which takes one byte");
         // The method; the scheme http; the path and the authority as literals.
         let head = [method, &[0x86, 0x04, length], path.as_bytes(), &[0x01, 4], b"test"].concat();
-        self.send(HEADERS, END_HEADERS | flags, id, &head);
-        id
+        self.offer(HEADERS, END_HEADERS | flags, id, &head)?;
+        Ok(id)
     }
 
     fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        self.offer(kind, flags, stream, payload).expect("the server still reads");
+    }
+
+    fn offer(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
         let length = u32::try_from(payload.len()).expect("a frame's length").to_be_bytes();
-        self.wire.send([&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat());
+        self.wire.offer([&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat())
     }
 
     /// Reads a frame and does what is to be done about it. Returns its type and flags.
@@ -175,8 +200,9 @@ impl<S: Read + Write> Client<S> {
         let frame = Frame { kind: head[3], flags: head[4], stream: number(&head[5..]), payload };
         let seen = (frame.kind, frame.flags);
         match seen {
-            (SETTINGS, 0) => self.send(SETTINGS, ACK, 0, &[]),
-            (PING, 0) if self.answers_pings => self.send(PING, ACK, 0, &frame.payload),
+            // The server may have gone meanwhile, which the next read tells.
+            (SETTINGS, 0) => drop(self.offer(SETTINGS, ACK, 0, &[])),
+            (PING, 0) if self.answers_pings => drop(self.offer(PING, ACK, 0, &frame.payload)),
             (PING, 0) => self.pings.push(frame.payload),
             (GOAWAY, _) => {
                 let (last, code) = (number(&frame.payload[..4]), number(&frame.payload[4..8]));

@@ -1,65 +1,130 @@
-//! A simulation as hyper knows it.
+//! The application as a service of hyper 1, on any runtime.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 
-use hyper::rt;
+use ebbtide::Guard;
+use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_lite::future::poll_fn;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, UPGRADE};
+use hyper::rt::{Executor, Read, ReadBuf, Write};
+use hyper::{Request, Response, StatusCode};
 
-use crate::clock::Sleep;
-use crate::pipe::Io;
-use crate::runtime::Runtime;
+use crate::application::{Application, Reply};
+use crate::body::Body;
 
-/// What is read at a time.
-const SPACE: usize = 4096;
+/// [`Application`] as the service of one connection, all that a server on hyper needs.
+#[derive(Clone, Debug)]
+pub struct Service<E> {
+    application: Application,
+    guard: Guard,
+    executor: E,
+}
 
-impl rt::Timer for Runtime {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Self::sleep(self, duration))
-    }
+/// A response's body; of no known length where that is not to be said.
+#[derive(Debug)]
+pub struct ReplyBody {
+    body: Option<Body>,
+    left: Option<u64>,
+}
 
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(self.clock().sleep_until(deadline.saturating_duration_since(self.clock().start())))
-    }
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-    fn now(&self) -> Instant {
-        self.clock().start() + Self::now(self)
+impl<E> Service<E> {
+    /// For the connection of this guard. The executor gets what outlasts its request: upgrades, and
+    /// [`Work`](crate::Work).
+    pub fn new(application: Application, guard: Guard, executor: E) -> Self {
+        Self { application, guard, executor }
     }
 }
 
-impl rt::Sleep for Sleep {}
+impl<E: Executor<Task> + Clone + Send + Sync + 'static> hyper::service::Service<Request<Incoming>> for Service<E> {
+    type Response = Response<ReplyBody>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, hyper::Error>> + Send>>;
 
-impl<F: Future + 'static> rt::Executor<F> for Runtime {
-    fn execute(&self, future: F) {
-        self.spawn(async {
-            future.await;
-        });
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let Self { guard, executor, .. } = self.clone();
+        let mut exchange = self.application.request(request.method().as_str(), request.uri().path());
+        Box::pin(async move {
+            if exchange.is_upgrade() {
+                let (upgraded, watcher) = (hyper::upgrade::on(&mut request), guard.watcher());
+                executor.execute(Box::pin(async move {
+                    let Ok(io) = upgraded.await else { return };
+                    drop(exchange.echo(Upgraded(io), watcher).await);
+                }));
+                let mut response = Response::new(ReplyBody { body: None, left: Some(0) });
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                response.headers_mut().insert(CONNECTION, "upgrade".parse().expect("a value"));
+                response.headers_mut().insert(UPGRADE, "echo".parse().expect("a value"));
+                return Ok(response);
+            }
+            if exchange.reads() {
+                let mut body = pin!(request.into_body());
+                while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+                    exchange.receive(frame?.data_ref().map_or(&[], |it| it));
+                }
+            }
+            if let Some(work) = exchange.work() {
+                let worked = guard.labelled("work").during(work);
+                executor.execute(Box::pin(async {
+                    worked.await;
+                }));
+            }
+            let Reply { status, length, body } = exchange.reply().await;
+            let mut response = Response::new(ReplyBody { body: Some(body), left: length });
+            *response.status_mut() = StatusCode::from_u16(status).expect("one of ours");
+            Ok(response)
+        })
     }
 }
 
-impl rt::Read for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: rt::ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let mut space = [0; SPACE];
-        let room = buf.remaining().min(SPACE);
-        let read = ready!(self.read(cx, &mut space[..room]))?;
-        buf.put_slice(&space[..read]);
-        Poll::Ready(Ok(()))
+impl HttpBody for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let piece = ready!(Pin::new(body).poll_next(cx));
+        if let (Some(piece), Some(left)) = (&piece, &mut this.left) {
+            *left -= piece.len() as u64;
+        }
+        Poll::Ready(piece.map(|it| Ok(Frame::data(Bytes::from(it)))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
-impl rt::Write for Io {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(cx, buf)
+/// An upgraded connection by the traits of futures-io.
+struct Upgraded(hyper::upgrade::Upgraded);
+
+impl AsyncRead for Upgraded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut read = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.0).poll_read(cx, read.unfilled()))?;
+        Poll::Ready(Ok(read.filled().len()))
+    }
+}
+
+impl AsyncWrite for Upgraded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.end();
-        Poll::Ready(Ok(()))
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -1,5 +1,10 @@
 //! A connection in memory: two lanes, each of which holds so many bytes.
 
+#[cfg(feature = "hyper")]
+mod hyper;
+#[cfg(feature = "tokio")]
+mod tokio;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -132,9 +137,11 @@ impl Lane {
 
     fn take(&mut self, space: &mut [u8]) -> usize {
         let count = space.len().min(self.bytes.len());
-        for (to, from) in space.iter_mut().zip(self.bytes.drain(..count)) {
-            *to = from;
-        }
+        let (first, second) = self.bytes.as_slices();
+        let split = count.min(first.len());
+        space[..split].copy_from_slice(&first[..split]);
+        space[split..count].copy_from_slice(&second[..count - split]);
+        self.bytes.drain(..count);
         count
     }
 

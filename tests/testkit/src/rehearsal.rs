@@ -1,6 +1,5 @@
 //! A service's drain, rehearsed at every point at which it may come.
 
-mod report;
 mod scene;
 mod tally;
 
@@ -14,10 +13,10 @@ use ebbtide::{Guard, State};
 
 use crate::client::Response;
 use crate::pipe::Io;
+use crate::report::{Outcome, Report, Verdict};
 use crate::runtime::Runtime;
 use crate::simulation::Simulation;
 
-pub use report::{Line, Report, Verdict};
 use scene::{Heard, SLACK, Scene};
 use tally::Tally;
 
@@ -49,7 +48,7 @@ type Serve = Box<dyn Fn(Io, Guard) -> Pin<Box<dyn Future<Output = ()>>>>;
 /// });
 /// let report = rehearsal.run("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
 /// println!("{report}");
-/// report.check();
+/// report.expect_kept();
 /// ```
 pub struct Rehearsal {
     service: Box<dyn Fn(&Runtime) -> Serve>,
@@ -167,17 +166,19 @@ impl Rehearsal {
     /// Where the request has no empty line.
     pub fn run(&self, request: impl AsRef<[u8]>) -> Report {
         let request = request.as_ref();
+        let line = String::from_utf8_lossy(request.split(|it| *it == b'\r').next().unwrap_or_default());
+        let report = |runs, outcomes| Report { server: format!("{line}, in {runs} runs"), outcomes };
         let head = head_of(request).expect("a request's head ends in an empty line");
         let reference = match self.reference(request) {
             Ok(reference) => reference,
             Err(how) => {
-                let line = Line { promise: Run::ANSWERED, verdict: Verdict::Broken(how) };
-                return Report { lines: vec![line], runs: 2 };
+                let outcome = Outcome { promise: Run::ANSWERED, verdict: Verdict::Broken(how) };
+                return report(2, vec![outcome]);
             }
         };
         let mut run = Run { rehearsal: self, request, head, reference, runs: 2 };
-        let lines = run.lines();
-        Report { lines, runs: run.runs }
+        let outcomes = run.outcomes();
+        report(run.runs, outcomes)
     }
 
     fn scene(&self, capacity: usize, heads: bool) -> Scene {
@@ -233,35 +234,35 @@ fn spread(range: std::ops::RangeInclusive<usize>, most: usize) -> impl Iterator<
 }
 
 impl<'a> Run<'a> {
-    const ANSWERED: &'static str = "a request is answered";
+    const ANSWERED: &'static str = "a_request_is_answered";
 
-    fn lines(&mut self) -> Vec<Line> {
-        let mut lines = vec![Line { promise: Self::ANSWERED, verdict: Verdict::Kept(2) }];
-        lines.extend(self.sweep());
+    fn outcomes(&mut self) -> Vec<Outcome> {
+        let mut outcomes = vec![Outcome { promise: Self::ANSWERED, verdict: Verdict::Kept }];
+        outcomes.extend(self.sweep());
         let rest: [(&'static str, fn(&mut Self) -> Verdict); 18] = [
-            ("a silent connection ends by FIN within its grace", Self::silent),
-            ("a request in the last moment of a silent connection's grace is answered", Self::silent_speaks),
-            ("an idle connection ends by FIN within its grace", Self::idle),
-            ("a request in the last moment of an idle connection's grace is answered", Self::idle_speaks),
-            ("half a head that never ends holds the drain no longer than its bound", Self::half_a_head),
-            ("a slow client's request is answered", Self::slow_client),
-            ("a slow reader's response is completed", Self::slow_reader),
-            ("a client that takes nothing holds the drain no longer than its bound", Self::takes_nothing),
-            ("what is pipelined behind the last response harms nothing", Self::pipelined),
-            ("a flood behind the last request does not destroy its response", Self::flood),
-            ("a client that leaves in the middle of its request does not hold the drain", Self::leaves_asking),
-            ("a client that leaves before its response does not hold the drain", Self::leaves_waiting),
-            ("a client that ends its direction does not hold the drain", Self::half_closes),
-            ("a forced close cuts what is in flight, and says so", Self::forced),
-            ("a request for an upgrade is answered", Self::upgrade_asked),
-            ("an upgraded connection is told of the drain, or waited for", Self::upgraded),
-            ("an upgraded connection whose client leaves does not hold the drain", Self::upgraded_leaves),
-            ("a forced close cuts an upgraded connection, and says so", Self::upgraded_forced),
+            ("a_silent_connection_ends_by_fin_within_its_grace", Self::silent),
+            ("a_request_in_the_last_moment_of_the_grace_of_a_silent_connection_is_answered", Self::silent_speaks),
+            ("an_idle_connection_ends_by_fin_within_its_grace", Self::idle),
+            ("a_request_in_the_last_moment_of_the_grace_of_an_idle_connection_is_answered", Self::idle_speaks),
+            ("half_a_head_that_never_ends_holds_the_drain_no_longer_than_its_bound", Self::half_a_head),
+            ("the_request_of_a_slow_client_is_answered", Self::slow_client),
+            ("the_response_to_a_slow_reader_is_completed", Self::slow_reader),
+            ("a_client_that_takes_nothing_holds_the_drain_no_longer_than_its_bound", Self::takes_nothing),
+            ("what_is_pipelined_behind_the_last_response_harms_nothing", Self::pipelined),
+            ("a_flood_behind_the_last_request_does_not_destroy_its_response", Self::flood),
+            ("a_client_that_leaves_in_the_middle_of_its_request_does_not_hold_the_drain", Self::leaves_asking),
+            ("a_client_that_leaves_before_its_response_does_not_hold_the_drain", Self::leaves_waiting),
+            ("a_client_that_ends_its_direction_does_not_hold_the_drain", Self::half_closes),
+            ("a_forced_close_cuts_what_is_in_flight_and_says_so", Self::forced),
+            ("a_request_for_an_upgrade_is_answered", Self::upgrade_asked),
+            ("an_upgraded_connection_is_told_of_the_drain_or_waited_for", Self::upgraded),
+            ("an_upgraded_connection_whose_client_leaves_does_not_hold_the_drain", Self::upgraded_leaves),
+            ("a_forced_close_cuts_an_upgraded_connection_and_says_so", Self::upgraded_forced),
         ];
         for (promise, run) in rest {
-            lines.push(Line { promise, verdict: run(self) });
+            outcomes.push(Outcome { promise, verdict: run(self) });
         }
-        lines
+        outcomes
     }
 
     /// A client that has connected, and has had one response where the connection is kept.
@@ -311,14 +312,14 @@ impl<'a> Run<'a> {
     }
 
     /// The drain after each byte of the request, seen or still on the wire, and at each step of the response.
-    fn sweep(&mut self) -> Vec<Line> {
-        let mut begun = Tally::new("a request that has begun when the drain does is answered");
-        let mut wire = Tally::new("a request on the wire when the drain begins is answered");
-        let mut flight = Tally::new("a response in flight when the drain begins is completed");
-        let mut close = Tally::new("a response whose head comes after the drain began says `Connection: close`");
-        let mut fin = Tally::new("a connection ends by FIN right behind its last response");
-        let mut held = Tally::new("the drain waits for what is in flight");
-        let mut ended = Tally::new("the drain ends with its last connection");
+    fn sweep(&mut self) -> Vec<Outcome> {
+        let mut begun = Tally::new("a_request_that_has_begun_when_the_drain_does_is_answered");
+        let mut wire = Tally::new("a_request_on_the_wire_when_the_drain_begins_is_answered");
+        let mut flight = Tally::new("a_response_in_flight_when_the_drain_begins_is_completed");
+        let mut close = Tally::new("a_response_whose_head_comes_after_the_drain_began_says_close");
+        let mut fin = Tally::new("a_connection_ends_by_fin_right_behind_its_last_response");
+        let mut held = Tally::new("the_drain_waits_for_what_is_in_flight");
+        let mut ended = Tally::new("the_drain_ends_with_its_last_connection");
         for &age in self.ages() {
             for k in self.beginnings() {
                 for seen in [true, false] {
@@ -355,7 +356,7 @@ impl<'a> Run<'a> {
                 self.hear(scene, &point, &mut flight, [&mut close, &mut fin, &mut held, &mut ended]);
             }
         }
-        [begun, wire, flight, close, fin, held, ended].into_iter().map(Tally::line).collect()
+        [begun, wire, flight, close, fin, held, ended].into_iter().map(Tally::outcome).collect()
     }
 
     /// Hears a response that is promised, and the end behind it.

@@ -1,5 +1,8 @@
 //! What a service has of its simulation: tasks and a clock.
 
+#[cfg(feature = "hyper")]
+mod hyper;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use crate::executor::{Executor, Id};
 /// The tasks and the clock of a [`Simulation`](crate::Simulation), for the service in it.
 ///
 /// It may be sent anywhere, and need not be: what it spawns stays on the simulation's thread, and may be of that thread
-/// alone. With the feature `hyper` it is hyper's [`Timer`](hyper::rt::Timer) and [`Executor`](hyper::rt::Executor).
+/// alone. With the feature `hyper` it is hyper's `Timer` and `Executor`.
 #[derive(Clone, Debug)]
 pub struct Runtime {
     executor: Id,

@@ -1,5 +1,6 @@
 //! A connection's bytes, and how they end.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -69,8 +70,18 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// Writes it all.
+    #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).expect("the server still reads");
+        self.offer(bytes).expect("the server still reads");
+    }
+
+    /// Writes it all, if the server still reads.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    pub fn offer(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush())
     }
 
     /// So many bytes.
@@ -96,12 +107,22 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// Waits until this text has come, and leaves it for whoever reads next.
+    #[track_caller]
     pub fn see(&mut self, text: &str) {
-        let seen = self.find(text).map(drop);
-        assert_eq!(seen, Ok(()), "no {text:?} in {:?}", String::from_utf8_lossy(&self.unused));
+        if let Err(end) = self.find(text) {
+            panic!("{end} before {text:?}, after {:?}", String::from_utf8_lossy(&self.unused));
+        }
+    }
+
+    /// The connection's end, which is to be in order, with nothing before it.
+    #[track_caller]
+    pub fn expect_fin(&mut self) {
+        let end = self.end();
+        assert!(end == End::Fin, "{end} where it was to end in order");
     }
 
     /// The connection's end.
+    #[track_caller]
     pub fn end(&mut self) -> End {
         let ended = if self.unused.is_empty() { self.read() } else { Ok(()) };
         match ended {
@@ -135,9 +156,18 @@ impl<S: Read + Write> Wire<S> {
             }
             Err(error) => match error.kind() {
                 ErrorKind::Interrupted => Ok(()),
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => panic!("nothing came in {PATIENCE:?}"),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => panic!("nothing more came, not even an end"),
                 _ => Err(End::Reset),
             },
         }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fin => "the connection ended",
+            Self::Reset => "the connection was reset",
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! What came of a promise, run by run.
 
-use super::report::{Line, Verdict};
+use crate::report::{Outcome, Verdict};
 
 pub(super) struct Tally {
     promise: &'static str,
@@ -27,13 +27,13 @@ impl Tally {
     pub(super) fn verdict(self) -> Verdict {
         match (self.runs, self.broken) {
             (0, _) => Self::never(),
-            (runs, 0) => Verdict::Kept(runs),
+            (_, 0) => Verdict::Kept,
             (runs, broken) => Verdict::Broken(format!("{} (in {broken} of {runs} runs)", self.first)),
         }
     }
 
-    pub(super) fn line(self) -> Line {
-        Line { promise: self.promise, verdict: self.verdict() }
+    pub(super) fn outcome(self) -> Outcome {
+        Outcome { promise: self.promise, verdict: self.verdict() }
     }
 
     /// Of what there was no occasion for.

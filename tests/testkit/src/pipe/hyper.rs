@@ -1,22 +1,27 @@
-//! The server's end as tokio knows it.
+//! The server's end as hyper knows it.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use hyper::rt;
 
-use crate::pipe::Io;
+use super::Io;
 
-impl AsyncRead for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = ready!(self.read(cx, buf.initialize_unfilled()))?;
-        buf.advance(read);
+/// What is read at a time.
+const SPACE: usize = 4096;
+
+impl rt::Read for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: rt::ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let mut space = [0; SPACE];
+        let room = buf.remaining().min(SPACE);
+        let read = ready!(self.read(cx, &mut space[..room]))?;
+        buf.put_slice(&space[..read]);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Io {
+impl rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.write(cx, buf)
     }

@@ -1,0 +1,37 @@
+//! smol and hyper.
+
+use std::io;
+
+use ebbtide::Guard;
+use ebbtide_hyper::Http;
+use ebbtide_smol::{Executor, serve};
+use ebbtide_testkit::hyper::Service;
+use ebbtide_testkit::{Start, Suite};
+use smol::net::{TcpListener, TcpStream};
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+/// The suite for the pair.
+pub fn suite() -> Suite {
+    Suite::new("smol + hyper", run)
+}
+
+/// Serves until the drain is over.
+fn run(start: Start) -> io::Result<()> {
+    smol::block_on(async {
+        let listener = TcpListener::try_from(start.listener)?;
+        let closed = start.guard.watcher().closed();
+        let http = Http::new(Executor, SmolTimer::new()).bounds(start.bounds);
+        let connection = move |stream: TcpStream, guard: Guard| {
+            let service = Service::new(start.application.clone(), guard.clone(), Executor);
+            let served = http.serve(FuturesIo::new(stream), service, guard);
+            async { drop(served.await) }
+        };
+        let mut served = serve(listener, start.guard, connection).named().lame_duck(start.lame_duck);
+        if let Some(most) = start.max_connections {
+            served = served.max_connections(most);
+        }
+        served.await?;
+        closed.await;
+        Ok(())
+    })
+}

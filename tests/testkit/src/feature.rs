@@ -1,0 +1,19 @@
+//! What not every server has.
+
+/// What a server may leave out, with the promises that are about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Feature {
+    /// HTTP/2 with prior knowledge, on the same port as HTTP/1.
+    Http2,
+    /// Connections that are handed to their handler: [`Exchange::echo`](crate::Exchange::echo).
+    Upgrade,
+    /// Work under a guard of its own that goes on after its response: [`Exchange::work`](crate::Exchange::work).
+    Work,
+    /// [`Start::lame_duck`](crate::Start::lame_duck).
+    LameDuck,
+    /// [`Start::max_connections`](crate::Start::max_connections).
+    MaxConnections,
+    /// Connections whose guards have a label, so that it can be said who was cut.
+    Labels,
+}

@@ -1,0 +1,71 @@
+//! One promise, with the scenario that shows whether it is kept.
+
+use std::time::Duration;
+
+use ebbtide::connection::Bounds;
+
+use crate::feature::Feature;
+
+/// Of a server in the world `W`.
+pub(crate) struct Promise<W> {
+    /// A sentence.
+    pub(crate) name: &'static str,
+    /// What it is about, where not every server has that.
+    pub(crate) needs: Option<Feature>,
+    /// How the server is to be.
+    pub(crate) settings: Settings,
+    /// Panics where it is broken.
+    pub(crate) scenario: fn(W),
+}
+
+/// How a server is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) bounds: Bounds,
+    pub(crate) lame_duck: Duration,
+    pub(crate) max_connections: Option<usize>,
+}
+
+/// A bound that a scenario waits for.
+pub(crate) const SHORT: Duration = Duration::from_millis(100);
+/// A bound that nobody waits for: where it did, the scenario would not end.
+pub(crate) const LONG: Duration = Duration::from_secs(3600);
+/// Bounds that nobody waits for.
+pub(crate) const PATIENT: Bounds =
+    Bounds { silent: LONG, idle: LONG, head: LONG, preface: LONG, goaway: LONG, stall: LONG, linger: LONG };
+
+impl<W> Promise<W> {
+    /// With no bound that expires.
+    pub(crate) fn new(name: &'static str, scenario: fn(W)) -> Self {
+        let settings = Settings { bounds: PATIENT, lame_duck: Duration::ZERO, max_connections: None };
+        Self { name, needs: None, settings, scenario }
+    }
+
+    pub(crate) fn needs(mut self, feature: Feature) -> Self {
+        self.needs = Some(feature);
+        self
+    }
+
+    pub(crate) fn bounds(mut self, bounds: Bounds) -> Self {
+        self.settings.bounds = bounds;
+        self
+    }
+
+    pub(crate) fn lame_duck(mut self, time: Duration) -> Self {
+        self.settings.lame_duck = time;
+        self
+    }
+
+    pub(crate) fn max_connections(mut self, most: usize) -> Self {
+        self.settings.max_connections = Some(most);
+        self
+    }
+}
+
+/// A promise, named as its scenario is.
+macro_rules! promise {
+    ($scenario:ident) => {
+        $crate::promise::Promise::new(stringify!($scenario), $scenario)
+    };
+}
+pub(crate) use promise;
