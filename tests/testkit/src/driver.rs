@@ -24,6 +24,7 @@ pub(crate) struct Driver {
     #[cfg(feature = "tokio")]
     paused: Option<Paused>,
     pub(crate) drain: Drain,
+    pub(crate) patience: Cell<Duration>,
     pipes: RefCell<Vec<Weak<Pipe>>>,
     is_running: Cell<bool>,
     /// A client has done something that somebody may have waited for.
@@ -46,6 +47,7 @@ impl Driver {
             #[cfg(feature = "tokio")]
             paused: None,
             drain,
+            patience: Cell::new(PATIENCE),
             pipes: RefCell::default(),
             is_running: Cell::new(false),
             is_touched: Cell::new(false),
@@ -57,8 +59,7 @@ impl Driver {
         let (id, executor) = Executor::new();
         let paused = Paused::new(executor.queue());
         let runtime = Runtime::new(id, paused.clock());
-        let (pipes, is_running, is_touched) = (RefCell::default(), Cell::new(false), Cell::new(false));
-        Self { executor, runtime, paused: Some(paused), drain, pipes, is_running, is_touched }
+        Self { paused: Some(paused), executor, runtime, ..Self::new(drain) }
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -142,13 +143,13 @@ impl Driver {
 
     /// Goes on until this is so. Panics, with `what` is wanted, where it never will be.
     pub(crate) fn wait(&self, what: impl FnOnce() -> String, mut is: impl FnMut() -> bool) {
-        let limit = self.runtime.now() + PATIENCE;
+        let limit = self.runtime.now() + self.patience.get();
         if self.wait_until(limit, || is() || self.is_stuck()) && is() {
             return;
         }
-        let why =
-            if self.is_stuck() { "and no timer is set" } else { "in an hour of virtual time but to let that pass" };
-        panic!("nothing will ever happen: {}, no task can run {why}; {}", what(), self.describe());
+        let (what, all) = (what(), self.describe());
+        assert!(!self.is_stuck(), "nothing will ever happen: {what}, no task can run and no timer is set; {all}");
+        panic!("{what}, and has done so for {:?}; {all}", self.patience.get());
     }
 
     /// Nothing can run, and no time would change that.

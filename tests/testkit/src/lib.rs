@@ -13,6 +13,7 @@ mod feature;
 pub mod http2;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+mod memory;
 #[cfg(feature = "tokio")]
 mod paused;
 mod pipe;
@@ -26,6 +27,7 @@ mod sockets;
 mod start;
 mod suite;
 mod transport;
+mod virtual_suite;
 pub mod wire;
 mod world;
 
@@ -41,6 +43,7 @@ pub use simulation::Simulation;
 pub use start::Start;
 pub use suite::Suite;
 pub use transport::Transport;
+pub use virtual_suite::{VirtualStart, VirtualSuite};
 
 /// How long a client of its own is patient. No test is about this number: it is only there so that a hang becomes a
 /// failure.

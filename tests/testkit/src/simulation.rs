@@ -92,6 +92,13 @@ impl Simulation {
         self
     }
 
+    /// Has nobody who drives it wait longer than this, in virtual time: an hour, where it is not said. It is there for what
+    /// can never come while some timer ticks on; where there is no timer, none of this is waited for.
+    pub fn patience(self, time: Duration) -> Self {
+        self.driver.patience.set(time);
+        self
+    }
+
     /// The drain of all that is served here.
     pub fn drain(&self) -> &Drain {
         &self.driver.drain
