@@ -118,12 +118,8 @@ where
     let method = request.method();
     let upgradeable = request.header(UPGRADE).is_some() && request.header(CONNECTION).is_some_and(says_upgrade);
 
-    let mut answer = pin!(endpoint(request));
-    let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-        Poll::Pending => connection.poll_gone(cx).map(Err),
-    });
-    let mut response = answer.await?.unwrap_or_else(|error| Response::new(error.status()));
+    let answer = unless_gone(connection, endpoint(request)).await?;
+    let mut response = answer.unwrap_or_else(|error| Response::new(error.status()));
 
     if upgradeable && response.status() == StatusCode::SwitchingProtocols && response.has_upgrade() {
         record.upgraded();
@@ -149,13 +145,27 @@ where
     if head.old && response.len().is_none() && method != Method::Head {
         // The connection's end is the body's.
         io.write_all(&unframed(&response)).await?;
-        copy(response, &mut io).await?;
+        unless_gone(connection, copy(response, &mut io)).await??;
     } else {
-        copy(Encoder::new(response, method), &mut io).await?;
+        unless_gone(connection, copy(Encoder::new(response, method), &mut io)).await??;
     }
     // Not before: a response may be made of its request's body.
     connection.drop_body();
     Ok(if close || last { Next::End } else { Next::Request })
+}
+
+/// What comes of `future`, unless the client goes away meanwhile.
+async fn unless_gone<I, F>(connection: &Connection<I>, future: F) -> io::Result<F::Output>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    F: Future,
+{
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => connection.poll_gone(cx).map(Err),
+    })
+    .await
 }
 
 /// Answers what is no request: async-h1 would only hang up.

@@ -38,6 +38,8 @@ struct State<I> {
     framing: Framing,
     /// What the client is to be sent before it sends the body.
     owed: &'static [u8],
+    /// The last write was not taken.
+    blocked: bool,
     upgraded: bool,
     finishing: bool,
     half_closed: bool,
@@ -71,6 +73,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
             head: Vec::new(),
             framing: Framing::Length(0),
             owed: &[],
+            blocked: false,
             upgraded: false,
             finishing: false,
             half_closed: false,
@@ -132,10 +135,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         Io::new(self.shared.clone(), state.request)
     }
 
-    /// Ready if the client goes away while its request, of which all has been read, is being served.
+    /// Ready if the client goes away while its request, of which all has been read, is being served. A client that does
+    /// not take what is written to it is there: to end its direction is no departure then.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let mut state = self.shared.state();
-        while state.framing.is_over() && state.rest.len() < head::LONGEST {
+        while !state.blocked && state.framing.is_over() && state.rest.len() < head::LONGEST {
             match ready!(state.poll_more(cx)) {
                 Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
@@ -308,6 +312,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Io<I> {
             ready!(state.poll_owed(cx))?;
         }
         let written = write(state.inner()?, cx);
+        state.blocked = written.is_pending();
         match &written {
             Poll::Ready(Ok(bytes)) if record.heeds(WRITES) => record.policy(|it| it.wrote(*bytes)),
             Poll::Pending => record.policy(Policy::blocked),

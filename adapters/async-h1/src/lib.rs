@@ -34,7 +34,7 @@
 //! | takes `Connection: close` only where it stands alone | among other options too |
 //! | reads a body in a coding it does not know as the next request | answered with 501 |
 //! | closes without having read everything, so that a reset may destroy the response | half-closes, and lingers |
-//! | goes on with a request whose client is gone | the endpoint's future is dropped |
+//! | goes on with a request whose client is gone | the endpoint's future is dropped, or the response's body |
 //! | waits 60 s for a head on a reactor of its own, and for a `100 Continue` on threads of its own | the same 60 s by your clock; `100 Continue` is sent when the body is first read |
 //! | sends a `content-length` with `101 Switching Protocols` | none |
 

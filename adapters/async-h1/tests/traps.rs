@@ -1,12 +1,16 @@
 //! What async-h1's own server does wrong, one by one, and what this one does.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::Timer;
 use ebbtide::connection::Bounds;
 use ebbtide::{Drain, Drained};
 use ebbtide_async_h1::Http;
-use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
+use futures_lite::io::Cursor;
+use futures_lite::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWriteExt, FutureExt};
 use http_types::{Body, Error, Request, Response, StatusCode, headers};
 use smol::net::unix::UnixStream;
 
@@ -20,6 +24,25 @@ struct Served {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Shorter than the patience, so that it shows when a bound is what ended something.
 const LINGER: Duration = Duration::from_millis(300);
+/// More than there is room for between a server and its client.
+const LARGE: usize = 16 << 20;
+
+/// The rest of a body that is never there.
+struct Unfinished;
+
+impl AsyncRead for Unfinished {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncBufRead for Unfinished {
+    fn poll_fill_buf(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Poll::Pending
+    }
+
+    fn consume(self: Pin<&mut Self>, _: usize) {}
+}
 
 impl Served {
     fn new() -> Self {
@@ -74,8 +97,10 @@ async fn endpoint(mut request: Request) -> http_types::Result<Response> {
         "/unread" => Ok("unread".into()),
         "/read" => Ok(request.body_string().await?.into()),
         "/echo" => Ok(Response::from(Body::from_reader(request.take_body(), None))),
-        "/stream" => Ok(Response::from(Body::from_reader(futures_lite::io::Cursor::new("streamed"), None))),
+        "/stream" => Ok(Response::from(Body::from_reader(Cursor::new("streamed"), None))),
         "/pending" => std::future::pending().await,
+        "/unfinished" => Ok(Response::from(Body::from_reader(Cursor::new("begun").chain(Unfinished), None))),
+        "/large" => Ok(Response::from(vec![b'l'; LARGE])),
         "/upgrade" => {
             let mut response = Response::new(StatusCode::SwitchingProtocols);
             response.insert_header(headers::CONNECTION, "upgrade");
@@ -225,6 +250,26 @@ fn a_request_whose_client_is_gone_is_dropped() {
         let end = it.drain.start();
         drop(it.client);
         drained(end).await;
+    });
+}
+
+#[test]
+fn a_response_whose_client_is_gone_is_dropped() {
+    test(|mut it| async move {
+        it.send("GET /unfinished HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        it.receive("begun\r\n").await;
+        let end = it.drain.start();
+        drop(it.client);
+        drained(end).await;
+    });
+}
+
+#[test]
+fn a_client_that_ends_its_direction_gets_a_response_that_it_takes_slowly() {
+    test(|mut it| async move {
+        it.send("GET /large HTTP/1.0\r\n\r\n").await;
+        it.client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(it.end().await.len() > LARGE);
     });
 }
 

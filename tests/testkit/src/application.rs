@@ -191,7 +191,7 @@ impl Exchange {
         let mut io = io;
         let _exchange = self;
         let mut space = [0; 1024];
-        // What has come before the drain is echoed before the goodbye.
+        // What has come is echoed before the goodbye.
         let mut next = async |io: &mut _| {
             let read = async { AsyncReadExt::read(io, &mut space).await.map(Some) };
             let draining = async {

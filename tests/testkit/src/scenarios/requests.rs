@@ -5,15 +5,16 @@ use ebbtide::connection::Bounds;
 use crate::application::Application;
 use crate::client::Client;
 use crate::promise::{PATIENT, Promise, SHORT, promise};
+use crate::wire::End;
 use crate::world::World;
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
+    // A response may end before its connection hears of the drain, which is idle for a moment then.
+    const SHORT_IDLE: Bounds = Bounds { idle: SHORT, ..PATIENT };
     vec![
         promise!(a_request_in_flight_completes_and_says_close_and_fin_follows),
         promise!(fifty_requests_in_flight_all_complete_and_say_close),
-        // Where it ends before its connection hears of the drain, that is idle for a moment.
-        promise!(a_response_begun_before_the_drain_runs_to_its_end_and_fin_follows)
-            .bounds(Bounds { idle: SHORT, ..PATIENT }),
+        promise!(a_response_begun_before_the_drain_runs_to_its_end_and_fin_follows).bounds(SHORT_IDLE),
         promise!(an_upload_in_flight_is_read_to_its_end),
         promise!(a_chunked_upload_in_flight_is_read_to_its_end),
         promise!(a_client_that_was_told_to_continue_may_do_so_while_draining),
@@ -22,7 +23,7 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(a_request_of_http_1_0_completes),
         promise!(a_response_of_unknown_length_to_http_1_0_runs_to_its_end),
         promise!(a_request_pipelined_behind_the_last_one_is_not_answered),
-        promise!(a_large_response_reaches_a_client_that_reads_late),
+        promise!(a_large_response_reaches_a_client_that_reads_late).bounds(SHORT_IDLE),
         promise!(a_flood_behind_a_large_response_does_not_destroy_it),
     ]
 }
@@ -179,7 +180,9 @@ fn a_flood_behind_a_large_response_does_not_destroy_it<W: World>(world: W) {
     // More than a server reads ahead, and less than there is room for on the way.
     client.send(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n".repeat(1500));
     assert_eq!(client.response().body.len() as u64, Application::BIG);
-    client.expect_fin();
+    // It may end before its connection hears of the drain: then the next one is the last.
+    let end = std::iter::repeat_with(|| client.answer()).find_map(Result::err).expect("one comes");
+    assert!(end == End::Fin, "{end} where it was to end in order");
     drop(client);
     world.drained();
 }
