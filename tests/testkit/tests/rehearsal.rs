@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ebbtide::Watcher;
 use ebbtide_hyper::Http;
-use ebbtide_testkit::{Rehearsal, Runtime};
+use ebbtide_testkit::{Rehearsal, Runtime, Simulation};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -160,20 +160,15 @@ async fn endpoint(mut request: http_types::Request, runtime: Runtime) -> http_ty
     })
 }
 
-/// Rehearses every request, and says what came of it where that is not as it should be.
-fn check(rehearsal: &Rehearsal) {
-    let broken: Vec<_> = ALL
+/// Rehearses these requests, and says what came of it where that is not as it should be.
+fn check(rehearsal: &Rehearsal, requests: &[&str]) {
+    let broken: Vec<_> = requests
         .iter()
         .map(|request| (request, rehearsal.run(request)))
         .filter(|(_, report)| report.broken().next().is_some())
         .map(|(request, report)| format!("{}\n{report}\n", request.escape_debug()))
         .collect();
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
-}
-
-fn clock(runtime: &Runtime) -> impl Fn(Duration) -> ebbtide_testkit::Sleep + Send + Sync + Clone + 'static {
-    let runtime = runtime.clone();
-    move |time| runtime.sleep(time)
 }
 
 #[test]
@@ -189,7 +184,7 @@ fn hyper_keeps_what_it_promises() {
             http.serve(io, service, guard)
         }
     });
-    check(&rehearsal.upgrade(SWITCH));
+    check(&rehearsal.upgrade(SWITCH), &ALL);
 }
 
 #[test]
@@ -204,7 +199,7 @@ fn hyper_keeps_what_it_promises_on_tokio() {
             tokio::spawn(http.serve(TokioIo::new(io), service, guard))
         }
     });
-    check(&rehearsal.on_tokio().upgrade(SWITCH));
+    check(&rehearsal.on_tokio().upgrade(SWITCH), &ALL);
 }
 
 #[test]
@@ -223,17 +218,46 @@ fn hyper_keeps_what_it_promises_on_an_executor_of_smol() {
             executor.spawn(http.serve(FuturesIo::new(io), service, guard))
         }
     });
-    check(&rehearsal.upgrade(SWITCH));
+    check(&rehearsal.upgrade(SWITCH), &ALL);
 }
 
-#[test]
-fn async_h1_keeps_what_it_promises() {
-    let rehearsal = Rehearsal::new(|runtime| {
-        let (http, runtime) = (ebbtide_async_h1::Http::new(clock(runtime)), runtime.clone());
+fn async_h1() -> Rehearsal {
+    Rehearsal::new(|runtime| {
+        let (clock, runtime) = (runtime.clone(), runtime.clone());
+        let http = ebbtide_async_h1::Http::new(move |time| clock.sleep(time));
         move |io, guard| {
             let runtime = runtime.clone();
             http.serve(io, move |request| endpoint(request, runtime.clone()), guard)
         }
-    });
-    check(&rehearsal.upgrade(SWITCH));
+    })
+}
+
+#[test]
+fn async_h1_keeps_what_it_promises() {
+    let requests: Vec<_> = ALL.into_iter().filter(|it| *it != CHUNKED).collect();
+    check(&async_h1().upgrade(SWITCH), &requests);
+}
+
+#[test]
+#[ignore = "async-h1 2.3.4 forgets its waker when a part of the line behind the last chunk has come, and hangs"]
+fn async_h1_keeps_what_it_promises_of_chunks() {
+    check(&async_h1(), &[CHUNKED]);
+}
+
+/// What has come of a second request is with the engine, so nothing is there to be read when the end is written, and what
+/// comes then is answered by a reset.
+#[test]
+#[ignore = "a connection lingers only for what comes between its end and the look behind it"]
+fn a_request_pipelined_in_two_pieces_does_not_destroy_the_response() {
+    let simulation = Simulation::new();
+    let http = Http::new(simulation.runtime(), simulation.runtime());
+    let runtime = simulation.runtime();
+    let service = service_fn(move |request| service(request, second(&runtime), drop));
+    let mut client = simulation.connect(|io, guard| http.serve(io, service, guard));
+    client.send(format!("{SLOW}GET / HT"));
+    simulation.settle();
+    let _ = simulation.drain().start();
+    simulation.pass(Duration::from_secs(1));
+    client.send("TP/1.1\r\nHost: test\r\n\r\n");
+    client.expect_last("hello");
 }
