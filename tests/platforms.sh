@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-target}/platforms
 # Nobody runs our tests there, and the examples need a C compiler for the target.
 check() { # TARGET [OPTION...]
     "${compiler[@]}" cargo check --workspace --exclude ebbtide-examples --exclude ebbtide-tests --exclude ebbtide-bench \
-        --exclude ebbtide-load --target-dir "$target" --locked --target "$@"
+        --exclude ebbtide-load --exclude ebbtide-pairs --target-dir "$target" --locked --target "$@"
 }
 
 for platform in x86_64-pc-windows-msvc aarch64-apple-darwin; do

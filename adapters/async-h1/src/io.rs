@@ -40,9 +40,16 @@ struct State<I> {
     owed: &'static [u8],
     /// The last write was not taken.
     blocked: bool,
-    upgraded: bool,
     finishing: bool,
-    half_closed: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Http,
+    Upgraded,
+    /// Our end is written.
+    HalfClosed,
 }
 
 /// One request's part of a connection: its body, and the way back. After an upgrade, the connection.
@@ -74,9 +81,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
             framing: Framing::Length(0),
             owed: &[],
             blocked: false,
-            upgraded: false,
             finishing: false,
-            half_closed: false,
+            stage: Stage::Http,
         };
         Self { shared: Arc::new(Shared { record, state: Mutex::new(state) }) }
     }
@@ -167,7 +173,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
 
     /// The connection is its handler's.
     pub(crate) fn upgrade(&self) {
-        self.shared.state().upgraded = true;
+        self.shared.state().stage = Stage::Upgraded;
     }
 
     /// Writes our end, then reads and drops what the client still sends, for as long as the policy says (RFC 9112,
@@ -175,9 +181,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Shared { record, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.half_closed {
+        if state.stage != Stage::HalfClosed {
             ready!(state.inner()?.poll_close(cx))?;
-            state.half_closed = true;
+            state.stage = Stage::HalfClosed;
             record.policy(Policy::half_closed);
         }
         loop {
@@ -196,7 +202,7 @@ impl<I> Drop for Connection<I> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         // A handler may have kept a body, but there is nothing more to be had from it.
-        let inner = if state.upgraded { None } else { state.inner.take() };
+        let inner = if state.stage == Stage::Upgraded { None } else { state.inner.take() };
         drop(state);
         drop(inner);
     }
@@ -284,7 +290,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
         match &mut *state {
             // A body that was kept beyond its response gets nothing of the next request.
             it if it.request != self.request => Poll::Ready(Ok(0)),
-            it if !it.upgraded => it.poll_body(cx, buf),
+            it if it.stage != Stage::Upgraded => it.poll_body(cx, buf),
             it if !it.rest.is_empty() => Poll::Ready(Ok(hand_out(&mut it.rest, buf))),
             it => it.inner()?.poll_read(cx, buf),
         }

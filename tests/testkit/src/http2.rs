@@ -124,13 +124,23 @@ impl<S: Read + Write> Client<S> {
     /// The body of a stream's response, once that has ended.
     #[track_caller]
     pub fn response(&mut self, id: u32) -> String {
+        self.answer(id).unwrap_or_else(|end| panic!("{end} before the response of stream {id}"))
+    }
+
+    /// The body of a stream's response, if it comes to its end.
+    ///
+    /// # Errors
+    ///
+    /// The connection's end that came before it.
+    #[track_caller]
+    pub fn answer(&mut self, id: u32) -> Result<String, End> {
         loop {
             if let Some(at) = self.streams.iter().position(|it| it.id == id && it.ended) {
                 let stream = self.streams.swap_remove(at);
                 assert!(stream.ok, "stream {id} is not answered by 200 and its end");
-                return String::from_utf8(stream.body).expect("text");
+                return Ok(String::from_utf8(stream.body).expect("text"));
             }
-            self.frame().unwrap_or_else(|end| panic!("{end} before the response of stream {id}"));
+            self.frame()?;
         }
     }
 

@@ -1,4 +1,129 @@
-//! One scenario suite for every server that drains with ebbtide.
+//! Whether a server drains well: whether it loses no request when it stops, and never hangs.
+//!
+//! | you have | put it to | which takes |
+//! |---|---|---|
+//! | a service of your own | a [`Rehearsal`]: its drain after each byte of a request, at each step of the response | some 50 ms |
+//! | a test to write | a [`Simulation`]: tasks, clients and a drain, in memory and virtual time | no time |
+//! | a connection function | a [`VirtualSuite`]: the scenarios of the suite, in virtual time | less than 1 s |
+//! | a server, or an adapter | a [`Suite`]: the scenarios over real sockets | some 3 s |
+//!
+//! A service of your own:
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use std::time::Duration;
+//! # use hyper::{Request, Response, body::Incoming, service::service_fn};
+//! use ebbtide_hyper::Http;
+//! use ebbtide_testkit::Rehearsal;
+//!
+//! # async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> { Ok(Response::new("hello".to_owned())) }
+//! let rehearsal = Rehearsal::new(|runtime| {
+//!     let http = Http::new(runtime.clone(), runtime.clone()); // the tasks and the clock of a simulation
+//!     move |io, guard| http.serve(io, service_fn(hello), guard)
+//! });
+//! let report = rehearsal.run("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+//!
+//! println!("{report}"); // each promise: kept; BROKEN: how, and at which byte; not offered: why
+//! report.expect_kept(); // panics with what is broken
+//! ```
+//!
+//! A test of your own:
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use std::time::Duration;
+//! # use hyper::{Request, Response, body::Incoming, service::service_fn};
+//! use ebbtide_hyper::Http;
+//! use ebbtide_testkit::{Simulation, wire::End};
+//!
+//! # async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> { Ok(Response::new("hello".to_owned())) }
+//! let simulation = Simulation::new();
+//! let http = Http::new(simulation.runtime(), simulation.runtime());
+//! let mut client = simulation.connect(|io, guard| http.serve(io, service_fn(hello), guard));
+//!
+//! client.send("GET / HTTP/1.1\r\nHo");
+//! simulation.settle(); // the server has seen it
+//! let _ = simulation.drain().start();
+//! simulation.pass(Duration::from_secs(2));
+//! client.send("st: test\r\n\r\n");
+//!
+//! assert_eq!(client.response().text(), "hello"); // runs the server, and time where need be, until it is there
+//! assert_eq!(client.end(), End::Fin);
+//! simulation.ended(Duration::from_secs(1)).expect("nothing was cut");
+//! ```
+//!
+//! A server:
+//!
+//! ```
+//! use ebbtide::Guard;
+//! use ebbtide_hyper::Http;
+//! use ebbtide_smol::{Executor, serve};
+//! use ebbtide_testkit::{Feature, Start, Suite, hyper::Service};
+//! use smol::net::{TcpListener, TcpStream};
+//! use smol_hyper::rt::{FuturesIo, SmolTimer};
+//!
+//! let report = Suite::new("smol + hyper", |start: Start| {
+//!     smol::block_on(async {
+//!         let listener = TcpListener::try_from(start.listener)?;
+//!         let closed = start.guard.watcher().closed();
+//!         let http = Http::new(Executor, SmolTimer::new()).bounds(start.bounds);
+//!         let connection = move |stream: TcpStream, guard: Guard| {
+//!             let service = Service::new(start.application.clone(), guard.clone(), Executor);
+//!             let served = http.serve(FuturesIo::new(stream), service, guard);
+//!             async { drop(served.await) }
+//!         };
+//!         serve(listener, start.guard, connection).named().lame_duck(start.lame_duck).await?;
+//!         closed.await; // until the drain is over
+//!         Ok(())
+//!     })
+//! })
+//! .without(Feature::MaxConnections, "left out for this page")
+//! .run();
+//!
+//! report.expect_kept();
+//! ```
+//!
+//! # What your server is given
+//!
+//! A [`Start`]: where to listen, the guard of a drain that the suite keeps, bounds, and the [`Application`] to serve. The
+//! application knows no HTTP library: translate a request into its [`Exchange`], and its [`Reply`] into a response. The
+//! [`Body`] is a stream and a reader of `futures-io`. For hyper 1 all that is done: [`hyper::Service`], with the feature
+//! `hyper`.
+//!
+//! What takes time takes it until the scenario says so, by a gate in the application, and a bound is either short or one
+//! that no scenario waits for. So a machine that is slow makes the suite slow, and nothing else.
+//!
+//! # What it finds out
+//!
+//! A [`Report`]: every promise with its [`Verdict`]. A promise is a sentence and the name of the scenario that shows
+//! it, under `src/scenarios`, by what it is about: requests and unread bodies, clients that leave, idle connections,
+//! heads, the listener, upgrades, guards, forced closes, HTTP/2, and load. A scenario that panics or hangs is a broken
+//! promise, and the others go on. What your server cannot have, [leave out](Suite::without) and say why.
+//!
+//! Every scenario has a server of its own, and several run at a time. All take some 3 s, and up to 1000 descriptors.
+//!
+//! # In memory and in virtual time
+//!
+//! Time passes when no task can run, and then at once; what can never come fails at once, and says who waits for what. A
+//! service takes its tasks and its clock from somewhere:
+//!
+//! - as a parameter: give it the simulation's [`Runtime`], which with the feature `hyper` is what hyper wants;
+//! - from tokio: [`Simulation::tokio`], [`Rehearsal::on_tokio`] and [`VirtualSuite::on_tokio`], with the feature `tokio`,
+//!   run it on a paused runtime of tokio, and what it does there by `tokio::spawn` and `tokio::time` is part of it;
+//! - from smol or async-std: their clocks and reactors are threads of their own, in real time, so a service is to take its
+//!   clock as a parameter; an executor, such as `smol::Executor`, may run as one of the simulation's tasks.
+//!
+//! It is one thread and no socket, so it cannot show what those add: a listener and its queue, what a system does with
+//! what it buffers, a handler that blocks its thread, a race of two. For that there is the suite over sockets.
+//!
+//! # What else is here
+//!
+//! The clients: [`client`] speaks HTTP/1 and [`http2`] HTTP/2, over anything that is `Read` and `Write`, and show what
+//! was said word for word and how the connection [ended](wire::End).
+//!
+//! # What it does not do
+//!
+//! It sends no signals and runs no processes: those are a server's, not an adapter's. It speaks no TLS.
 
 // Whatever is not as a test wants it panics: saying so at every function is noise.
 #![allow(clippy::missing_panics_doc)]

@@ -112,8 +112,8 @@ impl World for Sockets {
         };
         let server = self.server.take().expect("only this takes it");
         self.until("the end of the server, whose drain is over", || server.is_finished());
-        let Ok(served) = server.join() else { panic!("the server panicked") };
-        if let Err(error) = served {
+        let Ok(end) = server.join() else { panic!("the server panicked") };
+        if let Err(error) = end {
             panic!("the server failed: {error}");
         }
         outcome

@@ -32,6 +32,8 @@ pub struct Suite {
 
 /// How many scenarios run at a time: they mostly wait.
 const AT_A_TIME: usize = 8;
+/// One suite at a time in a process: each needs hundreds of descriptors.
+static RUNNING: Mutex<()> = Mutex::new(());
 /// How long anything is waited for. No promise is about this number: it is only there so that a hang becomes a report.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Every wait of a scenario has an end, and few scenarios have more waits than this that take long.
@@ -62,8 +64,9 @@ impl Suite {
         self
     }
 
-    /// Runs it.
+    /// Runs it, after those that run already in this process.
     pub fn run(&self) -> Report {
+        let _running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let chosen = |it: &Promise<_>| self.only.as_ref().is_none_or(|only| it.name.contains(only));
         let promises: Vec<_> = scenarios::over_sockets().into_iter().filter(chosen).collect();
         let verdicts: Vec<_> = promises.iter().map(|_| Mutex::new(None)).collect();

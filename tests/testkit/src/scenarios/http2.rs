@@ -12,6 +12,7 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     let promises = vec![
         promise!(a_stream_in_flight_completes_and_the_connection_ends_behind_it),
         promise!(many_streams_in_flight_all_complete),
+        promise!(a_stream_at_work_has_no_bound_of_its_own).bounds(Bounds::NONE),
         promise!(a_stream_begun_before_the_drain_runs_to_its_end),
         promise!(an_idle_connection_of_http2_is_told_and_ends_by_fin),
         promise!(a_connection_that_has_only_said_its_preface_is_told_and_ends_by_fin),
@@ -74,6 +75,18 @@ fn many_streams_in_flight_all_complete<W: World>(world: W) {
     for stream in streams {
         answered::<W>(&mut client, stream, "held");
     }
+    client.expect_fin();
+    drop(client);
+    world.drained();
+}
+
+fn a_stream_at_work_has_no_bound_of_its_own<W: World>(world: W) {
+    let (mut client, stream) = waiting(&world);
+    world.start();
+    client.until_goaways(1);
+    world.pass(SHORT);
+    world.release();
+    answered::<W>(&mut client, stream, "held");
     client.expect_fin();
     drop(client);
     world.drained();

@@ -24,8 +24,8 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     ]
 }
 
-/// Fewer than the 128 for which the standard library's listeners have room.
-const QUEUE: usize = 100;
+/// Fewer than the 128 for which a listener may have room, and than the descriptors of one process suffice for.
+const QUEUE: usize = 64;
 
 fn connections_made_just_before_the_drain_are_answered<W: World>(world: W) {
     let mut clients: Vec<_> = (0..QUEUE).map(|_| world.client()).collect();

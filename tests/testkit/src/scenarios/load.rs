@@ -4,14 +4,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::client::Client;
+use crate::feature::Feature;
+use crate::http2;
 use crate::promise::{Promise, promise};
 use crate::sockets::Sockets;
+use crate::wire::Wire;
 use crate::world::World;
 
 pub(super) fn promises() -> Vec<Promise<Sockets>> {
     vec![
         promise!(no_request_is_lost_under_load_on_connections_that_are_kept),
         promise!(no_request_is_lost_under_load_on_a_connection_for_each),
+        promise!(no_request_is_lost_under_load_on_streams).needs(Feature::Http2),
     ]
 }
 
@@ -28,9 +32,28 @@ impl Load {
         if client.is_ended() {
             return false;
         }
-        let answer = client.offer("GET /hello HTTP/1.1\r\nHost: test\r\n\r\n").ok().and_then(|()| client.answer().ok());
-        if answer.is_some() { &self.answered } else { &self.lost }.fetch_add(1, Ordering::SeqCst);
+        let sent = client.offer("GET /hello HTTP/1.1\r\nHost: test\r\n\r\n").is_ok();
+        let answer = if sent { client.answer().ok() } else { None };
+        self.count(answer.is_some());
         answer.is_some_and(|it| !it.says_close())
+    }
+
+    /// Asks on a stream. Returns whether another may be opened.
+    fn open(&self, client: &mut http2::Client) -> bool {
+        if client.goaways.len() > 1 {
+            return false;
+        }
+        let Ok(stream) = client.offer_get("/hello") else { return false };
+        let is_answered = client.answer(stream).is_ok();
+        // It may have crossed the second GOAWAY, which says so.
+        if is_answered || client.goaways.last().is_none_or(|it| stream <= it.last) {
+            self.count(is_answered);
+        }
+        is_answered
+    }
+
+    fn count(&self, is_answered: bool) {
+        if is_answered { &self.answered } else { &self.lost }.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Runs clients until they are done, and starts the drain in the middle of it.
@@ -65,5 +88,14 @@ fn no_request_is_lost_under_load_on_a_connection_for_each(world: Sockets) {
         while let Ok(stream) = world.connect() {
             load.ask(&mut Client::over(stream));
         }
+    });
+}
+
+fn no_request_is_lost_under_load_on_streams(world: Sockets) {
+    let load = Load::default();
+    load.run(world, |world| {
+        let Ok(stream) = world.connect() else { return };
+        let mut client = http2::Client::begin(Wire::over(stream), http2::PREFACE);
+        while load.open(&mut client) {}
     });
 }

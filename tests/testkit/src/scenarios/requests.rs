@@ -14,8 +14,10 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     vec![
         promise!(a_request_in_flight_completes_and_says_close_and_fin_follows),
         promise!(fifty_requests_in_flight_all_complete_and_say_close),
+        promise!(a_request_at_work_has_no_bound_of_its_own).bounds(Bounds::NONE),
         promise!(a_response_begun_before_the_drain_runs_to_its_end_and_fin_follows).bounds(SHORT_IDLE),
         promise!(an_upload_in_flight_is_read_to_its_end),
+        promise!(an_upload_that_pauses_is_waited_for).bounds(Bounds::NONE),
         promise!(a_chunked_upload_in_flight_is_read_to_its_end),
         promise!(a_client_that_was_told_to_continue_may_do_so_while_draining),
         promise!(a_client_that_asks_whether_to_continue_is_told_while_draining),
@@ -64,6 +66,15 @@ fn fifty_requests_in_flight_all_complete_and_say_close<W: World>(world: W) {
     world.drained();
 }
 
+fn a_request_at_work_has_no_bound_of_its_own<W: World>(world: W) {
+    let client = world.waiting("/held");
+    world.start();
+    world.pass(SHORT);
+    world.release();
+    client.expect_last("held");
+    world.drained();
+}
+
 fn a_response_begun_before_the_drain_runs_to_its_end_and_fin_follows<W: World>(world: W) {
     let mut client = world.client();
     client.get("/stream");
@@ -83,6 +94,16 @@ fn an_upload_in_flight_is_read_to_its_end<W: World>(world: W) {
     world.start();
     client.send(vec![b'u'; HALF]);
     client.expect_last("2097152");
+    world.drained();
+}
+
+fn an_upload_that_pauses_is_waited_for<W: World>(world: W) {
+    let mut client = uploading(&world, 2);
+    client.send("1");
+    world.start();
+    world.pass(SHORT);
+    client.send("2");
+    client.expect_last("2");
     world.drained();
 }
 

@@ -1,13 +1,16 @@
 //! Connections that are no longer HTTP.
 
+use ebbtide::connection::Bounds;
+
 use crate::client::Client;
 use crate::feature::Feature;
-use crate::promise::{Promise, promise};
+use crate::promise::{Promise, SHORT, promise};
 use crate::world::World;
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     vec![
         promise!(an_upgraded_connection_is_told_and_its_goodbye_is_awaited).needs(Feature::Upgrade),
+        promise!(an_upgraded_connection_has_no_bound_of_its_own).needs(Feature::Upgrade).bounds(Bounds::NONE),
         promise!(an_upgrade_asked_for_while_draining_is_made_and_told).needs(Feature::Upgrade),
         promise!(what_is_sent_early_to_an_upgraded_connection_reaches_it).needs(Feature::Upgrade),
         promise!(an_upgraded_connection_whose_client_goes_does_not_hold_the_drain).needs(Feature::Upgrade),
@@ -45,6 +48,17 @@ fn an_upgraded_connection_is_told_and_its_goodbye_is_awaited<W: World>(world: W)
     world.start();
     heard::<W>(&mut client, "goodbye\n");
     assert_eq!(world.drain().state(), ebbtide::State::Draining, "the goodbye is still to be answered");
+    client.send("bye\n");
+    client.expect_fin();
+    drop(client);
+    world.drained();
+}
+
+fn an_upgraded_connection_has_no_bound_of_its_own<W: World>(world: W) {
+    let mut client = upgraded(&world);
+    world.start();
+    heard::<W>(&mut client, "goodbye\n");
+    world.pass(SHORT);
     client.send("bye\n");
     client.expect_fin();
     drop(client);
