@@ -6,12 +6,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(any(feature = "hyper", feature = "tokio"))]
+use std::time::Instant;
 
 /// A clock that stands still until it is told to go on, or tokio's, paused.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     /// What the beginning is to those who count in instants.
+    #[cfg(any(feature = "hyper", feature = "tokio"))]
     start: Instant,
     hands: Hands,
 }
@@ -53,7 +56,11 @@ enum Kind {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), hands: Hands::Own(Arc::default()) }
+        Self {
+            #[cfg(any(feature = "hyper", feature = "tokio"))]
+            start: Instant::now(),
+            hands: Hands::Own(Arc::default()),
+        }
     }
 
     /// That of a runtime whose time is paused.
@@ -78,6 +85,7 @@ impl Clock {
         }
     }
 
+    #[cfg(feature = "hyper")]
     pub(crate) fn start(&self) -> Instant {
         self.start
     }
@@ -101,19 +109,11 @@ impl Clock {
 
     /// Goes on to the next timer, if that is not behind `limit`, and else to the limit. Returns whether there was one.
     pub(crate) fn advance(&self, limit: Duration) -> bool {
-        let Hands::Own(timers) = &self.hands else { unreachable!("tokio's goes by itself") };
-        let mut guard = lock(timers);
-        let Some(next) = guard.set.first_key_value().map(|((deadline, _), _)| *deadline).filter(|it| *it <= limit)
-        else {
-            guard.now = guard.now.max(limit);
-            return false;
-        };
-        guard.now = guard.now.max(next);
-        let later = guard.set.split_off(&(next, u64::MAX));
-        let due = std::mem::replace(&mut guard.set, later);
-        drop(guard);
-        due.into_values().for_each(Waker::wake);
-        true
+        match &self.hands {
+            Hands::Own(timers) => advance(timers, limit),
+            #[cfg(feature = "tokio")]
+            Hands::Tokio(_) => unreachable!("it goes on by itself"),
+        }
     }
 
     /// When the next timer is due; `None` where there is none, or where that is not known.
@@ -150,13 +150,27 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        // Without tokio there is no other kind.
-        #[cfg_attr(not(feature = "tokio"), allow(irrefutable_let_patterns))]
-        if let Kind::Own { timers, deadline, key } = &self.kind {
-            let waker = lock(timers).set.remove(&(*deadline, *key));
-            drop(waker);
+        match &self.kind {
+            Kind::Own { timers, deadline, key } => {
+                let waker = lock(timers).set.remove(&(*deadline, *key));
+                drop(waker);
+            }
+            #[cfg(feature = "tokio")]
+            Kind::Tokio(_) => {}
         }
     }
+}
+
+fn advance(timers: &Mutex<Timers>, limit: Duration) -> bool {
+    let mut timers = lock(timers);
+    let next = timers.set.first_key_value().map(|((deadline, _), _)| *deadline).filter(|it| *it <= limit);
+    timers.now = timers.now.max(next.unwrap_or(limit));
+    let Some(next) = next else { return false };
+    let later = timers.set.split_off(&(next, u64::MAX));
+    let due = std::mem::replace(&mut timers.set, later);
+    drop(timers);
+    due.into_values().for_each(Waker::wake);
+    true
 }
 
 fn lock(timers: &Mutex<Timers>) -> MutexGuard<'_, Timers> {

@@ -67,6 +67,8 @@ impl Driver {
     }
 
     /// Calls what may want to know which runtime it is on.
+    // Without tokio, nobody wants to know.
+    #[cfg_attr(not(feature = "tokio"), allow(clippy::unused_self))]
     pub(crate) fn within<R>(&self, call: impl FnOnce() -> R) -> R {
         #[cfg(feature = "tokio")]
         if let Some(paused) = &self.paused {

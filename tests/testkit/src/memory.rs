@@ -1,17 +1,14 @@
 //! A server's connections in memory, in virtual time.
 
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
-use ebbtide::{Drain, Guard, Overdue, State};
+use ebbtide::{Drain, Overdue, State};
 
 use crate::application::Application;
-use crate::pipe::{Io, Stream};
-use crate::simulation::Simulation;
+use crate::pipe::Stream;
+use crate::simulation::{Serve, Simulation};
 use crate::world::World;
-
-pub(crate) type Serve = Box<dyn Fn(Io, Guard) -> Pin<Box<dyn Future<Output = ()>>>>;
 
 /// It listens until its drain begins: there is no accept loop.
 pub(crate) struct Memory {

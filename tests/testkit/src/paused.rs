@@ -72,7 +72,7 @@ impl Paused {
     /// it was before the limit.
     pub(crate) fn advance(&self, executor: &Executor, clock: &Clock, limit: Duration) -> bool {
         if clock.now() < limit {
-            let _limit = self.run(executor, Some(clock.sleep_until(limit)));
+            self.run(executor, Some(clock.sleep_until(limit)));
         }
         clock.now() < limit
     }

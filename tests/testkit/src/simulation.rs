@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub struct Simulation {
     capacity: usize,
     connections: Cell<usize>,
 }
+
+/// What serves a connection, of whatever type it is.
+pub(crate) type Serve = Box<dyn Fn(Io, Guard) -> Pin<Box<dyn Future<Output = ()>>>>;
 
 /// What a connection holds in each direction: about what a socket does.
 const CAPACITY: usize = 64 * 1024;
@@ -214,6 +217,15 @@ impl Simulation {
     pub(crate) fn driver(&self) -> &Driver {
         &self.driver
     }
+}
+
+pub(crate) fn serve<F: Future + 'static>(connection: impl Fn(Io, Guard) -> F + 'static) -> Serve {
+    Box::new(move |io, guard| {
+        let serving = connection(io, guard);
+        Box::pin(async {
+            serving.await;
+        })
+    })
 }
 
 impl Default for Simulation {

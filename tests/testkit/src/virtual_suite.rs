@@ -10,13 +10,13 @@ use ebbtide::connection::Bounds;
 
 use crate::application::Application;
 use crate::feature::Feature;
-use crate::memory::{Memory, Serve};
+use crate::memory::Memory;
 use crate::pipe::Io;
 use crate::promise::Promise;
 use crate::report::{Outcome, Report, Verdict};
 use crate::runtime::Runtime;
 use crate::scenarios;
-use crate::simulation::Simulation;
+use crate::simulation::{self, Serve, Simulation};
 use crate::suite::how;
 
 /// Every promise that needs no accept loop, put to what serves a connection: each in a [`Simulation`] of its own.
@@ -76,15 +76,7 @@ impl VirtualSuite {
         C: Fn(Io, Guard) -> F + 'static,
         F: Future + 'static,
     {
-        let serve = move |start: &VirtualStart| -> Serve {
-            let connection = serve(start);
-            Box::new(move |io, guard| {
-                let serving = connection(io, guard);
-                Box::pin(async {
-                    serving.await;
-                })
-            })
-        };
+        let serve = move |start: &VirtualStart| simulation::serve(serve(start));
         let why = "there is no accept loop";
         let features = [Feature::Listener, Feature::LameDuck, Feature::MaxConnections];
         let without = features.map(|feature| (feature, why.to_owned())).to_vec();

@@ -256,7 +256,7 @@ fn a_request_pipelined_in_two_pieces_does_not_destroy_the_response() {
     let mut client = simulation.connect(|io, guard| http.serve(io, service, guard));
     client.send(format!("{SLOW}GET / HT"));
     simulation.settle();
-    let _ = simulation.drain().start();
+    drop(simulation.drain().start());
     simulation.pass(Duration::from_secs(1));
     client.send("TP/1.1\r\nHost: test\r\n\r\n");
     client.expect_last("hello");

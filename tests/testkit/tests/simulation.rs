@@ -308,7 +308,7 @@ fn after_a_half_close_the_other_direction_goes_on() {
 fn its_drain_ends_with_its_connections_or_by_force() {
     both(|simulation| {
         let client = simulation.connect(echo);
-        let _ = simulation.drain().start();
+        drop(simulation.drain().start());
         simulation.pass(SECOND);
         assert_eq!(simulation.drain().state(), State::Draining);
         assert!(simulation.reach(echo).is_err());
@@ -354,7 +354,7 @@ fn tokio_serves_with_its_own_tasks_and_clock() {
     let mut client = simulation.connect(|io, guard| http.serve(TokioIo::new(io), service_fn(slow), guard));
     client.get("/");
     simulation.pass(SECOND);
-    let _ = simulation.drain().start();
+    drop(simulation.drain().start());
     let response = client.response();
     assert_eq!((response.text(), response.says_close()), ("hello", true));
     assert_eq!(client.end(), End::Fin);

@@ -148,8 +148,10 @@ impl Scene {
         let Self { simulation, stream, heard, heard_last, heads, .. } = self;
         let stream = stream.as_ref().expect("the client is there");
         simulation.driver().wait_until(limit, || {
+            let before = heard.len();
             listen(simulation, stream, heard, heard_last);
-            parse(heard, *heads).0.len() >= count || stream.ended().is_some()
+            // What still comes is not looked at: no time passes before this is asked again.
+            heard.len() == before && (parse(heard, *heads).0.len() >= count || stream.ended().is_some())
         });
         parse(heard, *heads).0.len() >= count
     }
@@ -181,7 +183,7 @@ impl Scene {
             *early |= !ended && stream.is_served() && simulation.drain().state() == State::Closed;
             ended
         });
-        let (before, began) = self.drain.unwrap_or((self.heard.len(), Duration::ZERO));
+        let (before, drained) = self.drain.unwrap_or((self.heard.len(), Duration::ZERO));
         let (complete, partial) = parse(&self.heard[..before.min(self.heard.len())], self.heads);
         let begun = complete.len() + usize::from(partial);
         let complete = complete.len();
@@ -192,9 +194,9 @@ impl Scene {
             begun,
             complete,
             end: self.stream().ended(),
-            behind: self.now() - self.heard_last,
-            coincides: self.heard_last == began,
-            after: self.now() - began,
+            behind: self.now().saturating_sub(self.heard_last),
+            coincides: self.heard_last == drained,
+            after: self.now().saturating_sub(drained),
             early: self.early,
             panicked: self.simulation.driver().panicked(),
         }

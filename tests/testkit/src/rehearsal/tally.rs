@@ -1,19 +1,15 @@
 //! What came of a promise, run by run.
 
-use crate::report::{Outcome, Verdict};
+use crate::report::Verdict;
 
+#[derive(Default)]
 pub(super) struct Tally {
-    promise: &'static str,
     runs: usize,
     broken: usize,
     first: String,
 }
 
 impl Tally {
-    pub(super) fn new(promise: &'static str) -> Self {
-        Self { promise, runs: 0, broken: 0, first: String::new() }
-    }
-
     /// A run, in which this was wrong or nothing.
     pub(super) fn note(&mut self, point: &dyn Fn() -> String, fault: Option<String>) {
         self.runs += 1;
@@ -30,10 +26,6 @@ impl Tally {
             (_, 0) => Verdict::Kept,
             (runs, broken) => Verdict::Broken(format!("{} (in {broken} of {runs} runs)", self.first)),
         }
-    }
-
-    pub(super) fn outcome(self) -> Outcome {
-        Outcome { promise: self.promise, verdict: self.verdict() }
     }
 
     /// Of what there was no occasion for.
