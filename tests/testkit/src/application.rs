@@ -190,18 +190,7 @@ impl Exchange {
         // that nothing is in flight.
         let mut io = io;
         let _exchange = self;
-        let mut space = [0; 1024];
-        // What has come is echoed before the goodbye.
-        let mut next = async |io: &mut _| {
-            let read = async { AsyncReadExt::read(io, &mut space).await.map(Some) };
-            let draining = async {
-                watcher.clone().await;
-                Ok(None)
-            };
-            let read = future::or(read, draining).await?;
-            io::Result::Ok(read.map(|read| space[..read].to_vec()))
-        };
-        while let Some(bytes) = next(&mut io).await? {
+        while let Some(bytes) = next(&mut io, &watcher).await? {
             if bytes.is_empty() {
                 return io.close().await;
             }
@@ -216,6 +205,18 @@ impl Exchange {
         }
         io.close().await
     }
+}
+
+/// What comes, nothing at the end; `None` once the drain has begun. What has come goes first.
+async fn next(io: &mut (impl AsyncRead + Unpin), watcher: &Watcher) -> io::Result<Option<Vec<u8>>> {
+    let mut space = [0; 1024];
+    let read = async { io.read(&mut space).await.map(Some) };
+    let draining = async {
+        watcher.clone().await;
+        Ok(None)
+    };
+    let read = future::or(read, draining).await?;
+    Ok(read.map(|read| space[..read].to_vec()))
 }
 
 impl Future for Work {

@@ -12,6 +12,13 @@ pub trait Transport: Read + Write {
     /// Those of `shutdown`.
     fn half_close(&mut self) -> io::Result<()>;
 
+    /// Writes as much of this as there is room for on the way, without waiting for more. Returns how much it was.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    fn fill(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
     /// Whether the end is there to be read, without waiting for it.
     fn is_ended(&mut self) -> bool;
 }
@@ -19,6 +26,21 @@ pub trait Transport: Read + Write {
 impl Transport for TcpStream {
     fn half_close(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn fill(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let mut filled = 0;
+        let end = loop {
+            match self.write(&bytes[filled..]) {
+                Ok(0) => break Ok(filled),
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(filled),
+                Err(error) => break Err(error),
+            }
+        };
+        self.set_nonblocking(false)?;
+        end
     }
 
     fn is_ended(&mut self) -> bool {

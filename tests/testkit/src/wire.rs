@@ -50,6 +50,12 @@ impl<S: Transport> Wire<S> {
         self.unused.is_empty() && self.stream.is_ended()
     }
 
+    /// Writes as much of this as there is room for on the way.
+    #[track_caller]
+    pub fn fill(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.fill(bytes.as_ref()).expect("the server still reads");
+    }
+
     /// Ends our direction and no more.
     pub fn half_close(&mut self) {
         self.stream.half_close().expect("it is open");
@@ -138,10 +144,14 @@ impl<S: Read + Write> Wire<S> {
 
     /// Where this text ends in what is unused.
     fn find(&mut self, text: &str) -> Result<usize, End> {
+        let mut searched = 0;
         loop {
-            if let Some(start) = self.unused.windows(text.len()).position(|it| it == text.as_bytes()) {
-                return Ok(start + text.len());
+            let rest = &self.unused[searched..];
+            if let Some(start) = rest.windows(text.len()).position(|it| it == text.as_bytes()) {
+                return Ok(searched + start + text.len());
             }
+            // Its beginning may have come.
+            searched = (self.unused.len() + 1).saturating_sub(text.len());
             self.read()?;
         }
     }
