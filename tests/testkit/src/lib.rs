@@ -2,9 +2,9 @@
 //!
 //! | you have | put it to | which takes |
 //! |---|---|---|
-//! | a service of your own | a [`Rehearsal`]: its drain after each byte of a request, at each step of the response | some 50 ms |
+//! | a service of your own | a [`Rehearsal`]: its drain after each byte of a request, at each step of the response | some 0.1 s |
 //! | a test to write | a [`Simulation`]: tasks, clients and a drain, in memory and virtual time | no time |
-//! | a connection function | a [`VirtualSuite`]: the scenarios of the suite, in virtual time | less than 1 s |
+//! | a connection function | a [`VirtualSuite`]: the scenarios of the suite, in virtual time | some 0.5 s |
 //! | a server, or an adapter | a [`Suite`]: the scenarios over real sockets | some 3 s |
 //!
 //! A service of your own:

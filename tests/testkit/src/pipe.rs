@@ -337,6 +337,10 @@ impl Transport for Stream {
         Ok(())
     }
 
+    fn fill(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes)
+    }
+
     /// Lets what can run go on, but no time pass.
     fn is_ended(&mut self) -> bool {
         self.driver.settle();

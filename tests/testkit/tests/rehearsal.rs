@@ -261,3 +261,9 @@ fn a_request_pipelined_in_two_pieces_does_not_destroy_the_response() {
     client.send("TP/1.1\r\nHost: test\r\n\r\n");
     client.expect_last("hello");
 }
+
+#[test]
+fn one_rehearsal_is_like_the_other() {
+    let said = || async_h1().upgrade(SWITCH).run(STREAM).to_string();
+    assert_eq!(said(), said());
+}
