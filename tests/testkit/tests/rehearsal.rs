@@ -31,7 +31,11 @@ const CONTINUE: &str = "POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\
 const HEAD: &str = "HEAD /slow HTTP/1.1\r\nHost: test\r\n\r\n";
 const LAST: &str = "GET /slow HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 const OLD: &str = "GET /slow HTTP/1.0\r\n\r\n";
-const ALL: [&str; 9] = [GET, SLOW, STREAM, POST, CHUNKED, CONTINUE, HEAD, LAST, OLD];
+const BIG: &str = "GET /big HTTP/1.1\r\nHost: test\r\n\r\n";
+const ALL: [&str; 10] = [GET, SLOW, STREAM, BIG, POST, CHUNKED, CONTINUE, HEAD, LAST, OLD];
+
+/// The least that hyper can do with.
+const BUFFER: usize = 8192;
 
 const SWITCH: &str = "GET / HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: test\r\n\r\n";
 
@@ -79,9 +83,14 @@ where
             Err(_) => full("half".into()),
         },
         (_, "/slow") => {
-            sleep().await;
+            // Longer than any bound.
+            for _ in 0..30 {
+                sleep().await;
+            }
             full("hello".into())
         }
+        // More than the engine buffers.
+        (_, "/big") => full(vec![b'b'; 32 * 1024].into()),
         (_, "/stream") => {
             let pieces = futures_lite::stream::unfold(0_u8, move |piece| {
                 let sleep = sleep.clone();
@@ -128,7 +137,6 @@ impl AsyncRead for Pieces {
 /// The same, of http-types.
 async fn endpoint(mut request: http_types::Request, runtime: Runtime) -> http_types::Result<http_types::Response> {
     let watcher = request.ext().get::<Watcher>().expect("put there by ebbtide").clone();
-    let second = || runtime.sleep(Duration::from_secs(1));
     if request.header("upgrade").is_some() {
         let mut response = http_types::Response::new(http_types::StatusCode::SwitchingProtocols);
         response.insert_header("connection", "upgrade");
@@ -150,9 +158,10 @@ async fn endpoint(mut request: http_types::Request, runtime: Runtime) -> http_ty
     Ok(match (request.method(), request.url().path()) {
         (http_types::Method::Post, _) => request.body_bytes().await?.into(),
         (_, "/slow") => {
-            second().await;
+            runtime.sleep(Duration::from_secs(30)).await;
             "hello".into()
         }
+        (_, "/big") => vec![b'b'; 32 * 1024].into(),
         (_, "/stream") => {
             http_types::Body::from_reader(futures_lite::io::BufReader::new(Pieces::new(runtime)), None).into()
         }
@@ -174,7 +183,8 @@ fn check(rehearsal: &Rehearsal, requests: &[&str]) {
 #[test]
 fn hyper_keeps_what_it_promises() {
     let rehearsal = Rehearsal::new(|runtime| {
-        let (http, runtime) = (Http::new(runtime.clone(), runtime.clone()), runtime.clone());
+        let (mut http, runtime) = (Http::new(runtime.clone(), runtime.clone()), runtime.clone());
+        http.builder().http1().max_buf_size(BUFFER);
         move |io, guard| {
             let runtime = runtime.clone();
             let service = service_fn(move |request| {
@@ -190,7 +200,8 @@ fn hyper_keeps_what_it_promises() {
 #[test]
 fn hyper_keeps_what_it_promises_on_tokio() {
     let rehearsal = Rehearsal::new(|_| {
-        let http = Http::new(TokioExecutor::new(), TokioTimer::new());
+        let mut http = Http::new(TokioExecutor::new(), TokioTimer::new());
+        http.builder().http1().max_buf_size(BUFFER);
         let sleep: Sleep = Arc::new(|| Box::pin(tokio::time::sleep(Duration::from_secs(1))));
         move |io, guard| {
             let sleep = sleep.clone();
@@ -208,7 +219,8 @@ fn hyper_keeps_what_it_promises_on_an_executor_of_smol() {
         let executor = Arc::new(smol::Executor::new());
         let (running, runtime) = (executor.clone(), runtime.clone());
         runtime.spawn(async move { running.run(pending()).await });
-        let http = Http::new(SmolExecutor::new(executor.clone()), runtime.clone());
+        let mut http = Http::new(SmolExecutor::new(executor.clone()), runtime.clone());
+        http.builder().http1().max_buf_size(BUFFER);
         move |io, guard| {
             let (runtime, on) = (runtime.clone(), executor.clone());
             let service = service_fn(move |request| {
@@ -257,7 +269,7 @@ fn a_request_pipelined_in_two_pieces_does_not_destroy_the_response() {
     client.send(format!("{SLOW}GET / HT"));
     simulation.settle();
     drop(simulation.drain().start());
-    simulation.pass(Duration::from_secs(1));
+    simulation.pass(Duration::from_secs(30));
     client.send("TP/1.1\r\nHost: test\r\n\r\n");
     client.expect_last("hello");
 }

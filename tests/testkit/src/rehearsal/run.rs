@@ -340,13 +340,23 @@ impl<'a> Run<'a> {
         tally.verdict()
     }
 
+    /// In silence, and while it sends on and on.
     fn takes_nothing(&mut self) -> Verdict {
         let mut tally = Tally::default();
-        let Some(mut scene) = self.scene(Age::New, NARROW) else { return Tally::never() };
-        scene.send(self.request, self.whole());
-        scene.settle();
-        scene.drain();
-        tally.note(&|| format!("{NARROW} B of the response taken"), scene.drained(self.whole()).err());
+        for sends in [false, true] {
+            let Some(mut scene) = self.scene(Age::New, NARROW) else { return Tally::never() };
+            scene.send(self.request, self.whole());
+            scene.settle();
+            scene.drain();
+            let limit = scene.now() + self.whole();
+            while sends && scene.state() != State::Closed && scene.now() < limit {
+                scene.pass(SLOW);
+                scene.nudge();
+            }
+            let rest = limit.saturating_sub(scene.now());
+            let how = if sends { "and sends on" } else { "in silence" };
+            tally.note(&|| format!("it takes {NARROW} B of the response, {how}"), scene.drained(rest).err());
+        }
         tally.verdict()
     }
 

@@ -112,6 +112,11 @@ impl Scene {
         });
     }
 
+    /// Sends a byte that nobody has asked for, if there is room for it.
+    pub(super) fn nudge(&self) {
+        drop(self.stream().put(b"x"));
+    }
+
     /// The drain begins.
     pub(super) fn drain(&mut self) {
         let there = self.heard.len() + self.stream.as_ref().map_or(0, Stream::unread);
