@@ -90,7 +90,10 @@ where
             full("hello".into())
         }
         // More than the engine buffers.
-        (_, "/big") => full(vec![b'b'; 32 * 1024].into()),
+        (_, "/big") => {
+            let pieces = (0..32).map(|_| Ok(Frame::data(Bytes::from(vec![b'b'; 1024]))));
+            StreamBody::new(futures_lite::stream::iter(pieces)).boxed_unsync()
+        }
         (_, "/stream") => {
             let pieces = futures_lite::stream::unfold(0_u8, move |piece| {
                 let sleep = sleep.clone();
