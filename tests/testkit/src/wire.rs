@@ -181,3 +181,43 @@ impl fmt::Display for End {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes, in the pieces it comes in.
+    struct Pieces<'a>(std::slice::Chunks<'a, u8>);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let piece = self.0.next().unwrap_or_default();
+            buf[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+
+    impl Write for Pieces<'_> {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            Ok(buf.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_in_whatever_pieces_it_comes() {
+        const ALL: &[u8] = b"one\r\r\n\rtwo\r\n\r\nthree";
+        for piece in 1..=ALL.len() {
+            let mut wire = Wire::over(Pieces(ALL.chunks(piece)));
+            assert_eq!(
+                wire.take_until("\r\n\r\n").as_deref(),
+                Ok(&b"one\r\r\n\rtwo\r\n\r\n"[..]),
+                "in pieces of {piece}"
+            );
+            assert_eq!(wire.take_until("\r\n\r\n"), Err(End::Fin));
+        }
+    }
+}
