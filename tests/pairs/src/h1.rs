@@ -18,9 +18,9 @@ pub(crate) const NO_HTTP2: &str = "async-h1 speaks HTTP/1.1 only";
 pub(crate) fn endpoint(
     application: Application,
     guard: Guard,
-    spawn: impl Fn(Task) + Copy + Send + 'static,
+    spawn: impl Fn(Task) + Clone + Send + 'static,
 ) -> impl Fn(Request) -> Pin<Box<dyn Future<Output = http_types::Result<Response>> + Send>> {
-    move |request| Box::pin(answer(application.clone(), guard.clone(), spawn, request))
+    move |request| Box::pin(answer(application.clone(), guard.clone(), spawn.clone(), request))
 }
 
 async fn answer(

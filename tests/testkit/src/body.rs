@@ -100,3 +100,24 @@ impl AsyncRead for Body {
         Poll::Ready(self.piece.read(buf))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::{AsyncReadExt, StreamExt, future::block_on};
+
+    use crate::application::Application;
+
+    #[test]
+    fn a_body_reads_as_it_streams_and_nothing_is_in_flight_behind_it() {
+        let application = Application::new();
+        application.release();
+        for (path, length) in [("/hello", 5), ("/stream", 10), ("/big", Application::BIG)] {
+            let body = || block_on(application.request("GET", path).reply()).body;
+            let (mut streamed, mut read, mut reader) = (Vec::new(), Vec::new(), body());
+            block_on(body().for_each(|piece| streamed.extend(piece)));
+            block_on(reader.read_to_end(&mut read)).unwrap();
+            assert!(read == streamed && read.len() as u64 == length, "{path}: {} and {}", read.len(), streamed.len());
+            assert_eq!(application.in_flight(), 0, "{path}");
+        }
+    }
+}

@@ -171,6 +171,11 @@ impl Response {
         fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// Whether it says where its body ends: else the connection's end is the body's.
+    pub(crate) fn is_delimited(&self) -> bool {
+        self.status != 200 || self.header("content-length").or(self.header("transfer-encoding")).is_some()
+    }
+
     /// Whether the connection ends with it.
     #[must_use]
     pub fn says_close(&self) -> bool {

@@ -10,6 +10,8 @@ pub enum Feature {
     Upgrade,
     /// Work under a guard of its own that goes on after its response: [`Exchange::work`](crate::Exchange::work).
     Work,
+    /// A listener of its own, which closes when the drain begins.
+    Listener,
     /// [`Start::lame_duck`](crate::Start::lame_duck).
     LameDuck,
     /// [`Start::max_connections`](crate::Start::max_connections).

@@ -1,5 +1,58 @@
-//! One scenario suite for every server that drains with ebbtide, for the authors of adapters: give it a way to start
-//! your server, and it says which promise breaks, and how.
+//! Whether a server drains well: whether it loses no request when it stops, and never hangs.
+//!
+//! | you have | put it to | which takes |
+//! |---|---|---|
+//! | a service of your own | a [`Rehearsal`]: its drain after each byte of a request, at each step of the response | some 0.1 s |
+//! | a test to write | a [`Simulation`]: tasks, clients and a drain, in memory and virtual time | no time |
+//! | a connection function | a [`VirtualSuite`]: the scenarios of the suite, in virtual time | some 0.5 s |
+//! | a server, or an adapter | a [`Suite`]: the scenarios over real sockets | some 3 s |
+//!
+//! A service of your own:
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use std::time::Duration;
+//! # use hyper::{Request, Response, body::Incoming, service::service_fn};
+//! use ebbtide_hyper::Http;
+//! use ebbtide_testkit::Rehearsal;
+//!
+//! # async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> { Ok(Response::new("hello".to_owned())) }
+//! let rehearsal = Rehearsal::new(|runtime| {
+//!     let http = Http::new(runtime.clone(), runtime.clone()); // the tasks and the clock of a simulation
+//!     move |io, guard| http.serve(io, service_fn(hello), guard)
+//! });
+//! let report = rehearsal.run("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+//!
+//! println!("{report}"); // each promise: kept; BROKEN: how, and at which byte; not offered: why
+//! report.expect_kept(); // panics with what is broken
+//! ```
+//!
+//! A test of your own:
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use std::time::Duration;
+//! # use hyper::{Request, Response, body::Incoming, service::service_fn};
+//! use ebbtide_hyper::Http;
+//! use ebbtide_testkit::{Simulation, wire::End};
+//!
+//! # async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> { Ok(Response::new("hello".to_owned())) }
+//! let simulation = Simulation::new();
+//! let http = Http::new(simulation.runtime(), simulation.runtime());
+//! let mut client = simulation.connect(|io, guard| http.serve(io, service_fn(hello), guard));
+//!
+//! client.send("GET / HTTP/1.1\r\nHo");
+//! simulation.settle(); // the server has seen it
+//! let _ = simulation.drain().start();
+//! simulation.pass(Duration::from_secs(2));
+//! client.send("st: test\r\n\r\n");
+//!
+//! assert_eq!(client.response().text(), "hello"); // runs the server, and time where need be, until it is there
+//! assert_eq!(client.end(), End::Fin);
+//! simulation.ended(Duration::from_secs(1)).expect("nothing was cut");
+//! ```
+//!
+//! A server:
 //!
 //! ```
 //! use ebbtide::Guard;
@@ -27,8 +80,7 @@
 //! .without(Feature::MaxConnections, "left out for this page")
 //! .run();
 //!
-//! println!("{report}"); // each promise: kept; BROKEN: how; not offered: why
-//! report.expect_kept(); // panics with what is broken
+//! report.expect_kept();
 //! ```
 //!
 //! # What your server is given
@@ -50,6 +102,20 @@
 //!
 //! Every scenario has a server of its own, and several run at a time. All take some 3 s, and up to 1000 descriptors.
 //!
+//! # In memory and in virtual time
+//!
+//! Time passes when no task can run, and then at once; what can never come fails at once, and says who waits for what. A
+//! service takes its tasks and its clock from somewhere:
+//!
+//! - as a parameter: give it the simulation's [`Runtime`], which with the feature `hyper` is what hyper wants;
+//! - from tokio: [`Simulation::tokio`], [`Rehearsal::on_tokio`] and [`VirtualSuite::on_tokio`], with the feature `tokio`,
+//!   run it on a paused runtime of tokio, and what it does there by `tokio::spawn` and `tokio::time` is part of it;
+//! - from smol or async-std: their clocks and reactors are threads of their own, in real time, so a service is to take its
+//!   clock as a parameter; an executor, such as `smol::Executor`, may run as one of the simulation's tasks.
+//!
+//! It is one thread and no socket, so it cannot show what those add: a listener and its queue, what a system does with
+//! what it buffers, a handler that blocks its thread, a race of two. For that there is the suite over sockets.
+//!
 //! # What else is here
 //!
 //! With the feature `hyper`, the `guide` for whoever writes an adapter for another runtime.
@@ -67,6 +133,9 @@
 mod application;
 mod body;
 pub mod client;
+mod clock;
+mod driver;
+mod executor;
 mod feature;
 // Its servers are on hyper.
 #[cfg(feature = "hyper")]
@@ -75,23 +144,37 @@ pub mod guide {}
 pub mod http2;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+mod memory;
+#[cfg(feature = "tokio")]
+mod paused;
+mod pipe;
 mod promise;
+mod rehearsal;
 mod report;
+mod runtime;
 mod scenarios;
+mod simulation;
 mod sockets;
 mod start;
 mod suite;
 mod transport;
+mod virtual_suite;
 pub mod wire;
 mod world;
 
 pub use application::{Application, Exchange, Reply, Work};
 pub use body::Body;
+pub use clock::Sleep;
 pub use feature::Feature;
+pub use pipe::{Io, Stream};
+pub use rehearsal::Rehearsal;
 pub use report::{Outcome, Report, Verdict};
+pub use runtime::Runtime;
+pub use simulation::Simulation;
 pub use start::Start;
 pub use suite::Suite;
 pub use transport::Transport;
+pub use virtual_suite::{VirtualStart, VirtualSuite};
 
 /// How long a client of its own is patient. No test is about this number: it is only there so that a hang becomes a
 /// failure.

@@ -87,3 +87,25 @@ impl fmt::Display for Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_counts_and_then_tells() {
+        let outcome = |promise, verdict| Outcome { promise, verdict };
+        let outcomes = vec![
+            outcome("a_request_is_answered", Verdict::Kept),
+            outcome("an_idle_connection_ends", Verdict::Broken("it was reset".into())),
+            outcome("a_stream_completes", Verdict::NotOffered("no HTTP/2".into())),
+        ];
+        let report = Report { server: "ours".into(), outcomes };
+        let expected = "ours: 1 kept, 1 broken, 1 not offered\n  \
+                        a request is answered: kept\n  \
+                        an idle connection ends: BROKEN: it was reset\n  \
+                        a stream completes: not offered: no HTTP/2";
+        assert_eq!(report.to_string(), expected);
+        assert_eq!(report.broken().count(), 1);
+    }
+}

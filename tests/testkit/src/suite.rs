@@ -114,7 +114,7 @@ impl Suite {
 }
 
 /// What a panic says, on one line.
-fn how(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn how(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
     text.lines().map(str::trim).collect::<Vec<_>>().join("; ")

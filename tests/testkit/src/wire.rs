@@ -137,6 +137,11 @@ impl<S: Read + Write> Wire<S> {
         }
     }
 
+    /// Whether anything comes before the end.
+    pub(crate) fn has_more(&mut self) -> bool {
+        !self.unused.is_empty() || self.read().is_ok()
+    }
+
     /// Where this text ends in what is unused.
     fn find(&mut self, text: &str) -> Result<usize, End> {
         let mut searched = 0;
@@ -174,5 +179,45 @@ impl fmt::Display for End {
             Self::Fin => "the connection ended",
             Self::Reset => "the connection was reset",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes, in the pieces it comes in.
+    struct Pieces<'a>(std::slice::Chunks<'a, u8>);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let piece = self.0.next().unwrap_or_default();
+            buf[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+
+    impl Write for Pieces<'_> {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            Ok(buf.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_in_whatever_pieces_it_comes() {
+        const ALL: &[u8] = b"one\r\r\n\rtwo\r\n\r\nthree";
+        for piece in 1..=ALL.len() {
+            let mut wire = Wire::over(Pieces(ALL.chunks(piece)));
+            assert_eq!(
+                wire.take_until("\r\n\r\n").as_deref(),
+                Ok(&b"one\r\r\n\rtwo\r\n\r\n"[..]),
+                "in pieces of {piece}"
+            );
+            assert_eq!(wire.take_until("\r\n\r\n"), Err(End::Fin));
+        }
     }
 }

@@ -52,9 +52,12 @@ pub(crate) trait World: Sized {
 
     /// An idle connection: one request is answered, the next may come.
     fn idle(&self) -> client::Client<Self::Stream> {
+        let before = self.application().in_flight();
         let mut client = self.client();
         client.get("/hello");
         client.expect("hello");
+        // A response is there before its server is done with it.
+        self.until_in_flight(before);
         client
     }
 

@@ -96,7 +96,7 @@ fn a_request_in_flight_completes_and_its_response_says_close() {
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
             }
         });
-        let http = Http::new(Executor, Timer);
+        let http = Http::new(Executor, Timer).extend_every_request();
         let server = toy::spawn(ebbtide_toy::serve(listener, guard, move |stream, guard| {
             let served = http.serve(stream, answer.clone(), guard);
             async { served.await.expect("it ends well") }

@@ -54,8 +54,11 @@ fn two_hundred_idle_connections_all_end_by_fin<W: World>(world: W) {
 fn a_request_that_crosses_the_drain_on_an_idle_connection_is_answered<W: World>(world: W) {
     let mut clients: Vec<_> = (0..50).map(|_| world.idle()).collect();
     for (at, client) in clients.iter_mut().enumerate() {
-        if at == 10 {
-            world.start();
+        match at {
+            10 => world.start(),
+            // The rest well after it, and within the grace.
+            30 => world.pass(SHORT),
+            _ => {}
         }
         client.get("/hello");
     }
@@ -79,6 +82,7 @@ fn a_silent_connection_ends_by_fin_after_its_grace<W: World>(world: W) {
 fn a_silent_connection_that_speaks_within_its_grace_is_answered<W: World>(world: W) {
     let mut client = world.silent();
     world.start();
+    world.pass(SHORT);
     client.get("/hello");
     client.expect_last("hello");
     world.drained();

@@ -11,8 +11,8 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(connections_made_just_before_the_drain_are_answered),
         promise!(silent_connections_made_just_before_the_drain_end_in_order)
             .bounds(Bounds { silent: SHORT, ..PATIENT }),
-        promise!(new_connections_are_refused_while_a_request_is_in_flight),
-        promise!(the_port_is_free_for_a_successor_while_a_request_is_in_flight),
+        promise!(new_connections_are_refused_while_a_request_is_in_flight).needs(Feature::Listener),
+        promise!(the_port_is_free_for_a_successor_while_a_request_is_in_flight).needs(Feature::Listener),
         promise!(a_lame_duck_serves_new_connections_and_says_close).needs(Feature::LameDuck).lame_duck(LONG),
         promise!(a_lame_duck_refuses_when_its_time_is_over).needs(Feature::LameDuck).lame_duck(SHORT),
         promise!(a_limit_of_connections_holds_the_rest_back_and_loses_none)
