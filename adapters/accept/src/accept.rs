@@ -201,7 +201,8 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
 
     fn leave(&mut self) -> io::Result<()> {
         if let Source::Listening(listener) = std::mem::replace(&mut self.source, Source::Over) {
-            self.source = Source::Emptying(Queue::new(listener.into_socket()?));
+            let most = self.permits.as_ref().map_or(usize::MAX, Permits::free);
+            self.source = Source::Emptying(Queue::new(listener.into_socket()?, most));
         }
         Ok(())
     }

@@ -27,14 +27,19 @@ impl Permits {
         Self { shared: Arc::new(Shared { free: AtomicUsize::new(most), waiting: Mutex::new(None) }) }
     }
 
+    /// How many there are to take.
+    pub(crate) fn free(&self) -> usize {
+        self.shared.free.load(Ordering::SeqCst)
+    }
+
     /// Ready while there is one to take.
     pub(crate) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.shared.free.load(Ordering::SeqCst) > 0 {
+        if self.free() > 0 {
             return Poll::Ready(());
         }
         let _dropped_outside_the_lock = self.shared.waiting().replace(cx.waker().clone());
         // Looked at again: one may have been given back before there was somebody to wake.
-        if self.shared.free.load(Ordering::SeqCst) > 0 { Poll::Ready(()) } else { Poll::Pending }
+        if self.free() > 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Takes one. Only the loop takes, and only after `poll_free`.

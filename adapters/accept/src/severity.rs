@@ -8,7 +8,8 @@ pub enum Severity {
     /// One connection, gone before it was accepted: the next one may be fine. (On Linux also the errors of its
     /// network, which `accept` passes on: accept(2), "Error handling".)
     Connection,
-    /// The process or the machine has no descriptors or no memory left: worth another try a little later.
+    /// The process or the machine has no descriptors, no watches or no memory left: worth another try a little later.
+    /// (A reactor that cannot watch one more socket says that there is no space: `epoll_ctl(2)`, `ENOSPC`.)
     Exhaustion,
     /// The listener.
     Listener,
@@ -51,7 +52,7 @@ impl Severity {
 fn of_code(code: i32) -> Severity {
     match code {
         libc::EPROTO | libc::ENOPROTOOPT | libc::EHOSTDOWN => Severity::Connection,
-        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => Severity::Exhaustion,
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC => Severity::Exhaustion,
         _ => Severity::Listener,
     }
 }
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_full_table_of_descriptors_is_exhaustion() {
-        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::ENOSPC] {
             assert_eq!(Severity::of(&io::Error::from_raw_os_error(code)), Severity::Exhaustion, "{code}");
         }
     }
