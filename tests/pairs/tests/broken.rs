@@ -215,6 +215,14 @@ fn one_that_closes_its_listener_without_emptying_the_queue() {
 }
 
 #[test]
+fn one_that_does_not_take_the_time_to_leave() {
+    fn server(start: Start) -> io::Result<()> {
+        serve(start, Connection::well)
+    }
+    says(&broken(server, "a_lame_duck_serves_new_connections_and_says_close", KEPT), "refused");
+}
+
+#[test]
 fn one_that_goes_on_in_secret_after_a_forced_close() {
     fn server(start: Start) -> io::Result<()> {
         serve(start, |it| {
