@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 broken=0
 while IFS=: read -r page link; do
     target=${link#*](}
-    target=${target%[)#]*}
+    target=${target%%[)#]*}
     case $target in
         "" | http*://* | *::*) continue ;;
     esac
