@@ -139,8 +139,8 @@ impl AsyncRead for Pieces {
 
 /// The same, of http-types.
 async fn endpoint(mut request: http_types::Request, runtime: Runtime) -> http_types::Result<http_types::Response> {
-    let watcher = request.ext().get::<Watcher>().expect("put there by ebbtide").clone();
     if request.header("upgrade").is_some() {
+        let watcher = request.ext().get::<Watcher>().expect("put there by ebbtide").clone();
         let mut response = http_types::Response::new(http_types::StatusCode::SwitchingProtocols);
         response.insert_header("connection", "upgrade");
         response.insert_header("upgrade", "test");
