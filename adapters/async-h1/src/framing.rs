@@ -26,11 +26,39 @@ pub(crate) enum Chunks {
     Malformed,
 }
 
+/// How much async-h1 reads behind the last chunk at most.
+const TRAILERS: usize = 8 * 1024;
+
 impl Framing {
     pub(crate) const CHUNKED: Self = Self::Chunked(Chunks::Size { size: 0, extension: false });
 
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunks::Over))
+    }
+
+    /// How many of the bytes that have come are to be handed out at a time, where there is room for so many. None: more
+    /// has to come first.
+    ///
+    /// What is behind the last chunk goes out by itself and in one piece: async-h1 reads it in one go, and where that was
+    /// not all of it waits without a waker.
+    pub(crate) fn hand_out(&mut self, bytes: &[u8], room: usize) -> usize {
+        let handed = &bytes[..room.min(bytes.len())];
+        match self {
+            Self::Length(_) => self.take(handed),
+            Self::Chunked(Chunks::Trailer { .. }) => {
+                let mut all = self.clone();
+                all.take(bytes);
+                // Of what is too long async-h1 says so.
+                if all.is_over() || bytes.len() >= TRAILERS { self.take(handed) } else { 0 }
+            }
+            Self::Chunked(chunks) => {
+                let mut taken = 0;
+                while taken < handed.len() && !matches!(chunks, Chunks::Trailer { .. }) {
+                    taken += chunks.take(&handed[taken..]);
+                }
+                taken
+            }
+        }
     }
 
     /// How many of the bytes that have come are the body's.
@@ -113,6 +141,38 @@ mod tests {
         ends(|| Framing::CHUNKED, "0\r\n\r\n");
         ends(|| Framing::CHUNKED, "5\r\nhello\r\n0\r\n\r\n");
         ends(|| Framing::CHUNKED, "A;name=\"0\"\r\n0123456789\r\n1 \r\n\n\r\n0\r\nx: y\r\nz: \r\n\r\n");
+    }
+
+    #[test]
+    fn what_is_behind_the_last_chunk_is_handed_out_in_one_piece() {
+        for (chunks, trailers) in [("0\r\n", "\r\n"), ("2\r\nhi\r\n0\r\n", "x: y\r\nz: \r\n\r\n")] {
+            let bytes = [chunks, trailers, "GET /"].concat();
+            for piece in 1..=bytes.len() {
+                let (mut framing, mut rest, mut handed) = (Framing::CHUNKED, Vec::new(), Vec::new());
+                for piece in bytes.as_bytes().chunks(piece) {
+                    rest.extend_from_slice(piece);
+                    while !framing.is_over() {
+                        let length = framing.hand_out(&rest, TRAILERS);
+                        if length == 0 {
+                            break;
+                        }
+                        handed.push(String::from_utf8(rest.drain(..length).collect()).unwrap());
+                    }
+                }
+                assert_eq!(handed.pop().as_deref(), Some(trailers), "in pieces of {piece}");
+                assert_eq!(handed.concat(), chunks, "in pieces of {piece}");
+                assert_eq!(rest, b"GET /", "in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailers_without_end_are_handed_out() {
+        let mut framing = Framing::CHUNKED;
+        let bytes = [b"0\r\n".as_slice(), &[b'x'; TRAILERS]].concat();
+        assert_eq!(framing.hand_out(&bytes, TRAILERS), 3);
+        assert_eq!(framing.hand_out(&bytes[3..TRAILERS], TRAILERS), 0);
+        assert_eq!(framing.hand_out(&bytes[3..], TRAILERS), TRAILERS);
     }
 
     #[test]
