@@ -242,6 +242,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
             if self.framing.is_over() || buf.is_empty() {
                 return Poll::Ready(Ok(0));
             }
+            let skipped = self.framing.skip(&self.rest);
+            self.rest.drain(..skipped);
             let taken = self.framing.hand_out(&self.rest, buf.len());
             if taken > 0 {
                 return Poll::Ready(Ok(hand_out(&mut self.rest, &mut buf[..taken])));

@@ -233,10 +233,10 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn chunks_that_come_a_byte_at_a_time_are_read() {
     let head = "POST /read HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
-    for trailers in ["", "x: y\r\nz: \r\n"] {
+    for (extension, trailers) in [("", ""), (";x=\"y\"", "x: y\r\nz: \r\n")] {
         smol::block_on(async {
             let mut it = Served::over(|inner| Slow { inner, pauses: false });
-            let upload = format!("{head}2\r\nhi\r\nA\r\n, chunks..\r\n0\r\n{trailers}\r\n");
+            let upload = format!("{head}2{extension}\r\nhi\r\nA\r\n, chunks..\r\n0{extension}\r\n{trailers}\r\n");
             it.send(upload.repeat(2)).await;
             let mut responses = String::new();
             while responses.matches("hi, chunks..").count() < 2 {
