@@ -10,7 +10,7 @@
 //! | part of a request head, first or later | served when complete, bounded |
 //! | idle, kept alive | a short grace for a request already on the wire; then closed |
 //! | request in flight | completes; says `Connection: close` where its head is still to be written |
-//! | client still sends while we close | half-closed, then what comes is read and dropped, bounded |
+//! | client still sends while we close, or has sent something behind the last request | half-closed, then what comes is read and dropped, bounded |
 //! | HTTP/2 | told by GOAWAY at once; streams complete; its preface and its last PING are bounded |
 //! | upgraded | left to its handler |
 //! | a client that takes nothing | bounded, in every state |
@@ -421,7 +421,9 @@ impl Policy {
         }
     }
 
-    /// Our end of the connection is written. Read on while it [`lingers`](Self::lingers).
+    /// Our end of the connection is written. Read on while it [`lingers`](Self::lingers). Where something had come
+    /// behind the last request, tell that by [`read`](Self::read) now: the rest of it may be on its way, and would be
+    /// answered by a reset.
     pub fn half_closed(&mut self) {
         if !matches!(self.stage, Stage::Upgraded | Stage::Lingering { .. } | Stage::Closed) {
             self.enter(Stage::Lingering { heard: false });

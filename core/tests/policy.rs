@@ -70,6 +70,10 @@ struct Life {
     /// HTTP/1: the connection is its handler's.
     upgraded: bool,
     half_closed: bool,
+    /// Since then.
+    heard: bool,
+    /// Of the last request.
+    had_body: bool,
     draining: bool,
     finished: bool,
     closed: bool,
@@ -89,6 +93,8 @@ impl Life {
             blocked: false,
             upgraded: false,
             half_closed: false,
+            heard: false,
+            had_body: false,
             draining: false,
             finished: false,
             closed: false,
@@ -142,6 +148,7 @@ impl Life {
         let common = expected.len().min(bytes.len());
         self.is_preface &= expected[..common] == bytes[..common];
         self.came += bytes.len();
+        self.heard |= self.half_closed;
         if self.policy.heeds().reads {
             self.policy.read(bytes);
         }
@@ -155,6 +162,9 @@ impl Life {
                 let served = self.policy.request(has_body);
                 assert!(served || (self.is_http2() && self.finished), "a request was refused for nothing");
                 self.asked += usize::from(served);
+                if served {
+                    self.had_body = has_body;
+                }
             }
             Event::Response(last) => {
                 let close = self.policy.response(last);
@@ -243,6 +253,9 @@ impl Life {
         let silent = step == Step::Serve && waits == [None; 2];
         assert!(self.policy.heeds().steps || silent, "it has something to say, and is not asked");
         assert!(self.draining || self.half_closed || waits == [None; 2], "bounded while the service runs");
+        let expects_more = self.heard || self.had_body || self.is_http2();
+        let lingers = self.half_closed && step != Step::Close && expects_more;
+        assert_eq!(self.policy.lingers(), lingers, "read on where more may come, and nowhere else");
         if !self.draining || self.upgraded || step != Step::Serve {
             return;
         }

@@ -181,6 +181,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
             ready!(state.inner()?.poll_close(cx))?;
             state.stage = Stage::HalfClosed;
             record.policy(Policy::half_closed);
+            if !state.rest.is_empty() {
+                // Of a request that will not be served; there may be more where it came from.
+                record.policy(|it| it.read(&state.rest));
+            }
         }
         loop {
             state.rest.clear();
@@ -234,24 +238,35 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.framing.is_over() || buf.is_empty() {
-            return Poll::Ready(Ok(0));
+        loop {
+            if self.framing.is_over() || buf.is_empty() {
+                return Poll::Ready(Ok(0));
+            }
+            let skipped = self.framing.skip(&self.rest);
+            self.rest.drain(..skipped);
+            let taken = self.framing.hand_out(&self.rest, buf.len());
+            if taken > 0 {
+                return Poll::Ready(Ok(hand_out(&mut self.rest, &mut buf[..taken])));
+            }
+            if !self.owed.is_empty() {
+                ready!(self.poll_owed(cx))?;
+            }
+            if !self.rest.is_empty() {
+                if ready!(self.poll_more(cx))? == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                continue;
+            }
+            let read = ready!(self.inner()?.poll_read(cx, buf))?;
+            if read == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let taken = self.framing.hand_out(&buf[..read], read);
+            self.rest.extend_from_slice(&buf[taken..read]);
+            if taken > 0 {
+                return Poll::Ready(Ok(taken));
+            }
         }
-        if !self.rest.is_empty() {
-            let room = buf.len().min(self.rest.len());
-            let taken = self.framing.take(&self.rest[..room]);
-            return Poll::Ready(Ok(hand_out(&mut self.rest, &mut buf[..taken])));
-        }
-        if !self.owed.is_empty() {
-            ready!(self.poll_owed(cx))?;
-        }
-        let read = ready!(self.inner()?.poll_read(cx, buf))?;
-        if read == 0 {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-        }
-        let taken = self.framing.take(&buf[..read]);
-        self.rest.extend_from_slice(&buf[taken..read]);
-        Poll::Ready(Ok(taken))
     }
 }
 

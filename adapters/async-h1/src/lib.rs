@@ -31,6 +31,8 @@
 //! | hangs up on HTTP/1.0, so on a load balancer's health check | translated; answered without chunks, then closed |
 //! | loses a request that is pipelined, and what an upgraded client sent early | kept, and handed to whose it is |
 //! | reads the rest of a request's body for as long as it takes | what is there is dropped; else the response says `Connection: close`, and the rest is read for no longer than [`Bounds::linger`] |
+//! | hangs where the section behind the last chunk is read in two pieces | handed to it once it is whole |
+//! | refuses chunks that have extensions | it does not see them |
 //! | takes `Connection: close` only where it stands alone | among other options too |
 //! | reads a body in a coding it does not know as the next request | answered with 501 |
 //! | closes without having read everything, so that a reset may destroy the response | half-closes, and lingers |

@@ -10,7 +10,7 @@ use ebbtide::connection::Bounds;
 use ebbtide::{Drain, Drained};
 use ebbtide_async_h1::Http;
 use futures_lite::io::Cursor;
-use futures_lite::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWriteExt, FutureExt};
+use futures_lite::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
 use http_types::{Body, Error, Request, Response, StatusCode, headers};
 use smol::net::unix::UnixStream;
 
@@ -44,14 +44,52 @@ impl AsyncBufRead for Unfinished {
     fn consume(self: Pin<&mut Self>, _: usize) {}
 }
 
+/// A byte at a time, with a pause behind each.
+struct Slow {
+    inner: UnixStream,
+    pauses: bool,
+}
+
+impl AsyncRead for Slow {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.pauses = !self.pauses;
+        if self.pauses {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let room = buf.len().min(1);
+        let read = Pin::new(&mut self.inner).poll_read(cx, &mut buf[..room]);
+        self.pauses = read.is_pending();
+        read
+    }
+}
+
+impl AsyncWrite for Slow {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_close(cx)
+    }
+}
+
 impl Served {
     fn new() -> Self {
+        Self::over(|it| it)
+    }
+
+    fn over<I: AsyncRead + AsyncWrite + Send + Unpin + 'static>(io: impl FnOnce(UnixStream) -> I) -> Self {
         let (client, connection) = UnixStream::pair().unwrap();
         let drain = Drain::new();
         let guard = drain.watcher().guard().expect("running");
         let bounds = Bounds { linger: LINGER, ..Bounds::default() };
         let http = Http::new(Timer::after).bounds(bounds);
-        smol::spawn(http.serve(connection, endpoint, guard)).detach();
+        smol::spawn(http.serve(io(connection), endpoint, guard)).detach();
         Self { client, drain }
     }
 
@@ -190,6 +228,34 @@ fn pipelined_requests_are_answered_in_order() {
         let ends = ["\r\n\r\n/1HTTP", "\r\n\r\nhiHTTP", "\r\n\r\n/3"].map(|end| responses.find(end));
         assert!(ends[0].is_some() && ends[0] < ends[1] && ends[1] < ends[2], "{responses}");
     });
+}
+
+#[test]
+fn chunks_that_come_a_byte_at_a_time_are_read() {
+    let head = "POST /read HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (extension, trailers) in [("", ""), (";x=\"y\"", "x: y\r\nz: \r\n")] {
+        smol::block_on(async {
+            let mut it = Served::over(|inner| Slow { inner, pauses: false });
+            let upload = format!("{head}2{extension}\r\nhi\r\nA\r\n, chunks..\r\n0{extension}\r\n{trailers}\r\n");
+            it.send(upload.repeat(2)).await;
+            let mut responses = String::new();
+            while responses.matches("hi, chunks..").count() < 2 {
+                responses += &it.receive("hi, chunks..").await;
+            }
+        });
+    }
+}
+
+/// async-h1 reads ahead, so the end of what it has may be anywhere.
+#[test]
+fn chunks_that_end_anywhere_in_what_is_read_are_read() {
+    for length in 12_150..12_250 {
+        test(|mut it| async move {
+            let head = "POST /read HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+            it.send(format!("{head}{length:x}\r\n{}\r\n0\r\nx: y\r\n\r\n", "c".repeat(length))).await;
+            it.receive(&"c".repeat(length)).await;
+        });
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Record {
     heeds: AtomicU8,
     /// What it is yet to be told.
     notes: Notes,
+    /// Whether the engine has asked for more since it was last given something, or began a request.
+    asks: AtomicBool,
     /// Whether a `Drive` has the connection, and nobody else has its I/O.
     driven: AtomicBool,
     /// Where the connection is kept for those who ask; the others pay nothing for it.
@@ -47,7 +49,8 @@ impl Record {
         };
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
         let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
-        Arc::new(Self { guard, watcher, policy, heeds, notes, driven: AtomicBool::new(true), seen, requests })
+        let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
+        Arc::new(Self { guard, watcher, policy, heeds, notes, asks, driven, seen, requests })
     }
 
     /// The connection's guard.
@@ -131,10 +134,30 @@ impl Record {
         self.notes.heard();
     }
 
+    /// The engine asked for more: `in_vain` where nothing had come.
+    // Relaxed here and in what follows: a connection of HTTP/1 is one task, and it is the one of which this is asked.
+    #[inline]
+    pub fn asked(&self, in_vain: bool) {
+        self.asks.store(in_vain, Ordering::Relaxed);
+    }
+
+    /// Our end is written. What came behind the last request counts as heard since: there may be more where it came
+    /// from. It is with the engine, which does not show it, but an engine that has something left asks for no more.
+    pub fn half_closed(&self) {
+        let has_more = !self.asks.load(Ordering::Relaxed);
+        self.policy(|it| {
+            it.half_closed();
+            if has_more {
+                it.read(b".");
+            }
+        });
+    }
+
     /// A request begins; `what` are its method and its path, asked for by those who look. Returns its number, by which it
     /// ends; `None` where it is not to be served.
     #[inline]
     pub fn begin(&self, has_body: bool, what: impl FnOnce() -> (String, String)) -> Option<u64> {
+        self.asks.store(false, Ordering::Relaxed);
         match &self.seen {
             None => (self.notes.request(has_body) || self.requested(has_body)).then_some(0),
             Some(seen) => self.begin_seen(seen, has_body, what),
@@ -227,4 +250,38 @@ pub fn cut(closed: &mut Closed, record: &Record, cx: &mut Context<'_>) -> io::Re
         return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ebbtide::Drain;
+
+    use super::*;
+
+    fn lingers(life: impl FnOnce(&Record)) -> bool {
+        let record = Record::new(Drain::new().watcher().guard().expect("running"), Bounds::default(), None);
+        record.asked(true);
+        record.read(b"GET / HTTP/1.1\r\n\r\n");
+        record.asked(false);
+        let id = record.begin(false, || unreachable!("nobody looks")).expect("served");
+        life(&record);
+        let _ = record.response(true);
+        record.end(id);
+        record.half_closed();
+        record.policy(|it| it.lingers())
+    }
+
+    #[test]
+    fn an_engine_that_asks_for_more_has_nothing_left() {
+        assert!(!lingers(|it| it.asked(true)));
+    }
+
+    #[test]
+    fn an_engine_that_asks_for_no_more_or_got_more_has_something_left() {
+        assert!(lingers(|_| {}));
+        assert!(lingers(|it| {
+            it.asked(true);
+            it.asked(false);
+        }));
+    }
 }

@@ -68,6 +68,8 @@ impl<E> Http<E> {
     }
 
     /// hyper's own settings.
+    ///
+    /// With HTTP/1's `half_close` it does not read while it serves a request: see [`Engine`](crate::Engine).
     pub fn builder(&mut self) -> &mut auto::Builder<E> {
         &mut self.builder
     }

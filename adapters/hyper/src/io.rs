@@ -74,12 +74,17 @@ impl<I: Read + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         cut(&mut this.read_closed, &this.record, cx)?;
-        if !this.record.heeds(READS) {
-            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
-            this.record.heard();
-            return Poll::Ready(Ok(()));
-        }
-        this.look(cx, buf)
+        let read = if this.record.heeds(READS) {
+            this.look(cx, buf)
+        } else {
+            let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+            if let Poll::Ready(Ok(())) = read {
+                this.record.heard();
+            }
+            read
+        };
+        this.record.asked(read.is_pending());
+        read
     }
 }
 
@@ -122,7 +127,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
             match this.shutdown {
                 Shutdown::Open => {
                     ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
-                    this.record.policy(ebbtide::connection::Policy::half_closed);
+                    this.record.half_closed();
                     this.shutdown = Shutdown::HalfClosed;
                 }
                 Shutdown::HalfClosed => {

@@ -36,6 +36,9 @@
 //!
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].
+//!
+//! One thing hyper does not show: a part of a head that came together with the request before it. Once that is answered the
+//! connection counts as idle, so the rest of the head has [`Bounds::idle`] to come, and not [`Bounds::head`].
 
 mod engine;
 mod http;

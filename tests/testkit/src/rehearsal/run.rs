@@ -53,7 +53,7 @@ impl<'a> Run<'a> {
     pub(super) fn outcomes(&mut self) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome { promise: Self::ANSWERED, verdict: Verdict::Kept }];
         outcomes.extend(self.sweep());
-        let rest: [(&'static str, Script<'a>); 18] = [
+        let rest: [(&'static str, Script<'a>); 20] = [
             ("a_silent_connection_ends_by_fin_within_its_grace", Self::silent),
             ("a_request_in_the_last_moment_of_the_grace_of_a_silent_connection_is_answered", Self::silent_speaks),
             ("an_idle_connection_ends_by_fin_within_its_grace", Self::idle),
@@ -63,6 +63,8 @@ impl<'a> Run<'a> {
             ("the_response_to_a_slow_reader_is_completed", Self::slow_reader),
             ("a_client_that_takes_nothing_holds_the_drain_no_longer_than_its_bound", Self::takes_nothing),
             ("what_is_pipelined_behind_the_last_response_harms_nothing", Self::pipelined),
+            ("a_request_pipelined_in_two_pieces_does_not_destroy_the_response", Self::pieces),
+            ("a_client_that_says_nothing_more_does_not_hold_the_drain", Self::says_no_more),
             ("a_flood_behind_the_last_request_does_not_destroy_its_response", Self::flood),
             ("a_client_that_leaves_in_the_middle_of_its_request_does_not_hold_the_drain", Self::leaves_asking),
             ("a_client_that_leaves_before_its_response_does_not_hold_the_drain", Self::leaves_waiting),
@@ -370,6 +372,46 @@ impl<'a> Run<'a> {
             scene.send(&[&self.request[k..], self.request].concat(), self.whole());
             let point = || format!("the drain with {k} bytes seen");
             tally.note(&point, self.last_is_last(scene));
+        }
+        tally.verdict()
+    }
+
+    /// The first piece has been read when the connection closes, the second comes while it does.
+    fn pieces(&mut self) -> Verdict {
+        let mut tally = Tally::default();
+        for &age in self.ages() {
+            for k in self.beginnings().into_iter().filter(|k| *k < self.request.len()) {
+                let Some(mut scene) = self.scene(age, WIDE) else { return Tally::never() };
+                scene.send(&[self.request, &self.request[..k]].concat(), self.whole());
+                scene.settle();
+                scene.drain();
+                scene.leave_unread(self.reference.length, self.reference.took);
+                scene.send(&self.request[k..], self.whole());
+                tally.note(&|| format!("the first of {k} bytes, {age}"), self.last_is_last(scene));
+            }
+        }
+        tally.verdict()
+    }
+
+    /// It does not even close its end. Of a body there might be more to come.
+    fn says_no_more(&mut self) -> Verdict {
+        if self.head < self.request.len() {
+            return Verdict::NotOffered("the request has a body".into());
+        }
+        let mut tally = Tally::default();
+        for &age in self.ages() {
+            for seen in [true, false] {
+                let Some(mut scene) = self.scene(age, WIDE) else { return Tally::never() };
+                scene.send(self.request, self.whole());
+                if seen {
+                    scene.settle();
+                }
+                scene.drain();
+                let heard = scene.hear(self.whole());
+                let how = if seen { "seen" } else { "on the wire" };
+                let fault = self.response(&heard).or_else(|| scene.drained(SLACK).err());
+                tally.note(&|| format!("the request {how}, {age}"), fault);
+            }
         }
         tally.verdict()
     }

@@ -133,6 +133,11 @@ impl Scene {
         }
     }
 
+    /// Waits until so many bytes have come, and reads none.
+    pub(super) fn leave_unread(&self, bytes: usize, within: Duration) {
+        self.simulation.driver().wait_until(self.now() + within, || self.stream().unread() >= bytes);
+    }
+
     /// Whether the end has come.
     pub(super) fn is_ended(&self) -> bool {
         self.stream().ended().is_some()
