@@ -43,7 +43,10 @@ pub(crate) fn install(signals: &[Signal], deliver: impl Fn(Signal) + Send + 'sta
 /// Ends the process as the signal does by default.
 pub(crate) fn die(signal: Signal) -> ! {
     let number = number(signal).unwrap_or(SIGTERM);
-    drop(low_level::emulate_default_handler(number));
-    // Process 1 lives on: the kernel ignores its fatal signals. 128 + n is what a shell makes of death by signal.
+    // Not process 1: the kernel ignores its fatal signals, and the emulation would end it by a fault. 128 + n is what a
+    // shell makes of death by signal.
+    if std::process::id() != 1 {
+        drop(low_level::emulate_default_handler(number));
+    }
     low_level::exit(128 + number)
 }

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use ebbtide::Drain;
 use ebbtide_signal::{InstallError, Signal, Signals, escalate};
 use futures_lite::future::block_on;
-use rustix::process::{Pid, Signal as Sent, kill_process};
+use rustix::process::{Pid, Signal as Sent, getpid, kill_process};
 
 /// A child that runs `role` and says a line at each step.
 struct Process {
@@ -61,6 +61,14 @@ fn child() {
                 std::thread::park();
             }
         }
+        "signals itself" => {
+            escalate(drain.clone(), signals);
+            for _ in 0..3 {
+                kill_process(getpid(), Sent::TERM).expect("it is alive");
+                // The same signal sent twice before it is delivered is one.
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        }
         "closes" => {
             escalate(drain.clone(), signals);
             drop((guard, drain.start()));
@@ -94,6 +102,24 @@ fn the_first_signal_starts_the_second_forces_the_third_kills_by_itself() {
     process.says("cut 1");
     process.send(Sent::TERM);
     assert_eq!(process.end().signal(), Some(Sent::TERM.as_raw()));
+}
+
+/// As in a container, where the kernel ignores what would kill the first process.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_third_signal_ends_process_1_with_its_code() {
+    let first = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--pid", "--fork"]);
+        unshare
+    };
+    if !first().arg("true").status().is_ok_and(|it| it.success()) {
+        println!("SKIPPED: no process namespaces here");
+        return;
+    }
+    let itself = std::env::current_exe().expect("a path");
+    let child = first().arg(itself).args(["--exact", "child", "--nocapture"]).env("ROLE", "signals itself").output();
+    assert_eq!(child.expect("it runs").status.code(), Some(128 + Sent::TERM.as_raw()));
 }
 
 #[test]
