@@ -180,11 +180,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         if state.stage != Stage::HalfClosed {
             ready!(state.inner()?.poll_close(cx))?;
             state.stage = Stage::HalfClosed;
-            record.policy(Policy::half_closed);
-            if !state.rest.is_empty() {
-                // Of a request that will not be served; there may be more where it came from.
-                record.policy(|it| it.read(&state.rest));
-            }
+            record.half_closed(!state.rest.is_empty());
         }
         loop {
             state.rest.clear();

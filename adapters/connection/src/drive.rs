@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -93,37 +94,35 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             if !self.record.heeds(STEPS) {
                 return Poll::Pending;
             }
-            if !self.goes_on(engine.as_mut(), cx, &finish, &sleep) {
-                return if self.is_over() { Poll::Ready(Ok(())) } else { Poll::Pending };
+            if let ControlFlow::Break(end) = self.step(engine.as_mut(), cx, &finish, &sleep) {
+                return end.map(Ok);
             }
         }
     }
 
-    /// Does what the policy says. Returns whether the engine is to be polled again.
+    /// Does what the policy says: the engine is to be polled again, or that is it, for now or for good.
     #[inline(never)]
-    fn goes_on<C>(
+    fn step<C>(
         &mut self,
         engine: Pin<&mut C>,
         cx: &mut Context<'_>,
         finish: impl Fn(Pin<&mut C>),
         sleep: impl Fn(Duration) -> T,
-    ) -> bool {
+    ) -> ControlFlow<Poll<()>> {
         // Under one lock, since the streams of HTTP/2 are tasks of their own.
         let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
         match step {
-            Step::Close => false,
+            Step::Close => ControlFlow::Break(Poll::Ready(())),
             Step::Finish => {
                 finish(engine);
                 self.record.policy(Policy::finishing);
-                true
+                ControlFlow::Continue(())
             }
-            // Over before the engine: a request that it began now would be cut.
-            Step::Serve => self.expired(waits, cx, &sleep) && !self.is_over(),
+            Step::Serve if !self.expired(waits, cx, &sleep) => ControlFlow::Break(Poll::Pending),
+            // Before the engine: a request that it began now would be cut.
+            Step::Serve if self.record.policy(|it| it.step()) == Step::Close => ControlFlow::Break(Poll::Ready(())),
+            Step::Serve => ControlFlow::Continue(()),
         }
-    }
-
-    fn is_over(&self) -> bool {
-        self.record.policy(|it| it.step()) == Step::Close
     }
 
     /// Has the policy told of the drain. Returns whether that was closed by force.

@@ -141,10 +141,15 @@ impl Record {
         self.asks.store(in_vain, Ordering::Relaxed);
     }
 
-    /// Our end is written. What came behind the last request counts as heard since: there may be more where it came
-    /// from. It is with the engine, which does not show it, but an engine that has something left asks for no more.
-    pub fn half_closed(&self) {
-        let has_more = !self.asks.load(Ordering::Relaxed);
+    /// Whether something came behind the last request. It is with the engine, which does not show it, but an engine that
+    /// has something left asks for no more.
+    pub fn has_more(&self) -> bool {
+        !self.asks.load(Ordering::Relaxed)
+    }
+
+    /// Our end is written. What came behind the last request counts as heard since, where there is such: there may be
+    /// more where it came from.
+    pub fn half_closed(&self, has_more: bool) {
         self.policy(|it| {
             it.half_closed();
             if has_more {
@@ -267,7 +272,7 @@ mod tests {
         life(&record);
         let _ = record.response(true);
         record.end(id);
-        record.half_closed();
+        record.half_closed(record.has_more());
         record.policy(|it| it.lingers())
     }
 

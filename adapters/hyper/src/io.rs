@@ -127,7 +127,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
             match this.shutdown {
                 Shutdown::Open => {
                     ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
-                    this.record.half_closed();
+                    this.record.half_closed(this.record.has_more());
                     this.shutdown = Shutdown::HalfClosed;
                 }
                 Shutdown::HalfClosed => {
