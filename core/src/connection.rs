@@ -4,6 +4,9 @@
 //! [`drain`](Policy::drain) and so on), asks what to do ([`step`](Policy::step)) and which timers to keep
 //! ([`wait`](Policy::wait)). It knows no socket, no clock and no HTTP library.
 //!
+//! Until the drain begins there is one thing that a connection can do wrong: not to ask for anything. One that does so for
+//! [`Bounds::request`] drains by itself.
+//!
 //! | the connection, when the drain begins | what happens |
 //! |---|---|
 //! | silent: no byte yet | a short grace, then closed |
@@ -37,7 +40,8 @@
 use core::fmt;
 use core::time::Duration;
 
-/// How long a draining connection is waited for, state by state. Zero is allowed: it means "not at all".
+/// How long a connection is waited for: for a [`request`](Self::request) at any time, and state by state once it drains.
+/// Zero is allowed: it means "not at all".
 ///
 /// # Examples
 ///
@@ -51,6 +55,13 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
+    /// Before the drain: for the head of a request to be complete, counted from the connection's beginning or from the
+    /// request before. 30 s, and up to twice as long where there was one before, since a timer is set for a connection
+    /// and not for each of its requests. Then the connection drains by itself, as if the drain had begun for it alone: so
+    /// a request that comes at the last moment is answered. [`Duration::MAX`]: for ever, and no timer is set.
+    ///
+    /// A connection of HTTP/2 has no such bound: whether its client is there is for PINGs to tell.
+    pub request: Duration,
     /// Grace for the first byte of a connection. 150 ms. (Go holds the drain 5 s: golang/go#59037.)
     pub silent: Duration,
     /// Grace for a request already on the wire to an idle connection. 100 ms. (hyperium/hyper#3792.)
@@ -69,8 +80,10 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Waits for what is in flight, and for nothing else.
+    /// A draining connection is waited for while something is in flight, and for nothing else; one that does not drain,
+    /// for ever.
     pub const NONE: Self = Self {
+        request: Duration::MAX,
         silent: Duration::ZERO,
         idle: Duration::ZERO,
         head: Duration::ZERO,
@@ -84,6 +97,7 @@ impl Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
+            request: Duration::from_secs(30),
             silent: Duration::from_millis(150),
             idle: Duration::from_millis(100),
             head: Duration::from_secs(5),
@@ -133,9 +147,13 @@ pub enum Step {
     Close,
 }
 
-/// The two clocks a connection can need at a time.
+/// The clocks a connection can need at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
+    /// Runs from the connection's beginning, and from every request on, until the drain begins. A timer of an earlier
+    /// epoch may run out first: most requests come in time, and to start one anew for each of them costs more than they
+    /// do.
+    Request,
     /// Runs from the moment a state was entered.
     State,
     /// Starts anew whenever bytes move.
@@ -163,7 +181,8 @@ pub struct Heeds {
     /// they happen. Where not, they may be told later, before anything else is, and what they say of any request but the
     /// last need not be told at all: a connection comes back to where it was.
     pub requests: bool,
-    /// [`Policy::step`] and [`Policy::wait`] are to be asked.
+    /// [`Policy::step`] and [`Policy::wait`] are to be asked. Where not, they are once at the beginning, and when the timer
+    /// for a request is over.
     pub steps: bool,
 }
 
@@ -185,6 +204,7 @@ pub struct Policy {
     /// The last request had a body, of which some may still be on its way.
     had_body: bool,
     balance: Balance,
+    request_epoch: u64,
     state_epoch: u64,
     progress_epoch: u64,
 }
@@ -255,6 +275,7 @@ impl Policy {
             blocked: false,
             had_body: false,
             balance: Balance::default(),
+            request_epoch: 0,
             state_epoch: 0,
             progress_epoch: 0,
         }
@@ -305,8 +326,7 @@ impl Policy {
                 self.stage = Stage::Lingering { heard: true };
                 self.progress_epoch += 1;
             }
-            // A client that takes nothing is not waited for longer because it sends.
-            Stage::Ending if !self.blocked => self.progress_epoch += 1,
+            // In the end it counts what the client takes, not what it sends.
             Stage::Ending | Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
         }
     }
@@ -357,6 +377,7 @@ impl Policy {
         self.owing += 1;
         self.had_body = has_body;
         self.kept_alive = false;
+        self.request_epoch += 1;
         self.enter(Stage::Active);
         true
     }
@@ -442,6 +463,9 @@ impl Policy {
     /// A [`wait`](Self::wait) is over.
     pub fn expired(&mut self, timer: Timer) {
         match (timer, self.stage, self.protocol) {
+            // As long as it is in flight, the next one cannot be late.
+            (Timer::Request, Stage::Active, _) => self.request_epoch += 1,
+            (Timer::Request, ..) => self.drain(),
             // What is in flight completes.
             (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.end = End::Refusing,
             // Idle is the one state in which the engine still has something to do: to write its end.
@@ -468,10 +492,19 @@ impl Policy {
     #[must_use]
     pub fn wait(&self, timer: Timer) -> Option<Wait> {
         let lingering = matches!(self.stage, Stage::Lingering { .. });
-        if self.end == End::Open && !lingering {
+        let is_open = self.end == End::Open && !lingering;
+        if is_open != (timer == Timer::Request) {
             return None;
         }
         let after = match timer {
+            Timer::Request => match (self.stage, self.protocol) {
+                (Stage::Preface(_) | Stage::Head | Stage::Active | Stage::Idle, Protocol::Http1)
+                    if self.bounds.request < Duration::MAX =>
+                {
+                    self.bounds.request
+                }
+                _ => return None,
+            },
             Timer::State => match (self.stage, self.protocol) {
                 (Stage::Preface(0), _) => self.bounds.silent,
                 (Stage::Preface(_), _) => self.bounds.preface,
@@ -494,6 +527,7 @@ impl Policy {
             },
         };
         let epoch = match timer {
+            Timer::Request => self.request_epoch,
             Timer::State => self.state_epoch,
             Timer::Progress => self.progress_epoch,
         };
@@ -563,8 +597,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_bounded_before_the_drain() {
+    fn nothing_but_the_wait_for_a_request_is_bounded_before_the_drain() {
         let mut policy = Policy::new(Bounds::default());
+        assert_eq!(bound(&policy, Timer::Request), Some(Bounds::default().request));
         for timer in [Timer::State, Timer::Progress] {
             assert_eq!(policy.wait(timer), None);
         }
@@ -572,6 +607,47 @@ mod tests {
         policy.blocked();
         assert_eq!((policy.wait(Timer::State), policy.wait(Timer::Progress)), (None, None));
         assert_eq!(policy.step(), Step::Serve);
+    }
+
+    #[test]
+    fn a_connection_whose_request_does_not_come_drains_by_itself() {
+        let lives: [fn(&mut Policy); 3] = [|_| {}, |it| it.read(b"GET / HTTP/1.1\r\nHo"), served];
+        for life in lives {
+            let mut late = Policy::new(Bounds::default());
+            life(&mut late);
+            assert!(late.wait(Timer::Request).is_some());
+            late.expired(Timer::Request);
+            let drained = draining(life);
+            for timer in [Timer::Request, Timer::State, Timer::Progress] {
+                assert_eq!(bound(&late, timer), bound(&drained, timer));
+            }
+            late.read(b"GET / HTTP/1.1\r\n\r\n");
+            assert!(late.request(false) && late.response(false), "what comes at last is answered, and says close");
+        }
+    }
+
+    #[test]
+    fn a_request_in_flight_is_not_late_and_starts_the_wait_anew() {
+        let mut policy = Policy::new(Bounds::default());
+        let first = policy.wait(Timer::Request);
+        policy.read(b"GET / HTTP/1.1\r\nHo");
+        assert_eq!(policy.wait(Timer::Request), first, "a part of its head does not");
+        policy.request(false);
+        let in_flight = policy.wait(Timer::Request);
+        policy.expired(Timer::Request);
+        let later = policy.wait(Timer::Request);
+        let _ = policy.response(false);
+        policy.response_ended();
+        assert_eq!((policy.wait(Timer::Request), policy.step()), (later, Step::Serve));
+        assert!(first != in_flight && in_flight != later, "{first:?} {in_flight:?} {later:?}");
+    }
+
+    #[test]
+    fn http2_and_who_asks_for_no_bound_are_waited_for_for_ever() {
+        let mut http2 = Policy::new(Bounds::default());
+        http2.read(PREFACE);
+        assert_eq!(http2.wait(Timer::Request), None);
+        assert_eq!(Policy::new(Bounds::NONE).wait(Timer::Request), None);
     }
 
     #[test]
@@ -611,6 +687,16 @@ mod tests {
         policy.finishing();
         assert_eq!(policy.step(), Step::Serve);
         assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().stall), "and has a bound still");
+    }
+
+    #[test]
+    fn what_a_client_sends_in_the_end_does_not_extend_its_bound() {
+        let mut policy = draining(served);
+        policy.expired(Timer::State);
+        policy.finishing();
+        let wait = policy.wait(Timer::Progress);
+        policy.read(b"GET / HTTP/1.1\r\nHo");
+        assert!(wait.is_some() && policy.wait(Timer::Progress) == wait);
     }
 
     #[test]

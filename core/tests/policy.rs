@@ -44,7 +44,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => Just(Event::HalfClosed),
         2 => Just(Event::Drain),
         12 => Just(Event::Step),
-        2 => prop_oneof![Just(Event::Expired(Timer::State)), Just(Event::Expired(Timer::Progress))],
+        2 => prop_oneof![Just(Timer::Request), Just(Timer::State), Just(Timer::Progress)].prop_map(Event::Expired),
     ];
     prop::collection::vec(event, 0..80)
 }
@@ -116,12 +116,11 @@ impl Life {
 
     /// Whether an engine can produce `event` now.
     fn can(&self, event: &Event) -> bool {
-        let waits = self.policy.wait(Timer::State).is_some() || self.policy.wait(Timer::Progress).is_some();
         match event {
             _ if self.closed => false,
             Event::Read(_) => true,
             Event::ReadPreface(_) => self.is_preface && self.came < PREFACE.len(),
-            _ if self.came == 0 => matches!(event, Event::Drain | Event::Step) || (waits && self.offers(event)),
+            _ if self.came == 0 => matches!(event, Event::Drain | Event::Step) || self.offers(event),
             Event::Request(_) if self.is_http2() => !self.half_closed,
             Event::Request(_) => {
                 let ends = self.last || self.half_closed || self.upgraded || (self.finished && self.in_flight() == 0);
@@ -225,6 +224,7 @@ impl Life {
             Event::Expired(timer) => {
                 let takes_nothing = timer == Timer::Progress && self.waits_for_client();
                 self.policy.expired(timer);
+                self.draining |= timer == Timer::Request && self.in_flight() == 0;
                 // Asked at once: an engine that ran before it could begin a request, which would be cut.
                 self.step();
                 let closes = self.closed;
@@ -253,6 +253,9 @@ impl Life {
         let silent = step == Step::Serve && waits == [None; 2];
         assert!(self.policy.heeds().steps || silent, "it has something to say, and is not asked");
         assert!(self.draining || self.half_closed || waits == [None; 2], "bounded while the service runs");
+        let is_over = self.half_closed || self.upgraded || (self.last && self.in_flight() == 0);
+        let waits_for_request = !(self.draining || self.is_http2() || is_over);
+        assert_eq!(self.policy.wait(Timer::Request).is_some(), waits_for_request, "the wait for the next request");
         let expects_more = self.heard || self.had_body || self.is_http2();
         let lingers = self.half_closed && step != Step::Close && expects_more;
         assert_eq!(self.policy.lingers(), lingers, "read on where more may come, and nowhere else");
@@ -272,10 +275,13 @@ impl Life {
 
     /// The client falls silent: timer by timer the connection is let go of.
     fn fall_silent(&mut self) {
-        self.live(Event::Drain);
-        for _ in 0..6 {
+        if self.policy.wait(Timer::Request).is_none() {
+            self.live(Event::Drain);
+        }
+        for _ in 0..7 {
             self.step();
-            let offered = [Timer::State, Timer::Progress].into_iter().find(|it| self.policy.wait(*it).is_some());
+            let timers = [Timer::Request, Timer::State, Timer::Progress];
+            let offered = timers.into_iter().find(|it| self.policy.wait(*it).is_some());
             match offered {
                 Some(timer) if !self.closed => self.live(Event::Expired(timer)),
                 _ => break,

@@ -4,8 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::Poll;
 
 use async_h1::server::{Encoder, decode};
 use ebbtide_connection::Record;
@@ -16,21 +15,8 @@ use http_types::upgrade;
 use http_types::{Method, Request, Response, StatusCode, Version};
 
 use crate::head::{self, Head};
-use crate::http::{Clock, Sleep};
 use crate::io::{Connection, Io};
 use crate::send::send;
-
-/// For a request's head to be complete, with the wait for its first byte: async-h1's own limit, by another clock.
-const HEAD: Duration = Duration::from_secs(60);
-
-/// Bounds the wait for every head of a connection by one timer, which is set anew only once it has run out: to set one
-/// for each request would cost more than reading it. So a later head has up to twice as long.
-struct Late<'a> {
-    clock: &'a Clock,
-    timer: Option<Sleep>,
-    /// A head came while it ran.
-    was_met: bool,
-}
 
 enum Next {
     Request,
@@ -44,7 +30,6 @@ pub(crate) async fn exchanges<I, F, Fut>(
     connection: &Connection<I>,
     record: &Arc<Record>,
     endpoint: F,
-    clock: &Clock,
     extends: bool,
 ) -> io::Result<()>
 where
@@ -52,8 +37,7 @@ where
     F: Fn(Request) -> Fut,
     Fut: Future<Output = http_types::Result<Response>>,
 {
-    let mut late = Late { clock, timer: None, was_met: false };
-    while let Some(head) = next_head(connection, &mut late).await? {
+    while let Some(head) = connection.head().await? {
         match exchange(connection, record, &endpoint, &head, extends).await? {
             Next::Request if connection.is_finishing() => break,
             Next::Request => {}
@@ -62,37 +46,6 @@ where
         }
     }
     poll_fn(|cx| connection.poll_end(cx)).await
-}
-
-async fn next_head<I: AsyncRead + AsyncWrite + Unpin>(
-    connection: &Connection<I>,
-    late: &mut Late<'_>,
-) -> io::Result<Option<Vec<u8>>> {
-    poll_fn(|cx| {
-        if let Poll::Ready(head) = connection.poll_head(cx) {
-            late.was_met = true;
-            return Poll::Ready(head);
-        }
-        late.poll(cx).map(|()| Ok(None))
-    })
-    .await
-}
-
-impl Late<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let Some(timer) = &mut self.timer else {
-                self.timer = Some((self.clock)(HEAD));
-                self.was_met = false;
-                continue;
-            };
-            ready!(timer.as_mut().poll(cx));
-            self.timer = None;
-            if !self.was_met {
-                return Poll::Ready(());
-            }
-        }
-    }
 }
 
 /// A request, until its response is written or will never be.

@@ -90,7 +90,7 @@ impl Http {
         async move {
             let connection = Connection::new(io, record.clone());
             let mut drive = Drive::new(record.clone());
-            let mut engine = pin!(exchanges(&connection, &record, endpoint, &clock, extends));
+            let mut engine = pin!(exchanges(&connection, &record, endpoint, extends));
             let finish = |_: Pin<&mut _>| connection.finish();
             poll_fn(|cx| drive.poll(engine.as_mut(), cx, finish, |time| clock(time))).await
         }

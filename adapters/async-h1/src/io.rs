@@ -1,5 +1,6 @@
 //! The connection's bytes: seen, guarded, and handed to async-h1 no further than the request goes.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -99,11 +100,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     /// The next head's bytes; `None` where there is none to come. `Err` of the bytes where they are too many.
     ///
     /// Only a wait in which no byte has come ends because the connection is to finish.
-    pub(crate) fn poll_head(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
+    pub(crate) async fn head(&self) -> io::Result<Option<Vec<u8>>> {
+        // Pipelined: it came while another request was being served. Told once, since it comes but once.
+        self.shared.record.read(&self.shared.state().rest);
+        poll_fn(|cx| self.poll_head(cx)).await
+    }
+
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         let Shared { record, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        // Pipelined: it came while another request was being served.
-        record.read(&state.rest);
         loop {
             // An empty line or two before a request are none of it (RFC 9112, section 2.2).
             let blank = state.rest.iter().take_while(|it| matches!(it, b'\r' | b'\n')).count();

@@ -38,7 +38,7 @@
 //! | closes without having read everything, so that a reset may destroy the response | half-closes, and lingers |
 //! | goes on with a request whose client is gone | the endpoint's future is dropped, or the response's body |
 //! | sends an endpoint's `content-length` beside the chunks of a body that it does not know the length of | the chunks alone |
-//! | waits 60 s for a head on a reactor of its own, and for a `100 Continue` on threads of its own | waits 60 s by your clock, for a later head up to twice as long; `100 Continue` is sent when the body is first read |
+//! | waits 60 s for a head on a reactor of its own, and for a `100 Continue` on threads of its own | waits for [`Bounds::request`] by your clock; `100 Continue` is sent when the body is first read |
 //! | sends a `content-length` with `101 Switching Protocols` | none |
 
 mod exchange;

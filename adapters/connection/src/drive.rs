@@ -46,22 +46,35 @@ pub struct Drive<T> {
     record: Arc<Record>,
     draining: Option<Watcher>,
     closed: Closed,
-    timers: [Option<Running<T>>; 2],
+    /// It was not yet asked what to do.
+    is_new: bool,
+    timers: [Option<Running<T>>; 3],
 }
 
 /// In the order they are kept in.
-const TIMERS: [Timer; 2] = [Timer::State, Timer::Progress];
+const TIMERS: [Timer; 3] = [Timer::Request, Timer::State, Timer::Progress];
 
 struct Running<T> {
     epoch: u64,
-    sleep: T,
+    /// None once it is over.
+    sleep: Option<T>,
+}
+
+impl<T: Future<Output = ()> + Unpin> Running<T> {
+    #[inline]
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.sleep.as_mut().is_some_and(|sleep| Pin::new(sleep).poll(cx).is_ready()) {
+            self.sleep = None;
+        }
+        self.sleep.is_none()
+    }
 }
 
 impl<T: Future<Output = ()> + Unpin> Drive<T> {
     /// Drives the connection of this record.
     pub fn new(record: Arc<Record>) -> Self {
         let (draining, closed) = (Some(record.watcher().clone()), record.watcher().closed());
-        Self { record, draining, closed, timers: [None, None] }
+        Self { record, draining, closed, is_new: true, timers: [None, None, None] }
     }
 
     /// One poll of the connection: `finish` asks the engine to end after what is in flight, and `sleep` makes a timer.
@@ -91,7 +104,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             if let Poll::Ready(end) = engine.as_mut().poll(cx) {
                 return Poll::Ready(end.map_err(|cause| Error::Engine(cause.into())));
             }
-            if !self.record.heeds(STEPS) {
+            if !self.record.heeds(STEPS) && !self.is_new && !self.is_late(cx) {
                 return Poll::Pending;
             }
             if let ControlFlow::Break(end) = self.step(engine.as_mut(), cx, &finish, &sleep) {
@@ -109,6 +122,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         finish: impl Fn(Pin<&mut C>),
         sleep: impl Fn(Duration) -> T,
     ) -> ControlFlow<Poll<()>> {
+        self.is_new = false;
         // Under one lock, since the streams of HTTP/2 are tasks of their own.
         let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
         match step {
@@ -137,8 +151,15 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         false
     }
 
+    /// Whether the timer for a request is over. It may be one for an earlier request: the policy knows.
+    #[inline]
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let [request, ..] = &mut self.timers;
+        request.as_mut().is_some_and(|running| running.is_over(cx))
+    }
+
     /// Keeps the timers that the policy asks for. Returns whether one is over, of which it has been told.
-    fn expired(&mut self, waits: [Option<Wait>; 2], cx: &mut Context<'_>, sleep: impl Fn(Duration) -> T) -> bool {
+    fn expired(&mut self, waits: [Option<Wait>; 3], cx: &mut Context<'_>, sleep: impl Fn(Duration) -> T) -> bool {
         for ((timer, wait), running) in TIMERS.into_iter().zip(waits).zip(&mut self.timers) {
             let Some(wait) = wait else {
                 *running = None;
@@ -146,9 +167,9 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             };
             let running = match running {
                 Some(same) if same.epoch == wait.epoch => same,
-                other => other.insert(Running { epoch: wait.epoch, sleep: sleep(wait.after) }),
+                other => other.insert(Running { epoch: wait.epoch, sleep: Some(sleep(wait.after)) }),
             };
-            if Pin::new(&mut running.sleep).poll(cx).is_ready() {
+            if running.is_over(cx) {
                 self.record.policy(|it| it.expired(timer));
                 return true;
             }
@@ -166,5 +187,52 @@ impl<T> Drop for Drive<T> {
 impl<T> fmt::Debug for Drive<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drive").field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::{pending, poll_fn};
+    use std::io;
+    use std::pin::pin;
+    use std::rc::Rc;
+    use std::task::Waker;
+
+    use ebbtide::Drain;
+    use ebbtide::connection::Bounds;
+
+    use super::*;
+
+    #[test]
+    fn a_timer_for_requests_is_set_anew_only_once_it_is_over() {
+        let (drain, bounds) = (Drain::new(), Bounds::default());
+        let record = Record::new(drain.watcher().guard().expect("running"), bounds, None);
+        let (mut drive, mut engine) = (Drive::new(record.clone()), pin!(pending::<io::Result<()>>()));
+        let timers = RefCell::new(Vec::<(Duration, Rc<Cell<bool>>)>::new());
+        let sleep = |time| {
+            let over = Rc::new(Cell::new(false));
+            timers.borrow_mut().push((time, over.clone()));
+            Box::pin(poll_fn(move |_| if over.get() { Poll::Ready(()) } else { Poll::Pending }))
+        };
+        // What timers there are when the last of them is over, or not.
+        let mut poll = |is_over: bool| {
+            if let Some((_, over)) = timers.borrow().last() {
+                over.set(is_over);
+            }
+            let polled = drive.poll(engine.as_mut(), &mut Context::from_waker(Waker::noop()), |_| {}, sleep);
+            assert!(polled.is_pending());
+            timers.borrow().iter().map(|(time, _)| *time).collect::<Vec<_>>()
+        };
+        assert_eq!(poll(false), [bounds.request]);
+        for _ in 0..3 {
+            record.read(b"GET / HTTP/1.1\r\n\r\n");
+            let id = record.begin(false, || unreachable!("nobody looks")).expect("served");
+            assert!(!record.response(false));
+            record.end(id);
+            assert_eq!(poll(false), [bounds.request], "none for a request of its own");
+        }
+        assert_eq!(poll(true), [bounds.request; 2], "there were some");
+        assert_eq!(poll(true), [bounds.request, bounds.request, bounds.idle], "there was none: it drains by itself");
     }
 }

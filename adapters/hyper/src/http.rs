@@ -34,10 +34,12 @@ pub struct Http<E> {
 impl<E> Http<E> {
     /// HTTP on the runtime of this executor and this timer, with the defaults of hyper and of [`Bounds`].
     ///
-    /// The timer is given to hyper too, whose limit on reading a request's head (30 s) is off without one.
+    /// The timer is given to hyper too, but hyper's own limit on reading a request's head (`header_read_timeout`, 30 s) is
+    /// off: [`Bounds::request`] takes its place, for less.
     pub fn new(executor: E, timer: impl Timer + Clone + Send + Sync + 'static) -> Self {
         let mut builder = auto::Builder::new(executor);
-        builder.http1().timer(timer.clone());
+        // To set one for each request costs as much as all the rest of this crate does.
+        builder.http1().timer(timer.clone()).header_read_timeout(None);
         builder.http2().timer(timer.clone());
         Self { builder, clock: Arc::new(timer), bounds: Bounds::default(), connections: None, extends: false }
     }
@@ -69,7 +71,8 @@ impl<E> Http<E> {
 
     /// hyper's own settings.
     ///
-    /// With HTTP/1's `half_close` it does not read while it serves a request: see [`Engine`](crate::Engine).
+    /// A `header_read_timeout` that is set here counts beside [`Bounds::request`]. With HTTP/1's `half_close` hyper does
+    /// not read while it serves a request: see [`Engine`](crate::Engine).
     pub fn builder(&mut self) -> &mut auto::Builder<E> {
         &mut self.builder
     }
@@ -102,7 +105,7 @@ impl<E> Http<E> {
     }
 
     /// Serves one connection with an engine of your own: `build` gets the wrapped I/O and service, and puts them into
-    /// whatever speaks the protocol.
+    /// whatever speaks the protocol. [`Bounds::request`] counts for it too, so it needs no limit for heads of its own.
     ///
     /// # Errors
     ///
@@ -114,11 +117,11 @@ impl<E> Http<E> {
     /// # use std::convert::Infallible;
     /// # use http_body_util::Full;
     /// # use hyper::{Request, Response, body::{Bytes, Incoming}, service::service_fn};
-    /// # use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+    /// # use hyper_util::rt::{TokioExecutor, TokioIo};
     /// # async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> { unimplemented!() }
     /// # async fn connection(http: ebbtide_hyper::Http<TokioExecutor>, stream: tokio::net::TcpStream, guard: ebbtide::Guard) {
     /// let served = http.serve_with(TokioIo::new(stream), service_fn(hello), guard, |io, service| {
-    ///     hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service)
+    ///     hyper::server::conn::http1::Builder::new().serve_connection(io, service)
     /// });
     /// # let _ = served.await;
     /// # }

@@ -95,7 +95,8 @@ async fn bare(listener: TcpListener) -> Result<(), Error> {
     .await
 }
 
-/// What [`Http::new`] makes.
+/// What [`Http::new`] makes, and hyper's own limit on reading a head, instead of
+/// [`Bounds::request`](ebbtide_hyper::Bounds::request).
 fn builder() -> auto::Builder<Executor> {
     let mut builder = auto::Builder::new(Executor);
     builder.http1().timer(SmolTimer::new());

@@ -88,7 +88,8 @@ async fn bare(listener: TcpListener) -> Result<(), Error> {
     }
 }
 
-/// What [`Http::new`] makes.
+/// What [`Http::new`] makes, and hyper's own limit on reading a head, instead of
+/// [`Bounds::request`](ebbtide_hyper::Bounds::request).
 pub(crate) fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());

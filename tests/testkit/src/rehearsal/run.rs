@@ -105,7 +105,7 @@ impl<'a> Run<'a> {
 
     /// How long all of it may take, whatever happens.
     fn whole(&self) -> Duration {
-        let Bounds { silent, idle, head, preface, goaway, stall, linger } = self.rehearsal.bounds;
+        let Bounds { silent, idle, head, preface, goaway, stall, linger, request: _ } = self.rehearsal.bounds;
         [silent, idle, head, preface, goaway, stall, linger, SLACK].iter().sum::<Duration>() + self.reference.took
     }
 

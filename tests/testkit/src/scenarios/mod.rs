@@ -6,6 +6,7 @@ mod guards;
 mod heads;
 mod http2;
 mod idle;
+mod late;
 mod listener;
 mod load;
 mod requests;
@@ -24,6 +25,7 @@ pub(crate) fn all<W: World>() -> Vec<Promise<W>> {
     all.extend(clients::promises());
     all.extend(idle::promises());
     all.extend(heads::promises());
+    all.extend(late::promises());
     all.extend(listener::promises());
     all.extend(upgrades::promises());
     all.extend(guards::promises());

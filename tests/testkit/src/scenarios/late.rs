@@ -1,0 +1,60 @@
+//! Clients that ask for nothing while nothing drains.
+
+use std::time::Duration;
+
+use ebbtide::connection::Bounds;
+
+use crate::promise::{PATIENT, Promise, SHORT, promise};
+use crate::world::World;
+
+/// Long enough for a request of a client that is in no hurry.
+const BOUND: Duration = SHORT.saturating_mul(4);
+
+pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
+    // A head that begins in the instant its connection ends has the time of one who takes nothing.
+    const LATE: Bounds = Bounds { request: BOUND, silent: SHORT, idle: SHORT, head: SHORT, stall: SHORT, ..PATIENT };
+    vec![
+        promise!(a_connection_that_asks_for_nothing_ends_by_fin_though_nothing_drains).bounds(LATE),
+        promise!(an_idle_connection_that_asks_for_no_more_ends_by_fin_though_nothing_drains).bounds(LATE),
+        promise!(half_a_head_that_never_ends_is_not_waited_for_for_ever_though_nothing_drains).bounds(LATE),
+        promise!(a_request_in_flight_is_not_late).bounds(LATE),
+    ]
+}
+
+fn a_connection_that_asks_for_nothing_ends_by_fin_though_nothing_drains<W: World>(world: W) {
+    world.silent().expect_fin();
+    serves(world);
+}
+
+fn an_idle_connection_that_asks_for_no_more_ends_by_fin_though_nothing_drains<W: World>(world: W) {
+    world.idle().expect_fin();
+    serves(world);
+}
+
+fn half_a_head_that_never_ends_is_not_waited_for_for_ever_though_nothing_drains<W: World>(world: W) {
+    for mut client in [world.silent(), world.idle()] {
+        client.send("GET /hello HTTP/1.1\r\nHo");
+        let _ = client.end();
+    }
+    serves(world);
+}
+
+fn a_request_in_flight_is_not_late<W: World>(world: W) {
+    let mut client = world.waiting("/held");
+    world.pass(3 * BOUND);
+    world.release();
+    assert!(!client.expect("held").says_close(), "it says close though nothing drains");
+    client.get("/hello");
+    client.expect("hello");
+    world.start();
+    world.drained();
+}
+
+/// The others go on.
+fn serves<W: World>(world: W) {
+    let mut client = world.client();
+    client.get("/hello");
+    assert!(!client.expect("hello").says_close(), "it says close though nothing drains");
+    world.start();
+    world.drained();
+}
