@@ -224,6 +224,15 @@ fn one_that_does_not_take_the_time_to_leave() {
 }
 
 #[test]
+fn one_that_waits_for_a_request_for_ever() {
+    fn server(start: Start) -> io::Result<()> {
+        serve(start, Connection::told)
+    }
+    let how = broken(server, "a_connection_that_asks_for_nothing_ends_by_fin_though_nothing_drains", KEPT);
+    says(&how, "nothing more came, not even an end");
+}
+
+#[test]
 fn one_that_goes_on_in_secret_after_a_forced_close() {
     fn server(start: Start) -> io::Result<()> {
         serve(start, |it| {

@@ -4,21 +4,27 @@ use std::time::Duration;
 
 use ebbtide::connection::Bounds;
 
+use crate::feature::Feature;
 use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;
 
 /// Long enough for a request of a client that is in no hurry.
 const BOUND: Duration = SHORT.saturating_mul(4);
 
+// A head that begins in the instant its connection ends has the time of one who takes nothing.
+const LATE: Bounds = Bounds { request: BOUND, silent: SHORT, idle: SHORT, head: SHORT, stall: SHORT, ..PATIENT };
+
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
-    // A head that begins in the instant its connection ends has the time of one who takes nothing.
-    const LATE: Bounds = Bounds { request: BOUND, silent: SHORT, idle: SHORT, head: SHORT, stall: SHORT, ..PATIENT };
     vec![
-        promise!(a_connection_that_asks_for_nothing_ends_by_fin_though_nothing_drains).bounds(LATE),
-        promise!(an_idle_connection_that_asks_for_no_more_ends_by_fin_though_nothing_drains).bounds(LATE),
-        promise!(half_a_head_that_never_ends_is_not_waited_for_for_ever_though_nothing_drains).bounds(LATE),
+        late(promise!(a_connection_that_asks_for_nothing_ends_by_fin_though_nothing_drains)),
+        late(promise!(an_idle_connection_that_asks_for_no_more_ends_by_fin_though_nothing_drains)),
+        late(promise!(half_a_head_that_never_ends_is_not_waited_for_for_ever_though_nothing_drains)),
         promise!(a_request_in_flight_is_not_late).bounds(LATE),
     ]
+}
+
+fn late<W>(promise: Promise<W>) -> Promise<W> {
+    promise.needs(Feature::RequestBound).bounds(LATE)
 }
 
 fn a_connection_that_asks_for_nothing_ends_by_fin_though_nothing_drains<W: World>(world: W) {
