@@ -30,7 +30,7 @@ use crate::peers::{AsyncShutdown, Drain, Ebbtide, HyperUtil, Limit, Swansong, To
 use crate::plot::{Line, Plot};
 use crate::table::Column;
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 
 type Taker = fn(Figure) -> Option<f64>;
 
