@@ -26,8 +26,8 @@ pub struct Http {
     extends: bool,
 }
 
-pub(crate) type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
-pub(crate) type Clock = Arc<dyn Fn(Duration) -> Sleep + Send + Sync>;
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Clock = Arc<dyn Fn(Duration) -> Sleep + Send + Sync>;
 
 impl Http {
     /// HTTP/1 by this clock, with the defaults of [`Bounds`]: `smol::Timer::after` is one, and `async_std::task::sleep`.
