@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use ebbtide::{Drain, Overdue};
@@ -22,11 +23,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::spawn_blocking;
 
-/// Takes as many seconds as its path says.
+/// Takes as many seconds as its path says, of a thread that nobody can take back.
 async fn work(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
     let seconds = request.uri().path().trim_start_matches('/').parse().unwrap_or(0);
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    spawn_blocking(move || thread::sleep(Duration::from_secs(seconds))).await.expect("sleep does not panic");
     Ok(Response::new(format!("worked for {seconds} s\n")))
 }
 
@@ -66,8 +69,15 @@ async fn live(drain: &Drain) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = Runtime::new().expect("a runtime");
+    let code = runtime.block_on(run());
+    // `#[tokio::main]` would wait here for the threads that still work, deadline or not.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run() -> ExitCode {
     let drain = Drain::new();
     let lived = live(&drain).await;
     // After an error, too, what is in flight is waited for.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Display;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::thread;
 use std::time::Duration;
 
 use ebbtide::{Guard, State, Watcher};
@@ -59,7 +60,7 @@ impl<R: Runtime> Application<R> {
         match path.as_str() {
             "/upload" if request.method() == Method::POST => upload(request.into_body()).await,
             "/upload" => not_allowed("POST"),
-            "/hello" | "/slow" | "/stream" | "/big" | "/ws" | "/events" | "/panic" | "/task" if !get => {
+            "/hello" | "/slow" | "/stream" | "/big" | "/ws" | "/events" | "/panic" | "/block" | "/task" if !get => {
                 not_allowed("GET, HEAD")
             }
             "/hello" => text(StatusCode::OK, "hello"),
@@ -74,6 +75,12 @@ impl<R: Runtime> Application<R> {
             "/panic" => {
                 self.runtime.sleep(Duration::from_millis(number(&request, "ms", 0))).await;
                 panic!("/panic was asked for");
+            }
+            "/block" => {
+                let time = number(&request, "ms", 1000);
+                println!("blocking a thread for {time} ms");
+                thread::sleep(Duration::from_millis(time));
+                text(StatusCode::OK, format!("blocked {time}"))
             }
             "/task" => self.task(&request),
             _ => text(StatusCode::NOT_FOUND, "not found"),

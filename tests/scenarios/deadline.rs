@@ -71,6 +71,19 @@ fn a_second_signal_of_the_same_kind_or_another_cuts_what_is_left() {
     }
 }
 
+/// Of the second signal, since on one core such a handler may hold the thread that a timer needs.
+#[test]
+fn a_handler_that_blocks_its_thread_does_not_hold_up_the_end_by_force() {
+    let server = Server::start(&["--drain-timeout-ms", "0"]);
+    let mut client = Client::connect(server.main);
+    client.get("/block?ms=600000");
+    server.until_said("blocking a thread for 600000 ms");
+    server.signal(Signal::TERM);
+    server.signal(Signal::INT);
+    let report = server.cut();
+    assert!(report.contains("GET /block"), "{report}");
+}
+
 #[test]
 fn a_second_signal_ends_the_ready_delay() {
     let server = Server::start(&["--ready-delay-ms", "600000"]);

@@ -118,6 +118,11 @@ impl Server {
         assert!(said, "{last:?} instead of {expected:?}");
     }
 
+    /// Waits for a line that it prints.
+    pub fn until_said(&self, expected: &str) {
+        while self.process.line().expect("it ended instead") != expected {}
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.process.pid(), signal).expect("it is alive");

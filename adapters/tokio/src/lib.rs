@@ -31,6 +31,22 @@
 //! | [`serve`] | listeners: the accept loop, which loses no connection |
 //!
 //! HTTP on top of it is `ebbtide-hyper`.
+//!
+//! # The end of the process
+//!
+//! A runtime that is dropped, as `#[tokio::main]` does behind `main`, waits for every `spawn_blocking` and for every task
+//! that blocks its thread: without a bound, and also after a forced close. Once the drain has closed there is nothing
+//! left to wait for, so a process that is to end in time says so:
+//!
+//! ```
+//! # async fn serve_and_drain() -> Result<(), ebbtide::Overdue> { Ok(()) }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = tokio::runtime::Runtime::new()?;
+//! let ended = runtime.block_on(serve_and_drain());
+//! runtime.shutdown_background();
+//! # Ok(ended?)
+//! # }
+//! ```
 
 use std::future::Future;
 use std::io;
@@ -46,6 +62,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 /// Waits for the end of the drain, but no longer than `time`: then it closes by force.
+///
+/// The clock is tokio's, and stands still while tasks block all of its worker threads. What a drain is closed by from
+/// elsewhere, such as the second signal of `ebbtide-signal`, does not.
 ///
 /// # Errors
 ///

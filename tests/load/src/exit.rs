@@ -21,11 +21,14 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<String>, Error> {
         subjects.extend(Subject::peers(*pair, options.go));
     }
     let (mut last, mut nothing) = (vec![Times::default(); subjects.len()], vec![Times::default(); subjects.len()]);
+    let mut order: Vec<_> = (0..subjects.len()).collect();
     for _ in 0..options.count {
-        for (subject, (last, nothing)) in subjects.iter().zip(last.iter_mut().zip(&mut nothing)) {
-            last.add(after_the_last_byte(*subject).await?);
-            nothing.add(with_nothing_open(*subject).await?);
+        for &at in &order {
+            last[at].add(after_the_last_byte(subjects[at]).await?);
+            nothing[at].add(with_nothing_open(subjects[at]).await?);
         }
+        // So that none always comes behind the same other one.
+        order.reverse();
     }
     for (what, all) in [("last byte to exit", &last), ("nothing open, signal to exit", &nothing)] {
         let columns = ["subject", "median", "nine of ten", "worst"];

@@ -7,7 +7,7 @@ use crate::{Error, async_std_h1, graceful, smol_h1, smol_hyper, tokio_hyper};
 /// A server.
 #[derive(Clone, Copy, Debug)]
 pub enum Serve {
-    /// ebbtide with the peers' service, and on tokio with their signals.
+    /// ebbtide with the peers' service.
     Minimal(Pair),
     /// ebbtide with the examples' application and books, and a path that tells of the heap.
     Counted(Pair, Heap),

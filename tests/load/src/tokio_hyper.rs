@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use ebbtide::Guard;
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
 use ebbtide_hyper::{Connections, Http};
@@ -14,7 +13,6 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::life::{Life, listening};
 use crate::serve::With;
@@ -34,17 +32,12 @@ impl Runtime for Tokio {
 }
 
 pub(crate) fn run(with: With) -> Result<(), Error> {
-    tokio::runtime::Runtime::new()?.block_on(async {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let ended = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let http = Http::new(TokioExecutor::new(), TokioTimer::new());
         match with {
-            With::Minimal => {
-                // As the peers do. What `escalate` has beyond that, a thread, costs a process some 0.05 ms at its end.
-                let mut terminate = signal(SignalKind::terminate())?;
-                let (life, guard) = Life::without_signals(listener.local_addr()?)?;
-                tokio::spawn(serve(listener, guard, http, service_fn(answer)));
-                life.end_by(terminate.recv()).await
-            }
+            With::Minimal => ebbtide(listener, http, service_fn(answer)).await,
             With::Counted(heap) => {
                 let application = Application::new(Tokio);
                 let answer = move |request: Request<Incoming>| {
@@ -56,13 +49,14 @@ pub(crate) fn run(with: With) -> Result<(), Error> {
                         }
                     }
                 };
-                let (life, guard) = Life::begin(listener.local_addr()?)?;
-                tokio::spawn(serve(listener, guard, http.connections(&Connections::new()), service_fn(answer)));
-                life.end().await
+                ebbtide(listener, http.connections(&Connections::new()), service_fn(answer)).await
             }
             With::Nothing => bare(listener).await,
         }
-    })
+    });
+    // As the example does: nothing is left to be waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 pub(crate) async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -72,17 +66,19 @@ pub(crate) async fn answer(request: Request<Incoming>) -> Result<Response<Full<B
     Ok(Response::new(Full::from("hello")))
 }
 
-async fn serve<S, B>(listener: TcpListener, guard: Guard, http: Http<TokioExecutor>, service: S)
+async fn ebbtide<S, B>(listener: TcpListener, http: Http<TokioExecutor>, service: S) -> Result<(), Error>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
+    let (life, guard) = Life::begin(listener.local_addr()?)?;
     let served = ebbtide_tokio::serve(listener, guard, move |stream, guard| {
         let (http, service) = (http.clone(), service.clone());
         async move { drop(http.serve(TokioIo::new(stream), service, guard).await) }
     });
-    drop(served.await);
+    tokio::spawn(served);
+    life.end().await
 }
 
 async fn bare(listener: TcpListener) -> Result<(), Error> {
