@@ -1,6 +1,9 @@
 //! What the core needs from below: reference counts, atomics, a lock, and hints of how many cores there are and which
 //! thread this is.
 
+#[cfg(not(loom))]
+use core::mem::MaybeUninit;
+
 #[cfg(loom)]
 mod model;
 
@@ -79,9 +82,9 @@ pub(crate) fn lanes() -> usize {
 #[inline]
 pub(crate) fn here() -> usize {
     // Threads are told apart by where their stacks lie: std gives each two MiB, one after the other, so neighbours
-    // differ in the bits above.
-    let here = 0u8;
-    core::ptr::from_ref(core::hint::black_box(&here)).addr() >> 21
+    // differ in the bits above. Nothing is ever written there.
+    let here = MaybeUninit::<u8>::uninit();
+    here.as_ptr().addr() >> 21
 }
 
 /// Runs foreign code whose panic may not stop us, where a panic can be caught at all.

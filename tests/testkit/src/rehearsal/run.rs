@@ -105,6 +105,7 @@ impl<'a> Run<'a> {
 
     /// How long all of it may take, whatever happens.
     fn whole(&self) -> Duration {
+        // Nothing waits for its request here before the drain has begun.
         let Bounds { silent, idle, head, preface, goaway, stall, linger, request: _ } = self.rehearsal.bounds;
         [silent, idle, head, preface, goaway, stall, linger, SLACK].iter().sum::<Duration>() + self.reference.took
     }
