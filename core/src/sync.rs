@@ -1,9 +1,6 @@
 //! What the core needs from below: reference counts, atomics, a lock, and hints of how many cores there are and which
 //! thread this is.
 
-#[cfg(not(loom))]
-use core::mem::MaybeUninit;
-
 #[cfg(loom)]
 mod model;
 
@@ -82,8 +79,8 @@ pub(crate) fn lanes() -> usize {
 #[inline]
 pub(crate) fn here() -> usize {
     // Threads are told apart by where their stacks lie: std gives each two MiB, one after the other, so neighbours
-    // differ in the bits above. Nothing is ever written there.
-    let here = MaybeUninit::<u8>::uninit();
+    // differ in the bits above.
+    let here = core::mem::MaybeUninit::<u8>::uninit();
     here.as_ptr().addr() >> 21
 }
 

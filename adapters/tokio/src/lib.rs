@@ -63,8 +63,8 @@ use tokio::time::Sleep;
 
 /// Waits for the end of the drain, but no longer than `time`: then it closes by force.
 ///
-/// The clock is tokio's, and stands still while tasks block all of its worker threads. What a drain is closed by from
-/// elsewhere, such as the second signal of `ebbtide-signal`, does not.
+/// The clock is tokio's, and stands still while tasks block all of its worker threads. Closing the drain from elsewhere,
+/// such as by the second signal of `ebbtide-signal`, works all the same.
 ///
 /// # Errors
 ///
