@@ -10,6 +10,7 @@
 //! | the connection, when the drain begins | what happens |
 //! |---|---|
 //! | silent: no byte yet | a short grace, then closed |
+//! | part of what precedes HTTP, such as a TLS handshake | waited for as a head is, then as a silent connection |
 //! | part of a request head, first or later | served when complete, bounded |
 //! | idle, kept alive | a short grace for a request already on the wire; then closed |
 //! | request in flight | completes; says `Connection: close` where its head is still to be written |
@@ -66,7 +67,8 @@ pub struct Bounds {
     pub silent: Duration,
     /// Grace for a request already on the wire to an idle connection. 100 ms. (hyperium/hyper#3792.)
     pub idle: Duration,
-    /// For the rest of a request head, counted from the drain or from the head's first byte. 5 s.
+    /// For the rest of a request head, counted from the drain or from the head's first byte; and for the rest of what
+    /// precedes HTTP, such as a TLS handshake. 5 s.
     pub head: Duration,
     /// For the rest of an HTTP/2 preface. 5 s. (hyperium/hyper#4170.)
     pub preface: Duration,
@@ -232,6 +234,8 @@ struct Balance {
 enum Stage {
     /// So many bytes have come, all as in the HTTP/2 preface. None: silent.
     Preface(usize),
+    /// Part of what precedes HTTP.
+    Handshake,
     /// Part of a request head.
     Head,
     Active,
@@ -304,6 +308,8 @@ impl Policy {
         if bytes.is_empty() {
             return;
         }
+        // HTTP comes behind it.
+        self.handshake_over();
         self.balance.read(bytes.len());
         match self.stage {
             Stage::Preface(before) => {
@@ -327,7 +333,28 @@ impl Policy {
                 self.progress_epoch += 1;
             }
             // In the end it counts what the client takes, not what it sends.
-            Stage::Ending | Stage::Head | Stage::Active | Stage::Idle | Stage::Upgraded | Stage::Closed => {}
+            Stage::Handshake
+            | Stage::Ending
+            | Stage::Head
+            | Stage::Active
+            | Stage::Idle
+            | Stage::Upgraded
+            | Stage::Closed => {}
+        }
+    }
+
+    /// Some of what precedes HTTP came from the client: of a TLS handshake, or a PROXY header. What is
+    /// [`read`](Self::read) is what follows.
+    pub fn handshake(&mut self) {
+        if self.stage == Stage::Preface(0) {
+            self.enter(Stage::Handshake);
+        }
+    }
+
+    /// What precedes HTTP is over: from here on the connection is as one that was just accepted.
+    pub fn handshake_over(&mut self) {
+        if self.stage == Stage::Handshake {
+            self.enter(Stage::Preface(0));
         }
     }
 
@@ -341,7 +368,7 @@ impl Policy {
             Stage::Head | Stage::Active | Stage::Upgraded | Stage::Closed => false,
             // There is a balance to be kept, but not before the drain.
             Stage::Idle => ends || self.protocol == Protocol::Http1,
-            Stage::Preface(_) | Stage::Ending | Stage::Lingering { .. } => true,
+            Stage::Preface(_) | Stage::Handshake | Stage::Ending | Stage::Lingering { .. } => true,
         };
         Heeds {
             reads,
@@ -498,7 +525,7 @@ impl Policy {
         }
         let after = match timer {
             Timer::Request => match (self.stage, self.protocol) {
-                (Stage::Preface(_) | Stage::Head | Stage::Active | Stage::Idle, Protocol::Http1)
+                (Stage::Preface(_) | Stage::Handshake | Stage::Head | Stage::Active | Stage::Idle, Protocol::Http1)
                     if self.bounds.request < Duration::MAX =>
                 {
                     self.bounds.request
@@ -508,7 +535,7 @@ impl Policy {
             Timer::State => match (self.stage, self.protocol) {
                 (Stage::Preface(0), _) => self.bounds.silent,
                 (Stage::Preface(_), _) => self.bounds.preface,
-                (Stage::Head, _) => self.bounds.head,
+                (Stage::Handshake | Stage::Head, _) => self.bounds.head,
                 (Stage::Idle, Protocol::Http1) => self.bounds.idle,
                 (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing => self.bounds.goaway,
                 (Stage::Lingering { .. }, _) => self.bounds.linger,
@@ -543,7 +570,7 @@ impl Policy {
         if self.stage != Stage::Closed {
             self.stage = stage;
             self.state = match stage {
-                Stage::Preface(_) => ConnectionState::New,
+                Stage::Preface(_) | Stage::Handshake => ConnectionState::New,
                 Stage::Head | Stage::Active => ConnectionState::Active,
                 Stage::Idle => ConnectionState::Idle,
                 Stage::Upgraded => ConnectionState::Upgraded,
@@ -624,6 +651,42 @@ mod tests {
             late.read(b"GET / HTTP/1.1\r\n\r\n");
             assert!(late.request(false) && late.response(false), "what comes at last is answered, and says close");
         }
+    }
+
+    #[test]
+    fn a_handshake_is_waited_for_like_a_head_and_then_the_connection_is_as_new() {
+        let bounds = Bounds::default();
+        let mut policy = draining(|it| it.handshake());
+        let wait = policy.wait(Timer::State);
+        assert_eq!(wait.map(|it| it.after), Some(bounds.head));
+        policy.handshake();
+        assert_eq!(policy.wait(Timer::State), wait, "more of it does not extend its bound");
+        policy.handshake_over();
+        assert_eq!((bound(&policy, Timer::State), policy.state()), (Some(bounds.silent), ConnectionState::New));
+        policy.handshake();
+        policy.expired(Timer::State);
+        assert_eq!(policy.step(), Step::Close);
+    }
+
+    #[test]
+    fn a_handshake_and_the_first_head_share_the_wait_for_a_request() {
+        let mut policy = Policy::new(Bounds::default());
+        let wait = policy.wait(Timer::Request);
+        assert!(wait.is_some());
+        policy.handshake();
+        assert_eq!(policy.wait(Timer::Request), wait);
+        policy.handshake_over();
+        policy.read(b"GET / HTTP/1.1\r\nHo");
+        assert_eq!(policy.wait(Timer::Request), wait);
+    }
+
+    #[test]
+    fn what_comes_behind_a_handshake_is_http() {
+        let mut policy = draining(|it| it.handshake());
+        policy.read(PREFACE);
+        assert_eq!((policy.protocol, policy.state()), (Protocol::Http2, ConnectionState::Idle));
+        policy.handshake();
+        assert_eq!(policy.state(), ConnectionState::Idle, "told too late, it says nothing");
     }
 
     #[test]

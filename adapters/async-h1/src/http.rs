@@ -6,9 +6,10 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(doc)]
 use ebbtide::Guard;
 use ebbtide::connection::Bounds;
-use ebbtide_connection::{Connections, Drive, Error, Record};
+use ebbtide_connection::{Accepted, Connections, Drive, Error, Record};
 use futures_io::{AsyncRead, AsyncWrite};
 use http_types::{Request, Response};
 
@@ -64,7 +65,8 @@ impl Http {
 
     /// Serves one connection until it ends or is upgraded, and ends it well once the drain begins.
     ///
-    /// The guard of the connection goes into the I/O object: the drain waits until nobody has the connection any more. A
+    /// The guard of the connection goes into the I/O object: the drain waits until nobody has the connection any more. It
+    /// comes alone, or with the handshake that precedes HTTP: see `ebbtide-rustls`. A
     /// request that may upgrade finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in its extensions, and so does
     /// [every other](Self::extend_every_request), if that is asked for.
     ///
@@ -74,16 +76,17 @@ impl Http {
     /// # Errors
     ///
     /// What went wrong with the connection, or that the drain was closed by force meanwhile.
-    pub fn serve<I, F, Fut>(
+    pub fn serve<I, F, Fut, G>(
         &self,
         io: I,
         endpoint: F,
-        guard: Guard,
-    ) -> impl Future<Output = Result<(), Error>> + use<I, F, Fut>
+        guard: G,
+    ) -> impl Future<Output = Result<(), Error>> + use<I, F, Fut, G>
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         F: Fn(Request) -> Fut,
         Fut: Future<Output = http_types::Result<Response>>,
+        G: Into<Accepted>,
     {
         let record = Record::new(guard, self.bounds, self.connections.as_ref());
         let (clock, extends) = (self.clock.clone(), self.extends);

@@ -49,5 +49,5 @@ mod io;
 mod send;
 
 pub use ebbtide::connection::{Bounds, ConnectionState};
-pub use ebbtide_connection::{Connection, Connections, Counts, Error, Request};
+pub use ebbtide_connection::{Accepted, Connection, Connections, Counts, Error, Request};
 pub use http::Http;

@@ -4,13 +4,16 @@
 //! - [`Record`] is one connection's guard and [`Policy`](ebbtide::connection::Policy). The parts of the connection share
 //!   it, and tell it what they see.
 //! - [`Drive`] polls the engine and does what the policy says.
+//! - [`Accepted`] is what a connection begins with: its guard, and its [`Handshake`] where HTTP is not the first thing on it.
 //! - [`Connections`] are all the connections there are, for those who ask.
 
 mod connections;
 mod drive;
+mod handshake;
 mod notes;
 mod record;
 
 pub use connections::{Connection, Connections, Counts, Request};
 pub use drive::{Drive, Error};
+pub use handshake::{Accepted, Handshake};
 pub use record::{READS, Record, STEPS, WRITES, cut};

@@ -11,6 +11,7 @@ use ebbtide::connection::{Bounds, Policy};
 use ebbtide::{Closed, Guard, Label, State, Watcher};
 
 use crate::connections::{Connections, Live, Seen};
+use crate::handshake::{Accepted, Handshake};
 use crate::notes::Notes;
 
 /// Lives until the last part of the connection is gone, and the guard with it.
@@ -18,6 +19,8 @@ use crate::notes::Notes;
 pub struct Record {
     guard: Guard,
     watcher: Watcher,
+    /// What precedes HTTP, where something does.
+    handshake: Option<Handshake>,
     policy: Mutex<Policy>,
     /// What the policy heeds, as of the last that it was told.
     heeds: AtomicU8,
@@ -41,7 +44,8 @@ pub const STEPS: u8 = 4;
 
 impl Record {
     /// Of a connection that was just accepted; kept in `connections`, where that is asked for.
-    pub fn new(guard: Guard, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
+    pub fn new(accepted: impl Into<Accepted>, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
+        let Accepted { guard, handshake } = accepted.into();
         let seen = connections.map(|it| it.accept(guard.label().cloned()));
         let guard = match &seen {
             Some(seen) => guard.labelled(Label::live(Live(seen.clone()))),
@@ -50,7 +54,7 @@ impl Record {
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
         let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
         let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
-        Arc::new(Self { guard, watcher, policy, heeds, notes, asks, driven, seen, requests })
+        Arc::new(Self { guard, watcher, handshake, policy, heeds, notes, asks, driven, seen, requests })
     }
 
     /// The connection's guard.
@@ -66,6 +70,9 @@ impl Record {
     /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
     pub fn policy<R>(&self, f: impl FnOnce(&mut Policy) -> R) -> R {
         let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handshake) = &self.handshake {
+            handshake.tell(&mut policy);
+        }
         self.notes.tell(&mut policy);
         let before = policy.state();
         let answer = f(&mut policy);

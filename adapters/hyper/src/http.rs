@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(doc)]
 use ebbtide::Guard;
 use ebbtide::connection::Bounds;
-use ebbtide_connection::{Connections, Record};
+use ebbtide_connection::{Accepted, Connections, Record};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::rt::{Read, Timer, Write};
 use hyper::service::Service as HyperService;
@@ -79,7 +80,8 @@ impl<E> Http<E> {
 
     /// Serves one connection until it ends or is upgraded, and ends it well once the drain begins.
     ///
-    /// The guard goes into the I/O object: the drain waits until nobody has the connection any more.
+    /// The guard goes into the I/O object: the drain waits until nobody has the connection any more. It comes alone, or
+    /// with the handshake that precedes HTTP: see `ebbtide-rustls`.
     ///
     /// # Errors
     ///
@@ -88,7 +90,7 @@ impl<E> Http<E> {
         &self,
         io: I,
         service: S,
-        guard: Guard,
+        guard: impl Into<Accepted>,
     ) -> Serving<auto::UpgradeableConnection<'static, Io<I>, Service<S>, E>>
     where
         I: Read + Write + Unpin + Send + 'static,
@@ -130,7 +132,7 @@ impl<E> Http<E> {
         &self,
         io: I,
         service: S,
-        guard: Guard,
+        guard: impl Into<Accepted>,
         build: impl FnOnce(Io<I>, Service<S>) -> C,
     ) -> Serving<C> {
         let record = Record::new(guard, self.bounds, self.connections.as_ref());

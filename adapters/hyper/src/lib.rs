@@ -47,7 +47,7 @@ mod service;
 mod serving;
 
 pub use ebbtide::connection::{Bounds, ConnectionState};
-pub use ebbtide_connection::{Connection, Connections, Counts, Error, Request};
+pub use ebbtide_connection::{Accepted, Connection, Connections, Counts, Error, Request};
 pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;
