@@ -12,8 +12,11 @@ pub mod toy_hyper;
 
 use ebbtide_testkit::Suite;
 
-/// The suites of all pairs.
+/// The suites of all pairs, and of all pairs over TLS.
 #[must_use]
 pub fn suites() -> Vec<Suite> {
-    vec![tokio_hyper::suite(), smol_hyper::suite(), smol_h1::suite(), async_std_h1::suite(), toy_hyper::suite()]
+    let plain =
+        vec![tokio_hyper::suite(), smol_hyper::suite(), smol_h1::suite(), async_std_h1::suite(), toy_hyper::suite()];
+    let over_tls = plain.clone().into_iter().map(Suite::over_tls);
+    plain.into_iter().chain(over_tls).collect()
 }

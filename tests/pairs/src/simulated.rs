@@ -18,6 +18,12 @@ pub fn suites() -> Vec<VirtualSuite> {
     vec![hyper(), tokio_hyper(), smol_hyper(), h1(), tokio_h1(), smol_h1()]
 }
 
+/// The same through TLS. The executors make no difference to that, but the streams do.
+#[must_use]
+pub fn suites_over_tls() -> Vec<VirtualSuite> {
+    vec![hyper_over_tls(), tokio_hyper_over_tls(), h1_over_tls()]
+}
+
 /// hyper, on the simulation's own tasks.
 fn hyper() -> VirtualSuite {
     VirtualSuite::new("hyper, simulated", |start| {
@@ -102,4 +108,52 @@ fn smol_h1() -> VirtualSuite {
         }
     });
     suite.without(Feature::Http2, NO_HTTP2)
+}
+
+/// hyper on streams of futures-io, through TLS.
+fn hyper_over_tls() -> VirtualSuite {
+    let suite = VirtualSuite::new("hyper, simulated", |start| {
+        let (runtime, application) = (start.runtime.clone(), start.application.clone());
+        let tls = futures_rustls::TlsAcceptor::from(start.tls.clone().expect("the suite is over TLS"));
+        let http = Http::new(runtime.clone(), runtime.clone()).bounds(start.bounds);
+        move |io, guard: Guard| {
+            let service = Service::new(application.clone(), guard.clone(), runtime.clone());
+            let (io, guard) = ebbtide_rustls::futures_io::handshake(io, guard, |io| tls.accept(io));
+            http.serve(FuturesIo::new(io), service, guard)
+        }
+    });
+    suite.over_tls()
+}
+
+/// hyper on tokio's tasks, clock and streams, through TLS.
+fn tokio_hyper_over_tls() -> VirtualSuite {
+    let suite = VirtualSuite::new("hyper, simulated on tokio", |start| {
+        let application = start.application.clone();
+        let tls = tokio_rustls::TlsAcceptor::from(start.tls.clone().expect("the suite is over TLS"));
+        let http = Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(start.bounds);
+        move |io, guard: Guard| {
+            let service = Service::new(application.clone(), guard.clone(), TokioExecutor::new());
+            let (io, guard) = ebbtide_rustls::tokio::handshake(io, guard, |io| tls.accept(io));
+            tokio::spawn(http.serve(TokioIo::new(io), service, guard))
+        }
+    });
+    suite.on_tokio().over_tls()
+}
+
+/// async-h1, through TLS.
+fn h1_over_tls() -> VirtualSuite {
+    let suite = VirtualSuite::new("async-h1, simulated", |start| {
+        let (runtime, application) = (start.runtime.clone(), start.application.clone());
+        let tls = futures_rustls::TlsAcceptor::from(start.tls.clone().expect("the suite is over TLS"));
+        let clock = runtime.clone();
+        let http = ebbtide_async_h1::Http::new(move |time| clock.sleep(time)).bounds(start.bounds);
+        move |io, guard: Guard| {
+            let runtime = runtime.clone();
+            let spawn = move |task| runtime.spawn(task);
+            let endpoint = endpoint(application.clone(), guard.clone(), spawn);
+            let (io, guard) = ebbtide_rustls::futures_io::handshake(io, guard, |io| tls.accept(io));
+            http.serve(io, endpoint, guard)
+        }
+    });
+    suite.over_tls().without(Feature::Http2, NO_HTTP2)
 }

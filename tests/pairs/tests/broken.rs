@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -88,10 +89,15 @@ where
 /// How this promise is broken by the server, which keeps that one.
 #[track_caller]
 fn broken(server: fn(Start) -> io::Result<()>, broken: &str, kept: &str) -> String {
-    let suite = Suite::new("a broken server", server).patience(PATIENCE);
+    how(&Suite::new("a broken server", server).patience(PATIENCE), broken, kept)
+}
+
+/// The same of the server of a suite.
+#[track_caller]
+fn how(suite: &Suite, broken: &str, kept: &str) -> String {
     let report = suite.clone().only(kept).run();
     assert_eq!(report.verdict(kept), Some(&Verdict::Kept), "{report}");
-    let report = suite.only(broken).run();
+    let report = suite.clone().only(broken).run();
     match report.verdict(broken) {
         Some(Verdict::Broken(how)) => how.clone(),
         _ => panic!("{report}"),
@@ -257,5 +263,40 @@ fn one_that_tells_hyper_and_leaves_it_at_that() {
         "a_large_body_that_is_not_read_does_not_destroy_the_response",
     ] {
         broken(server, promise, COMPLETES);
+    }
+}
+
+#[test]
+fn one_that_does_its_handshakes_before_all_else() {
+    fn server(start: Start) -> io::Result<()> {
+        RUNTIME.block_on(async {
+            start.listener.set_nonblocking(true)?;
+            let (listener, closed) = (TcpListener::from_std(start.listener)?, start.guard.watcher().closed());
+            let tls = TlsAcceptor::from(start.tls.expect("the suite is over TLS"));
+            let (application, bounds) = (start.application, start.bounds);
+            let connection = |stream, guard: Guard| {
+                let accept = tls.accept(stream);
+                let service = Service::new(application.clone(), guard.clone(), TokioExecutor::new());
+                async move {
+                    let http = Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(bounds);
+                    let Ok(stream) = accept.await else { return };
+                    drop(http.serve(TokioIo::new(stream), service, guard).await);
+                }
+            };
+            ebbtide_tokio::serve(listener, start.guard, connection).await?;
+            closed.await;
+            Ok(())
+        })
+    }
+    let suite = Suite::new("a broken server", server).patience(PATIENCE).over_tls();
+    for promise in [
+        "a_client_that_stops_in_its_handshake_is_not_waited_for_for_ever_though_nothing_drains",
+        "a_connection_without_a_handshake_ends_by_fin_after_its_grace",
+        "a_handshake_that_stops_does_not_hold_the_drain_for_ever",
+        "a_handshake_that_stops_while_draining_does_not_hold_it_for_ever",
+        // Its session does not end by a `close_notify`.
+        "a_silent_connection_ends_by_fin_after_its_grace",
+    ] {
+        how(&suite, promise, COMPLETES);
     }
 }

@@ -18,6 +18,9 @@ pub enum Feature {
     MaxConnections,
     /// A bound on the wait for a request while nothing drains: [`Bounds::request`](ebbtide::connection::Bounds::request).
     RequestBound,
+    /// Clients that come through TLS: [`Suite::over_tls`](crate::Suite::over_tls). The promises are about handshakes; the
+    /// others are about every connection, through TLS or not.
+    Tls,
     /// Connections whose guards have a label, so that it can be said who was cut.
     Labels,
 }

@@ -125,13 +125,15 @@
 //!
 //! # What it does not do
 //!
-//! It sends no signals and runs no processes: those are a server's, not an adapter's. It speaks no TLS.
+//! It sends no signals and runs no processes: those are a server's, not an adapter's. With the feature `rustls` its clients come
+//! through TLS where they are asked to ([`Suite::over_tls`], [`VirtualSuite::over_tls`]), and [`tls`] is theirs to use.
 
 // Whatever is not as a test wants it panics: saying so at every function is noise.
 #![allow(clippy::missing_panics_doc)]
 
 mod application;
 mod body;
+mod channel;
 pub mod client;
 mod clock;
 mod driver;
@@ -157,6 +159,8 @@ mod simulation;
 mod sockets;
 mod start;
 mod suite;
+#[cfg(feature = "rustls")]
+pub mod tls;
 mod transport;
 mod virtual_suite;
 pub mod wire;

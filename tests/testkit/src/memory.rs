@@ -6,6 +6,7 @@ use std::time::Duration;
 use ebbtide::{Drain, Overdue, State};
 
 use crate::application::Application;
+use crate::channel::{Channel, Security};
 use crate::pipe::Stream;
 use crate::simulation::{Serve, Simulation};
 use crate::world::World;
@@ -13,18 +14,19 @@ use crate::world::World;
 /// It listens until its drain begins: there is no accept loop.
 pub(crate) struct Memory {
     simulation: Simulation,
+    security: Security,
     application: Application,
     serve: Serve,
 }
 
 impl Memory {
-    pub(crate) fn new(simulation: Simulation, application: Application, serve: Serve) -> Self {
-        Self { simulation, application, serve }
+    pub(crate) fn new(simulation: Simulation, security: Security, application: Application, serve: Serve) -> Self {
+        Self { simulation, security, application, serve }
     }
 }
 
 impl World for Memory {
-    type Stream = Stream;
+    type Stream = Channel<Stream>;
 
     fn application(&self) -> &Application {
         &self.application
@@ -34,8 +36,8 @@ impl World for Memory {
         self.simulation.drain()
     }
 
-    fn connect(&self) -> io::Result<Stream> {
-        self.simulation.reach(&self.serve)
+    fn connect(&self) -> io::Result<Channel<Stream>> {
+        self.simulation.reach(&self.serve).map(|it| self.security.over(it))
     }
 
     fn is_free(&self) -> bool {

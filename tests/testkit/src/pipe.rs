@@ -346,6 +346,15 @@ impl Transport for Stream {
         self.driver.settle();
         self.ended().is_some()
     }
+
+    /// The same.
+    fn read_now(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        self.driver.settle();
+        if self.unread() == 0 && self.ended().is_none() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.read(space)
+    }
 }
 
 impl Drop for Stream {

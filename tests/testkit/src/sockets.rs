@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ebbtide::{Drain, Drained, Overdue};
 
 use crate::application::Application;
+use crate::channel::{Channel, Security};
 use crate::promise::Settings;
 use crate::start::Start;
 use crate::world::World;
@@ -19,6 +20,7 @@ pub(crate) type Serve = Arc<dyn Fn(Start) -> io::Result<()> + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Sockets {
     addr: SocketAddr,
+    security: Security,
     application: Application,
     drain: Drain,
     /// None once its end was waited for.
@@ -30,7 +32,7 @@ pub(crate) struct Sockets {
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl Sockets {
-    pub(crate) fn start(serve: &Serve, settings: Settings, patience: Duration) -> Self {
+    pub(crate) fn start(serve: &Serve, security: Security, settings: Settings, patience: Duration) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let (drain, application) = (Drain::new(), Application::new());
@@ -41,12 +43,14 @@ impl Sockets {
             bounds: settings.bounds,
             lame_duck: settings.lame_duck,
             max_connections: settings.max_connections,
+            #[cfg(feature = "rustls")]
+            tls: security.server(),
         };
         let serve = serve.clone();
         let name = thread::current().name().unwrap_or("a scenario").to_owned();
         let thread = thread::Builder::new().name(format!("server of {name}"));
         let server = Some(thread.spawn(move || serve(start)).expect("a thread"));
-        Self { addr, application, drain, server, patience }
+        Self { addr, security, application, drain, server, patience }
     }
 
     fn outcome(&self, mut drained: Drained) -> Option<Result<(), Overdue>> {
@@ -70,7 +74,7 @@ impl Wake for Unpark {
 }
 
 impl World for Sockets {
-    type Stream = TcpStream;
+    type Stream = Channel<TcpStream>;
 
     fn application(&self) -> &Application {
         &self.application
@@ -80,12 +84,12 @@ impl World for Sockets {
         &self.drain
     }
 
-    fn connect(&self) -> io::Result<TcpStream> {
+    fn connect(&self) -> io::Result<Channel<TcpStream>> {
         let stream = TcpStream::connect_timeout(&self.addr, self.patience)?;
         stream.set_read_timeout(Some(self.patience))?;
         stream.set_write_timeout(Some(self.patience))?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok(self.security.over(stream))
     }
 
     fn is_free(&self) -> bool {

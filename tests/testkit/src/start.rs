@@ -26,4 +26,7 @@ pub struct Start {
     pub lame_duck: Duration,
     /// How many connections it may have at a time, where there is a limit.
     pub max_connections: Option<usize>,
+    /// What its TLS is to be, where its clients come through TLS: [`Suite::over_tls`](crate::Suite::over_tls).
+    #[cfg(feature = "rustls")]
+    pub tls: Option<std::sync::Arc<rustls::ServerConfig>>,
 }

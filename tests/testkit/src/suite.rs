@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::channel::Security;
 use crate::feature::Feature;
 use crate::promise::Promise;
 use crate::report::{Outcome, Report, Verdict};
@@ -25,6 +26,7 @@ use crate::start::Start;
 pub struct Suite {
     server: String,
     serve: Serve,
+    security: Security,
     without: Vec<(Feature, String)>,
     only: Option<String>,
     patience: Duration,
@@ -38,12 +40,24 @@ static RUNNING: Mutex<()> = Mutex::new(());
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Every wait of a scenario has an end, and few scenarios have more waits than this that take long.
 const WAITS: u32 = 4;
+/// Why a promise about handshakes is none of a suite's.
+pub(crate) const NO_TLS: &str = "its clients do not come through TLS";
 
 impl Suite {
     /// The suite for a server of this name. `serve` starts one and serves until its drain is over; it is called on a
     /// thread of its own, once for each promise, for several at a time.
     pub fn new(server: impl Into<String>, serve: impl Fn(Start) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Self { server: server.into(), serve: Arc::new(serve), without: Vec::new(), only: None, patience: PATIENCE }
+        let (serve, security, without) = (Arc::new(serve), Security::Plain, vec![(Feature::Tls, NO_TLS.to_owned())]);
+        Self { server: server.into(), serve, security, without, only: None, patience: PATIENCE }
+    }
+
+    /// Has its clients come through TLS: the server is to do the handshakes, by [`Start::tls`](crate::Start::tls).
+    #[cfg(feature = "rustls")]
+    pub fn over_tls(mut self) -> Self {
+        self.security = Security::Tls(crate::tls::Identity::new());
+        self.server.push_str(", TLS");
+        self.without.retain(|(feature, _)| *feature != Feature::Tls);
+        self
     }
 
     /// Leaves out what the server has not, and says why.
@@ -95,11 +109,11 @@ impl Suite {
         if let Some((_, why)) = left_out {
             return Verdict::NotOffered(why.clone());
         }
-        let (serve, patience) = (self.serve.clone(), self.patience);
+        let (serve, security, patience) = (self.serve.clone(), self.security.clone(), self.patience);
         let (settings, scenario) = (promise.settings, promise.scenario);
         let (end, ended) = mpsc::channel();
         let run = move || {
-            let run = || scenario(Sockets::start(&serve, settings, patience));
+            let run = || scenario(Sockets::start(&serve, security, settings, patience));
             drop(end.send(catch_unwind(AssertUnwindSafe(run))));
         };
         // Not joined: one that hangs is left behind.

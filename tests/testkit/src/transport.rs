@@ -21,6 +21,42 @@ pub trait Transport: Read + Write {
 
     /// Whether the end is there to be read, without waiting for it.
     fn is_ended(&mut self) -> bool;
+
+    /// Reads what is there to be read, without waiting for more. Returns how much it was.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`, and [`WouldBlock`](ErrorKind::WouldBlock) where nothing is there.
+    fn read_now(&mut self, space: &mut [u8]) -> io::Result<usize>;
+
+    /// Does what precedes HTTP: a handshake, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// Why it failed.
+    fn ready(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes it all, but waits for no handshake that precedes it: that goes on when something is read.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)?;
+        self.flush()
+    }
+
+    /// Begins what precedes HTTP, where something does, and stops after this many bytes, until it is to write.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    fn begin(&mut self, most: usize) -> io::Result<()> {
+        let _ = most;
+        Ok(())
+    }
 }
 
 impl Transport for TcpStream {
@@ -51,5 +87,12 @@ impl Transport for TcpStream {
             Ok(bytes) => bytes == 0,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         }
+    }
+
+    fn read_now(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let read = self.read(space);
+        self.set_nonblocking(false)?;
+        read
     }
 }

@@ -9,6 +9,7 @@ use ebbtide::Guard;
 use ebbtide::connection::Bounds;
 
 use crate::application::Application;
+use crate::channel::Security;
 use crate::feature::Feature;
 use crate::memory::Memory;
 use crate::pipe::Io;
@@ -17,7 +18,7 @@ use crate::report::{Outcome, Report, Verdict};
 use crate::runtime::Runtime;
 use crate::scenarios;
 use crate::simulation::{self, Serve, Simulation};
-use crate::suite::how;
+use crate::suite::{NO_TLS, how};
 
 /// Every promise that needs no accept loop, put to what serves a connection: each in a [`Simulation`] of its own.
 ///
@@ -49,6 +50,7 @@ pub struct VirtualSuite {
     server: String,
     serve: Box<dyn Fn(&VirtualStart) -> Serve>,
     simulation: fn() -> Simulation,
+    security: Security,
     without: Vec<(Feature, String)>,
     only: Option<String>,
 }
@@ -63,6 +65,9 @@ pub struct VirtualStart {
     pub application: Application,
     /// Its connections' bounds.
     pub bounds: Bounds,
+    /// What its TLS is to be, where its clients come through TLS: [`VirtualSuite::over_tls`].
+    #[cfg(feature = "rustls")]
+    pub tls: Option<std::sync::Arc<rustls::ServerConfig>>,
 }
 
 /// In virtual time: less than the bounds that nobody should wait for.
@@ -79,8 +84,19 @@ impl VirtualSuite {
         let serve = move |start: &VirtualStart| simulation::serve(serve(start));
         let why = "there is no accept loop";
         let features = [Feature::Listener, Feature::LameDuck, Feature::MaxConnections];
-        let without = features.map(|feature| (feature, why.to_owned())).to_vec();
-        Self { server: server.into(), serve: Box::new(serve), simulation: Simulation::new, without, only: None }
+        let mut without = features.map(|feature| (feature, why.to_owned())).to_vec();
+        without.push((Feature::Tls, NO_TLS.to_owned()));
+        let (serve, security) = (Box::new(serve), Security::Plain);
+        Self { server: server.into(), serve, simulation: Simulation::new, security, without, only: None }
+    }
+
+    /// Has its clients come through TLS: the server is to do the handshakes, by [`VirtualStart::tls`].
+    #[cfg(feature = "rustls")]
+    pub fn over_tls(mut self) -> Self {
+        self.security = Security::Tls(crate::tls::Identity::new());
+        self.server.push_str(", TLS");
+        self.without.retain(|(feature, _)| *feature != Feature::Tls);
+        self
     }
 
     /// The same on tokio, for a server that uses its tasks or its clock: see [`Simulation::tokio`].
@@ -118,9 +134,15 @@ impl VirtualSuite {
         let run = || {
             let simulation = (self.simulation)().patience(PATIENCE);
             let (runtime, application) = (simulation.runtime(), Application::new());
-            let start = VirtualStart { runtime, application: application.clone(), bounds: promise.settings.bounds };
+            let start = VirtualStart {
+                runtime,
+                application: application.clone(),
+                bounds: promise.settings.bounds,
+                #[cfg(feature = "rustls")]
+                tls: self.security.server(),
+            };
             let serve = simulation.driver().within(|| (self.serve)(&start));
-            (promise.scenario)(Memory::new(simulation, application, serve));
+            (promise.scenario)(Memory::new(simulation, self.security.clone(), application, serve));
         };
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(()) => Verdict::Kept,

@@ -56,6 +56,24 @@ impl<S: Transport> Wire<S> {
         self.stream.fill(bytes.as_ref()).expect("the server still reads");
     }
 
+    /// Does what precedes HTTP: a handshake, where there is one.
+    #[track_caller]
+    pub fn ready(&mut self) {
+        self.stream.ready().expect("the server does its part of it");
+    }
+
+    /// Writes it all, but waits for no handshake that precedes it: that goes on when something is read.
+    #[track_caller]
+    pub fn queue(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.queue(bytes.as_ref()).expect("the server still reads");
+    }
+
+    /// Begins what precedes HTTP, where something does, and stops after this many bytes, until it is to send something.
+    #[track_caller]
+    pub fn begin(&mut self, most: usize) {
+        self.stream.begin(most).expect("the server still reads");
+    }
+
     /// Ends our direction and no more.
     pub fn half_close(&mut self) {
         self.stream.half_close().expect("it is open");

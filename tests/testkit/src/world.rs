@@ -64,8 +64,9 @@ pub(crate) trait World: Sized {
     /// A connection that the server has accepted and that has said nothing.
     fn silent(&self) -> client::Client<Self::Stream> {
         let before = self.drain().guards();
-        let client = self.client();
+        let mut client = self.client();
         self.until("a guard for a connection", || self.drain().guards() > before);
+        client.ready();
         client
     }
 

@@ -47,6 +47,8 @@ fn silent_connections_made_just_before_the_drain_end_in_order<W: World>(world: W
     let mut clients: Vec<_> = (0..QUEUE).map(|_| world.client()).collect();
     world.start();
     for client in &mut clients {
+        // Not even a handshake.
+        client.begin(0);
         client.expect_fin();
     }
     world.drained();
@@ -98,8 +100,10 @@ fn a_lame_duck_refuses_when_its_time_is_over<W: World>(world: W) {
 
 fn a_limit_of_connections_holds_the_rest_back_and_loses_none<W: World>(world: W) {
     let mut clients: Vec<_> = (0..10).map(|_| world.client()).collect();
-    for client in &mut clients {
-        client.send("GET /held HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    for (at, client) in clients.iter_mut().enumerate() {
+        const GET: &str = "GET /held HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        // The first are served, and nobody has a handshake with the others yet.
+        if at < 2 { client.send(GET) } else { client.queue(GET) }
     }
     world.until_in_flight(2);
     world.pass(SHORT);
@@ -116,7 +120,7 @@ fn connections_that_a_limit_holds_back_are_answered_while_draining<W: World>(wor
     let first = world.waiting("/held");
     let mut clients: Vec<_> = (0..QUEUE).map(|_| world.client()).collect();
     for client in &mut clients {
-        client.get("/hello");
+        client.queue("GET /hello HTTP/1.1\r\nHost: test\r\n\r\n");
     }
     world.start();
     world.release();

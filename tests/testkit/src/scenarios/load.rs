@@ -3,13 +3,15 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::client::Client;
 use crate::feature::Feature;
-use crate::http2;
 use crate::promise::{Promise, promise};
 use crate::sockets::Sockets;
 use crate::wire::Wire;
 use crate::world::World;
+use crate::{client, http2};
+
+type Stream = <Sockets as World>::Stream;
+type Client = client::Client<Stream>;
 
 pub(super) fn promises() -> Vec<Promise<Sockets>> {
     vec![
@@ -39,7 +41,7 @@ impl Load {
     }
 
     /// Asks on a stream. Returns whether another may be opened.
-    fn open(&self, client: &mut http2::Client) -> bool {
+    fn open(&self, client: &mut http2::Client<Stream>) -> bool {
         if client.goaways.len() > 1 {
             return false;
         }

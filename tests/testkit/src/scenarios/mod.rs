@@ -3,6 +3,7 @@
 mod clients;
 mod force;
 mod guards;
+mod handshakes;
 mod heads;
 mod http2;
 mod idle;
@@ -26,6 +27,7 @@ pub(crate) fn all<W: World>() -> Vec<Promise<W>> {
     all.extend(idle::promises());
     all.extend(heads::promises());
     all.extend(late::promises());
+    all.extend(handshakes::promises());
     all.extend(listener::promises());
     all.extend(upgrades::promises());
     all.extend(guards::promises());
