@@ -10,22 +10,21 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ebbtide::Watcher;
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::{Application, diagnostics};
-use ebbtide_examples::life::{self, Life, patient};
+use ebbtide_examples::life::{self, Life};
 use ebbtide_examples::options::Options;
 use ebbtide_examples::tls;
 use ebbtide_examples::work::Work;
 use ebbtide_hyper::{Bounds, Connections, Http};
+use ebbtide_rustls::tokio::handshake;
 use ebbtide_signal::Signals;
 use ebbtide_tokio::serve;
 use futures_util::FutureExt;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 #[derive(Clone)]
 struct Tokio;
@@ -92,12 +91,8 @@ impl Server {
         life.serve("main listener", served.named().lame_duck(options.ready_delay));
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
-                let (http, app, acceptor) = (http.clone(), application.clone(), acceptor.clone());
-                async move {
-                    if let Some(stream) = handshake(&acceptor, stream, guard.watcher()).await {
-                        drop(http.serve(TokioIo::new(stream), app, guard).await);
-                    }
-                }
+                let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
+                http.serve(TokioIo::new(stream), application.clone(), guard).map(drop)
             });
             life.serve("TLS listener", served.named().lame_duck(options.ready_delay));
         }
@@ -114,14 +109,6 @@ impl Server {
         life.serve("diagnostics listener", served);
         life.end(self.signals, &work, options).await
     }
-}
-
-/// A TLS handshake; `None` where it failed, or did not end in time once the drain began. As with HTTP, a client that has
-/// said nothing has less time than one that has begun.
-async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, watcher: Watcher) -> Option<TlsStream<TcpStream>> {
-    let Bounds { silent, head, .. } = Bounds::default();
-    patient(&Tokio, &watcher, silent, stream.readable()).await?.ok()?;
-    patient(&Tokio, &watcher, head, acceptor.accept(stream)).await?.ok()
 }
 
 async fn bind(what: &str, addr: SocketAddr) -> Result<TcpListener, String> {

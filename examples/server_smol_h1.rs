@@ -9,21 +9,20 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ebbtide::Watcher;
 use ebbtide_async_h1::{Bounds, Connections, Http};
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
 use ebbtide_examples::h1::{endpoint, status};
-use ebbtide_examples::life::{self, Life, patient};
+use ebbtide_examples::life::{self, Life};
 use ebbtide_examples::options::Options;
 use ebbtide_examples::tls;
 use ebbtide_examples::work::Work;
+use ebbtide_rustls::futures_io::handshake;
 use ebbtide_signal::Signals;
 use ebbtide_smol::serve;
 use futures_rustls::TlsAcceptor;
-use futures_rustls::server::TlsStream;
 use futures_util::FutureExt;
-use smol::net::{TcpListener, TcpStream};
+use smol::net::TcpListener;
 
 #[derive(Clone)]
 struct Smol;
@@ -85,12 +84,9 @@ impl Server {
         life.serve("main listener", served.named().lame_duck(options.ready_delay));
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
-                let (http, app, acceptor) = (http.clone(), application.clone(), acceptor.clone());
-                async move {
-                    if let Some(stream) = handshake(&acceptor, stream, guard.watcher()).await {
-                        drop(http.serve(stream, move |request| endpoint(app.clone(), request), guard).await);
-                    }
-                }
+                let app = application.clone();
+                let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
+                http.serve(stream, move |request| endpoint(app.clone(), request), guard).map(drop)
             });
             life.serve("TLS listener", served.named().lame_duck(options.ready_delay));
         }
@@ -104,14 +100,6 @@ impl Server {
         life.serve("diagnostics listener", served);
         life.end(self.signals, &work, options).await
     }
-}
-
-/// A TLS handshake; `None` where it failed, or did not end in time once the drain began. As with HTTP, a client that has
-/// said nothing has less time than one that has begun.
-async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, watcher: Watcher) -> Option<TlsStream<TcpStream>> {
-    let Bounds { silent, head, .. } = Bounds::default();
-    patient(&Smol, &watcher, silent, stream.peek(&mut [0])).await?.ok()?;
-    patient(&Smol, &watcher, head, acceptor.accept(stream)).await?.ok()
 }
 
 async fn bind(what: &str, addr: SocketAddr) -> Result<TcpListener, String> {

@@ -5,9 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use ebbtide::{Drain, Guard, Order, Watcher};
+use ebbtide::{Drain, Guard, Order};
 use ebbtide_signal::{Signals, escalate};
 use futures_util::future::{Either, select};
 
@@ -128,22 +127,5 @@ impl<R: Runtime> Life<R> {
                 return report.end(&self.main.start().await);
             }
         }
-    }
-}
-
-/// Waits for `future`, but once the drain has begun no longer than `bound`.
-pub async fn patient<R: Runtime, F: Future>(
-    runtime: &R,
-    watcher: &Watcher,
-    bound: Duration,
-    future: F,
-) -> Option<F::Output> {
-    let bounded = pin!(async {
-        watcher.clone().await;
-        runtime.sleep(bound).await;
-    });
-    match select(pin!(future), bounded).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(_) => None,
     }
 }
