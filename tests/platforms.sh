@@ -10,7 +10,8 @@ target=${CARGO_TARGET_DIR:-target}/platforms
 # Nobody runs our tests there, and the examples need a C compiler for the target.
 check() { # TARGET [OPTION...]
     "${compiler[@]}" cargo check --workspace --exclude ebbtide-examples --exclude ebbtide-tests --exclude ebbtide-bench \
-        --exclude ebbtide-load --exclude ebbtide-pairs --target-dir "$target" --locked --target "$@"
+        --exclude ebbtide-load --exclude ebbtide-pairs \
+        --features ebbtide-rustls/tokio,ebbtide-rustls/futures-io --target-dir "$target" --locked --target "$@"
 }
 
 for platform in x86_64-pc-windows-msvc aarch64-apple-darwin; do
