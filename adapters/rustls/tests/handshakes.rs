@@ -204,6 +204,18 @@ fn a_session_ends_by_its_close_notify_while_it_is_idle() {
     }
 }
 
+/// Its client could take what it has for a whole response, where only the end says so (RFC 9112, section 9.8).
+#[test]
+fn a_session_that_is_cut_once_it_has_answered_ends_without_a_close_notify() {
+    for below in ALL {
+        let mut world = World::new(below);
+        world.client.get("/");
+        world.client.expect("hello");
+        world.simulation.drain().close();
+        assert_eq!(world.client.end(), End::Reset, "{below:?}");
+    }
+}
+
 #[test]
 fn a_forced_close_ends_a_handshake_at_once_and_frees_its_guard() {
     for below in ALL {
