@@ -656,7 +656,7 @@ mod tests {
     #[test]
     fn a_handshake_is_waited_for_like_a_head_and_then_the_connection_is_as_new() {
         let bounds = Bounds::default();
-        let mut policy = draining(|it| it.handshake());
+        let mut policy = draining(Policy::handshake);
         let wait = policy.wait(Timer::State);
         assert_eq!(wait.map(|it| it.after), Some(bounds.head));
         policy.handshake();
@@ -682,7 +682,7 @@ mod tests {
 
     #[test]
     fn what_comes_behind_a_handshake_is_http() {
-        let mut policy = draining(|it| it.handshake());
+        let mut policy = draining(Policy::handshake);
         policy.read(PREFACE);
         assert_eq!((policy.protocol, policy.state()), (Protocol::Http2, ConnectionState::Idle));
         policy.handshake();
