@@ -12,12 +12,16 @@
 //!   ([`Severity::Exhaustion`]) pauses the loop; anything else ends it.
 
 mod accept;
+mod emptying;
+#[cfg(target_os = "linux")]
+mod half_open;
+mod hook;
 mod permits;
 mod queue;
 mod serve;
 mod severity;
 
 pub use accept::{Accept, Accepted, Listener, Runtime, Spawn};
-pub use queue::{Queue, Socket};
+pub use queue::Socket;
 pub use serve::Serve;
 pub use severity::Severity;
