@@ -105,3 +105,117 @@ impl<R: Runtime, L: Socket> fmt::Debug for Emptying<R, L> {
         f.debug_struct("Emptying").field("is_closed", &self.next.is_none()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::PollFn;
+    use std::rc::Rc;
+    use std::task::{Poll, Waker};
+
+    use super::*;
+
+    thread_local!(static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) });
+
+    /// Time passes when the test says so.
+    enum Virtual {}
+
+    impl Runtime for Virtual {
+        type Sleep = PollFn<Box<dyn FnMut(&mut Context<'_>) -> Poll<()>>>;
+
+        fn sleep(time: Duration) -> Self::Sleep {
+            let end = NOW.get() + time;
+            std::future::poll_fn(Box::new(move |_| if NOW.get() >= end { Poll::Ready(()) } else { Poll::Pending }))
+        }
+    }
+
+    /// A kernel's side of a listener.
+    #[derive(Clone, Default)]
+    struct Kernel {
+        half_open: Rc<Cell<Option<usize>>>,
+        queued: Rc<RefCell<Vec<io::Result<u8>>>>,
+        is_open: Rc<()>,
+    }
+
+    impl Socket for Kernel {
+        type Stream = u8;
+
+        fn accept(&self) -> io::Result<u8> {
+            self.queued.borrow_mut().pop().unwrap_or(Err(io::ErrorKind::WouldBlock.into()))
+        }
+
+        fn refuse(&self) -> bool {
+            true
+        }
+
+        fn half_open(&self) -> Option<usize> {
+            self.half_open.get()
+        }
+    }
+
+    impl Kernel {
+        fn empty(&self) -> Emptying<Virtual, Self> {
+            Emptying::new(self.clone(), &mut Hook::default())
+        }
+
+        fn is_open(&self) -> bool {
+            Rc::strong_count(&self.is_open) > 1
+        }
+
+        /// Lets time pass until it closes, and says how much that was.
+        fn closes_after(&self, emptying: &mut Emptying<Virtual, Self>) -> Duration {
+            let begun = NOW.get();
+            while self.is_open() {
+                NOW.set(NOW.get() + Duration::from_millis(1));
+                emptying.poll(&mut Context::from_waker(Waker::noop()), &mut Hook::default());
+                assert!(NOW.get() - begun < Duration::from_secs(60), "it never closes");
+            }
+            NOW.get() - begun
+        }
+    }
+
+    #[test]
+    fn a_listener_to_which_nobody_comes_closes_at_once() {
+        let kernel = Kernel::default();
+        kernel.half_open.set(Some(0));
+        kernel.queued.borrow_mut().push(Ok(7));
+        let mut emptying = kernel.empty();
+        assert!(!kernel.is_open());
+        assert_eq!(emptying.pop(), Some(7));
+        assert!(emptying.is_over());
+    }
+
+    #[test]
+    fn who_is_half_way_is_let_in_and_then_it_closes() {
+        let kernel = Kernel::default();
+        kernel.half_open.set(Some(1));
+        let mut emptying = kernel.empty();
+        assert!(kernel.is_open() && !emptying.is_over());
+        NOW.set(NOW.get() + Duration::from_millis(150));
+        kernel.half_open.set(Some(0));
+        kernel.queued.borrow_mut().push(Ok(7));
+        assert!(kernel.closes_after(&mut emptying) <= TICK);
+        assert_eq!(emptying.pop(), Some(7));
+    }
+
+    #[test]
+    fn who_never_comes_is_not_waited_for_longer_than_a_handshake_may_take() {
+        let kernel = Kernel::default();
+        kernel.half_open.set(Some(1));
+        assert_eq!(kernel.closes_after(&mut kernel.empty()), HANDSHAKE);
+        kernel.half_open.set(None);
+        assert_eq!(kernel.closes_after(&mut kernel.empty()), GRACE);
+    }
+
+    #[test]
+    fn who_is_queued_is_waited_for_until_there_is_a_descriptor() {
+        let kernel = Kernel::default();
+        kernel.half_open.set(Some(0));
+        let lack = || Err(io::ErrorKind::OutOfMemory.into());
+        kernel.queued.borrow_mut().push(Ok(7));
+        kernel.queued.borrow_mut().extend((0..200).map(|_| lack()));
+        let mut emptying = kernel.empty();
+        assert!(kernel.closes_after(&mut emptying) > HANDSHAKE);
+        assert_eq!(emptying.pop(), Some(7));
+    }
+}
