@@ -160,8 +160,8 @@ def run(folder, program, name, drains):
             more, less = drain_under_load(folder, program, link)
             answered, lost = answered + more, lost + less
         if rate:
-            # Longer than any bound that a client which takes nothing has.
-            lost += drain_a_download(folder, program, link, 8 * rate)
+            # More than a send buffer holds, so that the server waits for the client all that time.
+            lost += drain_a_download(folder, program, link, 6_000_000)
     return answered, lost
 
 

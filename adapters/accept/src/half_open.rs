@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// How many handshakes are under way on this listener's port: the kernel has seen a SYN, and waits for the ACK of its
 /// answer. `None` if the kernel does not tell, as in some containers.
 ///
-/// It is one dump of the kernel's `sock_diag` (sock_diag(7)): no packet, and no wait.
+/// It is one dump of the kernel's `sock_diag(7)`: no packet, and no wait.
 pub(crate) fn half_open(listener: SocketAddr) -> Option<usize> {
     let families: &[i32] = match listener.ip() {
         IpAddr::V4(_) => &[libc::AF_INET],

@@ -9,9 +9,11 @@ use crate::severity::Severity;
 /// What was given to [`Serve::on_error`](crate::Serve::on_error), if anything was.
 #[derive(Default)]
 pub(crate) struct Hook {
-    told: Option<Box<dyn FnMut(Severity, &io::Error) + Send>>,
+    told: Option<Told>,
     exhausted: Option<Instant>,
 }
+
+type Told = Box<dyn FnMut(Severity, &io::Error) + Send>;
 
 /// A lack of descriptors is met a hundred times a second while it lasts, and told once.
 const INTERVAL: Duration = Duration::from_secs(1);
