@@ -114,6 +114,7 @@ mod tests {
     use std::task::{Poll, Waker};
 
     use super::*;
+    use crate::accept::{Accept, Listener};
 
     thread_local!(static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) });
 
@@ -205,6 +206,50 @@ mod tests {
         assert_eq!(kernel.closes_after(&mut kernel.empty()), HANDSHAKE);
         kernel.half_open.set(None);
         assert_eq!(kernel.closes_after(&mut kernel.empty()), GRACE);
+    }
+
+    impl Listener<Virtual> for Kernel {
+        type Stream = u8;
+        type Socket = Self;
+
+        fn poll_accept(&mut self, _: &mut Context<'_>) -> Poll<io::Result<u8>> {
+            self.queued.borrow_mut().pop().map_or(Poll::Pending, Poll::Ready)
+        }
+
+        fn into_socket(self) -> io::Result<Self> {
+            Ok(self)
+        }
+
+        fn peer(stream: &u8) -> String {
+            stream.to_string()
+        }
+
+        fn adopt(stream: u8) -> io::Result<u8> {
+            Ok(stream)
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_reached_keeps_no_port_open_and_loses_nobody() {
+        let (kernel, drain) = (Kernel::default(), ebbtide::Drain::new());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut accept: Accept<Virtual, _> = Accept::new(kernel.clone(), drain.watcher().guard().expect("running"));
+        accept.max_connections(1);
+        kernel.queued.borrow_mut().push(Ok(7));
+        let Poll::Ready(Ok(Some((7, first)))) = accept.poll_next(&mut cx) else { panic!("it is accepted") };
+
+        kernel.half_open.set(Some(1));
+        let _ = drain.start();
+        assert!(accept.poll_next(&mut cx).is_pending());
+        assert!(kernel.is_open(), "somebody is half way");
+        kernel.half_open.set(Some(0));
+        kernel.queued.borrow_mut().push(Ok(8));
+        NOW.set(NOW.get() + TICK);
+        assert!(accept.poll_next(&mut cx).is_pending(), "more than the limit");
+        assert!(!kernel.is_open(), "newcomers wait for a permit");
+        drop(first);
+        assert!(matches!(accept.poll_next(&mut cx), Poll::Ready(Ok(Some((8, _))))));
+        assert!(matches!(accept.poll_next(&mut cx), Poll::Ready(Ok(None))));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub enum Feature {
     LameDuck,
     /// [`Start::max_connections`](crate::Start::max_connections).
     MaxConnections,
-    /// [`Start::shared`](crate::Start::shared).
+    /// [`Start::shared`](crate::Start::shared), together with [`Start::max_connections`](crate::Start::max_connections).
     Shared,
     /// A bound on the wait for a request while nothing drains: [`Bounds::request`](ebbtide::connection::Bounds::request).
     RequestBound,
