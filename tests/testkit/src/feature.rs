@@ -16,6 +16,8 @@ pub enum Feature {
     LameDuck,
     /// [`Start::max_connections`](crate::Start::max_connections).
     MaxConnections,
+    /// [`Start::shared`](crate::Start::shared), together with [`Start::max_connections`](crate::Start::max_connections).
+    Shared,
     /// A bound on the wait for a request while nothing drains: [`Bounds::request`](ebbtide::connection::Bounds::request).
     RequestBound,
     /// Clients that come through TLS: [`Suite::over_tls`](crate::Suite::over_tls). The promises are about handshakes; the

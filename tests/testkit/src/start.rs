@@ -29,4 +29,6 @@ pub struct Start {
     /// What its TLS is to be, where its clients come through TLS: [`Suite::over_tls`](crate::Suite::over_tls).
     #[cfg(feature = "rustls")]
     pub tls: Option<std::sync::Arc<rustls::ServerConfig>>,
+    /// Whether somebody else has the listening socket too, so that what is queued is to be left to them.
+    pub shared: bool,
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::Drain;
-use ebbtide_accept::Listener;
+use ebbtide_accept::{Listener, Severity};
 use ebbtide_toy::Toy;
 use ebbtide_toy::toy::net::{TcpListener, TcpStream};
 use ebbtide_toy::toy::{self, block_on};
@@ -52,14 +52,14 @@ fn a_lack_of_descriptors_is_waited_out() {
         let address = listener.local_addr().unwrap();
         let mut clients: Vec<TcpStream> =
             (0..10).map(|_| std::net::TcpStream::connect(address).unwrap().try_into().unwrap()).collect();
-        let server = toy::spawn(ebbtide_toy::serve(
-            Counted(listener, errors.clone()),
-            guard,
-            |mut stream: TcpStream, guard| async move {
-                stream.write_all(b"hello").await.unwrap();
-                drop(guard);
-            },
-        ));
+        let (told, heard) = std::sync::mpsc::channel();
+        let hello = |mut stream: TcpStream, guard| async move {
+            stream.write_all(b"hello").await.unwrap();
+            drop(guard);
+        };
+        let served = ebbtide_toy::serve(Counted(listener, errors.clone()), guard, hello)
+            .on_error(move |severity, _| told.send(severity).unwrap());
+        let server = toy::spawn(served);
 
         // The number that the next descriptor would have.
         let next = io::stdin().as_fd().try_clone_to_owned().unwrap().as_raw_fd();
@@ -69,6 +69,7 @@ fn a_lack_of_descriptors_is_waited_out() {
         toy::sleep(Duration::from_millis(100)).await;
         assert_eq!(drain.guards(), 1, "accepted without a descriptor");
         assert!((2..=20).contains(&errors.get()), "{errors:?} errors in ten pauses");
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Severity::Exhaustion], "told once a second");
 
         setrlimit(Resource::Nofile, before).unwrap();
         for client in &mut clients {
