@@ -127,9 +127,10 @@ impl Chunks {
                 size.map_or(Self::Malformed, Self::Digits)
             }
             (Self::Digits(size) | Self::Extension(size), b'\r') => Self::SizeEnd(size),
-            (Self::Digits(size) | Self::Space(size), b';') => Self::Extension(size),
             (Self::Digits(size) | Self::Space(size), b' ' | b'\t') => Self::Space(size),
-            (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => Self::Extension(size),
+            (Self::Digits(size) | Self::Space(size), b';') | (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => {
+                Self::Extension(size)
+            }
             (Self::SizeEnd(0), b'\n') => Self::Trailers,
             (Self::SizeEnd(size), b'\n') => Self::Data(size),
             (Self::DataEnd, b'\r') => Self::DataEndLf,
