@@ -17,7 +17,8 @@ use ebbtide::Drain;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::{AsyncReadExt, FutureExt};
 use http_body_util::{BodyExt, Full};
-use http_types::StatusCode;
+use http_types::url::Position;
+use http_types::{StatusCode, Url};
 use hyper::body::{Bytes, Incoming};
 use hyper::rt;
 use hyper::service::service_fn;
@@ -131,6 +132,49 @@ impl Engine {
         let statuses = statuses(&lanes.lock().unwrap().to_client, &requests);
         Seen { requests, statuses, end }
     }
+}
+
+/// Whether async-h1 as it is served here sees no other request than hyper in these bytes, and goes on only where hyper does.
+/// It may be stricter: then it ends the connection behind an answer that says so.
+///
+/// # Errors
+///
+/// What is wrong.
+pub fn compare(bytes: &[u8], piece: usize) -> Result<(), String> {
+    let [h1, hyper] = [Engine::H1, Engine::Hyper].map(|it| it.sees(bytes, bytes.len().max(1)));
+    let fails = |what: &str| Err(format!("{what}: {}\nasync-h1: {h1}\nhyper: {hyper}", bytes.escape_ascii()));
+    if h1.end == End::Panicked || h1.end == End::Reset {
+        return fails("that is no end");
+    }
+    let pieces = Engine::H1.sees(bytes, piece);
+    if (&pieces.requests, pieces.end) != (&h1.requests, h1.end) {
+        return fails(&format!("in pieces of {piece} it is {pieces}"));
+    }
+    // What hyper refuses of a target, and what http-types encodes; and what is too much for hyper only.
+    let is_refused = |it: &u8| b"<>\"`{}|^".contains(it);
+    if bytes.iter().any(is_refused) || bytes.iter().filter(|it| **it == b'\n').count() > 100 {
+        return Ok(());
+    }
+    let is_strict = h1.end == End::Closed && h1.statuses.last().is_some_and(|it| *it >= 400);
+    for (nth, request) in h1.requests.iter().enumerate() {
+        let same = hyper.requests.get(nth).is_some_and(|it| normalized(it) == *request);
+        let is_last = nth + 1 == h1.requests.len();
+        if !same && !(is_strict && is_last && request.ends_with(" !")) {
+            return fails("a request that hyper does not see");
+        }
+    }
+    let closes = h1.end == End::Closed && (hyper.end == End::Closed || bytes.windows(8).any(|it| it == b"HTTP/1.0"));
+    let goes_on = h1.end == End::Open && hyper.end == End::Open && h1.requests.len() == hyper.requests.len();
+    if is_strict || closes || goes_on { Ok(()) } else { fails("another end") }
+}
+
+/// A request that hyper sees, with its target as it is in a URL.
+fn normalized(request: &str) -> String {
+    let (method, rest) = request.split_once(' ').unwrap_or((request, ""));
+    let (target, body) = rest.split_once(' ').unwrap_or((rest, ""));
+    let url = Url::parse(&format!("http://x{}", target.trim_start_matches('*')));
+    let target = url.map_or_else(|_| target.into(), |it| it[Position::BeforePath..].to_owned());
+    format!("{method} {target} {body}").trim_end().into()
 }
 
 /// Whether it ends by a panic, be it caught here or told.

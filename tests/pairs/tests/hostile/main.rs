@@ -1,6 +1,7 @@
 //! Hostile bytes on every engine: the same requests are seen, and the same end comes of them, or it is said why not.
 
 mod cases;
+mod random;
 
 use std::fmt::Write as _;
 use std::fs;
