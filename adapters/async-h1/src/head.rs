@@ -219,6 +219,14 @@ mod tests {
     }
 
     #[test]
+    fn a_method_that_http_types_does_not_have_is_not_implemented() {
+        for method in ["get", "Get", "FOO"] {
+            let status = parsed(&format!("{method} / HTTP/1.1\r\nhost: x\r\n\r\n")).map(|_| ());
+            assert_eq!(status, Err(StatusCode::NotImplemented), "{method}");
+        }
+    }
+
+    #[test]
     fn close_is_found_among_other_options() {
         assert!(parsed("GET / HTTP/1.1\r\nhost: x\r\nconnection: te, Close\r\n\r\n").unwrap().last);
     }
