@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use ebbtide::Drain;
+use ebbtide::connection::{Bounds, ConnectionState, Policy, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::{AsyncReadExt, FutureExt};
 use http_body_util::{BodyExt, Full};
@@ -134,32 +135,47 @@ impl Engine {
     }
 }
 
-/// Whether async-h1 as it is served here sees no other request than hyper in these bytes, and goes on only where hyper does.
-/// It may be stricter: then it ends the connection behind an answer that says so.
+/// Whether async-h1, as it is served here, makes the same of these bytes in whatever pieces they come, ends in order if it
+/// ends, and serves nothing behind what it refuses.
 ///
 /// # Errors
 ///
 /// What is wrong.
-pub fn compare(bytes: &[u8], piece: usize) -> Result<(), String> {
-    let [h1, hyper] = [Engine::H1, Engine::Hyper].map(|it| it.sees(bytes, bytes.len().max(1)));
-    let fails = |what: &str| Err(format!("{what}: {}\nasync-h1: {h1}\nhyper: {hyper}", bytes.escape_ascii()));
-    if h1.end == End::Panicked || h1.end == End::Reset {
+pub fn check(bytes: &[u8], piece: usize) -> Result<(), String> {
+    let [whole, pieces] = [bytes.len(), piece].map(|piece| Engine::H1.sees(bytes, piece.max(1)));
+    let fails = |what: &str| Err(format!("{what}: {}\n{whole}\nin pieces of {piece}: {pieces}", bytes.escape_ascii()));
+    if !matches!(whole.end, End::Open | End::Closed) {
         return fails("that is no end");
     }
-    let pieces = Engine::H1.sees(bytes, piece);
-    if (&pieces.requests, pieces.end) != (&h1.requests, h1.end) {
-        return fails(&format!("in pieces of {piece} it is {pieces}"));
+    // The status may be another one, where several things are wrong: that of the first to come.
+    if (&pieces.requests, pieces.end) != (&whole.requests, whole.end) {
+        return fails("pieces make a difference");
     }
+    match whole.statuses.iter().position(|it| *it >= 400) {
+        Some(refused) if refused + 1 < whole.statuses.len() || whole.end == End::Open => fails("it goes on"),
+        _ => Ok(()),
+    }
+}
+
+/// Whether async-h1, as it is served here, sees no other request than hyper in these bytes, and goes on only if hyper
+/// does. It may be stricter: then it ends the connection behind an answer that says so.
+///
+/// # Errors
+///
+/// What is wrong.
+pub fn compare(bytes: &[u8]) -> Result<(), String> {
+    let [h1, hyper] = [Engine::H1, Engine::Hyper].map(|it| it.sees(bytes, bytes.len().max(1)));
+    let fails = |what: &str| Err(format!("{what}: {}\nasync-h1: {h1}\nhyper: {hyper}", bytes.escape_ascii()));
     // What hyper refuses of a target, and what http-types encodes; and what is too much for hyper only.
     let is_refused = |it: &u8| b"<>\"`{}|^".contains(it);
-    if bytes.iter().any(is_refused) || bytes.iter().filter(|it| **it == b'\n').count() > 100 {
+    if bytes.iter().any(is_refused) || bytes.split(|it| *it == b'\n').count() > 100 {
         return Ok(());
     }
     let is_strict = h1.end == End::Closed && h1.statuses.last().is_some_and(|it| *it >= 400);
     for (nth, request) in h1.requests.iter().enumerate() {
         let same = hyper.requests.get(nth).is_some_and(|it| normalized(it) == *request);
         let is_last = nth + 1 == h1.requests.len();
-        if !same && !(is_strict && is_last && request.ends_with(" !")) {
+        if !(same || is_strict && is_last && request.ends_with(" !")) {
             return fails("a request that hyper does not see");
         }
     }
@@ -175,6 +191,29 @@ fn normalized(request: &str) -> String {
     let url = Url::parse(&format!("http://x{}", target.trim_start_matches('*')));
     let target = url.map_or_else(|_| target.into(), |it| it[Position::BeforePath..].to_owned());
     format!("{method} {target} {body}").trim_end().into()
+}
+
+/// Whether a connection's policy tells HTTP/2 by the whole of its preface and by nothing else, in whatever pieces it comes.
+///
+/// # Errors
+///
+/// What is wrong.
+pub fn check_preface(bytes: &[u8], piece: usize) -> Result<(), String> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let [whole, pieces] = [bytes.len(), piece].map(|piece| {
+        let mut policy = Policy::new(Bounds::default());
+        bytes.chunks(piece.max(1)).for_each(|it| policy.read(it));
+        let waits = [Timer::Request, Timer::State, Timer::Progress].map(|it| policy.wait(it).map(|it| it.after));
+        (policy.state(), waits)
+    });
+    if whole != pieces {
+        return Err(format!("{whole:?}, but in pieces of {piece} {pieces:?}: {}", bytes.escape_ascii()));
+    }
+    // A connection of HTTP/2 is idle before its first stream, and one of HTTP/1 has a request by now.
+    if (whole.0 == ConnectionState::Idle) != bytes.starts_with(PREFACE) {
+        return Err(format!("{whole:?}: {}", bytes.escape_ascii()));
+    }
+    Ok(())
 }
 
 /// Whether it ends by a panic, be it caught here or told.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use ebbtide_pairs::hostile::Engine;
+use ebbtide_pairs::hostile::{Engine, check, check_preface, compare};
 
 use crate::cases::Case;
 
@@ -68,6 +68,23 @@ fn every_difference_between_the_engines_is_on_the_list_with_its_reason() {
 
 fn short(seen: &str) -> String {
     if seen.len() > 160 { format!("{}…{}", &seen[..60], &seen[seen.len() - 20..]) } else { seen.into() }
+}
+
+/// A fuzzer starts from these, and leaves here what it finds.
+#[test]
+fn what_was_ever_found_is_not_found_again() {
+    let seeds = |of: &str| {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(of);
+        fs::read_dir(seeds).expect("there are some").map(|it| fs::read(it.unwrap().path()).unwrap()).collect::<Vec<_>>()
+    };
+    // The first byte is the length of the pieces.
+    for seed in seeds("http") {
+        assert_eq!(check(&seed[1..], seed[0].into()), Ok(()));
+        assert_eq!(compare(&seed[1..]), Ok(()));
+    }
+    for seed in seeds("preface") {
+        assert_eq!(check_preface(&seed[1..], seed[0].into()), Ok(()));
+    }
 }
 
 /// Where the bytes are cut says nothing.
