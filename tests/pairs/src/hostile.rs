@@ -326,8 +326,10 @@ async fn h1_answer(log: Log, mut request: http_types::Request) -> http_types::Re
     Ok(response)
 }
 
-/// The statuses of these responses, each of which has the length it says, if it has a body at all.
-fn statuses(mut answered: &[u8], requests: &[String]) -> Vec<u16> {
+/// The statuses of the responses to these requests, each of which has the length it says, if it has a body at all. What is
+/// no whole head is none.
+#[must_use]
+pub fn statuses(mut answered: &[u8], requests: &[String]) -> Vec<u16> {
     let mut statuses = Vec::new();
     while let Some(end) = answered.windows(4).position(|it| it == b"\r\n\r\n") {
         let head = String::from_utf8_lossy(&answered[..end]).to_ascii_lowercase();
