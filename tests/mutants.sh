@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Proves that the tests of the core can fail: plants one bug at a time, in a copy of the tree, and wants it caught.
+# Proves that tests can fail: plants one bug at a time, in a copy of the tree, and wants it caught.
 #
 # The bugs are patches: those in mutants/loom must be caught by core/tests/loom.rs, those in mutants/plain by the
-# other tests of the core. Names given as arguments choose among them. A patch that does not apply, a mutant that
+# other tests of the core, those in mutants/h1 by the tests of adapters/async-h1. Names given as arguments choose among them. A patch that does not apply, a mutant that
 # does not compile and a mutant that survives are failures alike.
 set -euo pipefail
 
@@ -17,6 +17,7 @@ suite() {
         loom) RUSTFLAGS="--cfg loom" cargo --config 'profile.release.package."*".opt-level=3' \
             test --release --target-dir "$target/loom" -p ebbtide --test loom "${@:2}" ;;
         plain) cargo test --target-dir "$target/plain" -p ebbtide --tests "${@:2}" ;;
+        h1) cargo test --target-dir "$target/h1" -p ebbtide-async-h1 --tests "${@:2}" ;;
     esac
 }
 
@@ -62,11 +63,14 @@ prove() {
 }
 
 chosen=${*:+" $* "}
-# A core for each.
-(prove loom) &
-loom=$!
-(prove plain) &
+# Side by side: each waits for the compiler most of the time.
+provers=()
+for suite in loom plain h1; do
+    (prove "$suite") &
+    provers+=($!)
+done
 failures=0
-wait "$loom" || failures=1
-wait $! || failures=1
+for prover in "${provers[@]}"; do
+    wait "$prover" || failures=1
+done
 exit "$failures"

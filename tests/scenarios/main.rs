@@ -8,6 +8,7 @@
 mod accepting;
 mod deadline;
 mod diagnostics;
+mod hostile;
 mod http2;
 mod long_lived;
 mod requests;

@@ -1,4 +1,4 @@
-//! One request after the other, read and written by async-h1.
+//! One request after the other, and its response, written by async-h1.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -6,17 +6,20 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use async_h1::server::{Encoder, decode};
+use async_h1::server::Encoder;
 use ebbtide_connection::Record;
 use futures_io::{AsyncRead, AsyncWrite};
+use futures_lite::io::BufReader;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use http_types::headers::{CONNECTION, CONTENT_LENGTH, HeaderValues, UPGRADE};
+use http_types::headers::{CONNECTION, CONTENT_LENGTH, DATE, HeaderValues, TRANSFER_ENCODING, UPGRADE};
+use http_types::other::Date;
 use http_types::upgrade;
-use http_types::{Method, Request, Response, StatusCode, Version};
+use http_types::{Body, Method, Request, Response, StatusCode};
 
-use crate::head::{self, Head};
-use crate::io::{Connection, Io};
-use crate::send::send;
+use crate::framing::Framing;
+use crate::head::Head;
+use crate::io::Connection;
+use crate::send::{Whole, send};
 
 enum Next {
     Request,
@@ -38,7 +41,7 @@ where
     Fut: Future<Output = http_types::Result<Response>>,
 {
     while let Some(head) = connection.head().await? {
-        match exchange(connection, record, &endpoint, &head, extends).await? {
+        match exchange(connection, record, &endpoint, head, extends).await? {
             Next::Request if connection.is_finishing() => break,
             Next::Request => {}
             Next::End => break,
@@ -64,7 +67,7 @@ async fn exchange<I, F, Fut>(
     connection: &Connection<I>,
     record: &Arc<Record>,
     endpoint: &F,
-    bytes: &[u8],
+    head: Result<Head, StatusCode>,
     extends: bool,
 ) -> io::Result<Next>
 where
@@ -72,62 +75,83 @@ where
     F: Fn(Request) -> Fut,
     Fut: Future<Output = http_types::Result<Response>>,
 {
-    let parsed = match Head::parse(bytes) {
-        Err(_) if bytes.len() >= head::LONGEST => Err(StatusCode::RequestHeaderFieldsTooLarge),
-        parsed => parsed,
+    let head = match head {
+        Ok(head) => head,
+        Err(status) => return refuse(connection, record, status).await,
     };
-    let (mut head, refused) = match parsed {
-        Ok(head) => (head, None),
-        Err(status) => (Head::none(), Some(status)),
-    };
-    // What is refused may have anything behind it.
-    let has_body = refused.is_some() || !head.framing.is_over();
-    let Some(id) = record.begin(has_body, || (head.method.clone(), head.path.clone())) else { return Ok(Next::End) };
+    let Head { mut request, path, framing, expects, last, old } = head;
+    let has_body = !framing.is_over();
+    let Some(id) = record.begin(has_body, || (request.method().to_string(), path)) else { return Ok(Next::End) };
     let _in_flight = InFlight { record, id };
-    let mut io = connection.request(&mut head);
-    if let Some(status) = refused {
-        return refuse(&mut io, record, status).await;
-    }
-    let Ok(Some((mut request, _body))) = decode(io.clone()).await else {
-        return refuse(&mut io, record, StatusCode::BadRequest).await;
+    let (length, trailers) = match framing {
+        Framing::Length(length) => (usize::try_from(length).ok(), None),
+        Framing::Chunked { .. } => (None, Some(request.send_trailers())),
     };
-    if head.old {
-        request.set_version(Some(Version::Http1_0));
+    let mut io = connection.request(framing, expects, trailers);
+    if has_body {
+        request.set_body(Body::from_reader(BufReader::new(io.clone()), length));
     }
     let method = request.method();
-    let upgradeable = request.header(UPGRADE).is_some() && request.header(CONNECTION).is_some_and(says_upgrade);
+    // HTTP/1.0 knows no upgrade (RFC 9110, section 7.8).
+    let upgradeable = !old && request.header(UPGRADE).is_some() && request.header(CONNECTION).is_some_and(says_upgrade);
     if upgradeable || extends {
         request.ext_mut().insert(record.watcher().clone());
         request.ext_mut().insert(record.guard().clone());
     }
 
     let answer = unless_gone(connection, endpoint(request)).await?;
-    let mut response = answer.unwrap_or_else(|error| Response::new(error.status()));
+    let mut response = answer.unwrap_or_else(|error| {
+        // The endpoint may say what it likes of what it could not read, but whose fault it was is known.
+        Response::new(if connection.is_malformed() { StatusCode::BadRequest } else { error.status() })
+    });
+    // What follows the request is the new protocol's, but what is still to come of the request is not.
+    let upgrades = upgradeable
+        && response.status() == StatusCode::SwitchingProtocols
+        && response.has_upgrade()
+        && connection.has_come();
+    if !has_fit_head(&response) || (response.status().is_informational() && !upgrades) {
+        response = Response::new(StatusCode::InternalServerError);
+    }
 
-    if upgradeable && response.status() == StatusCode::SwitchingProtocols && response.has_upgrade() {
+    if upgrades && response.status() == StatusCode::SwitchingProtocols {
+        connection.drop_body();
         record.upgraded();
         let sender = response.send_upgrade();
-        io.write_all(&unframed(&response)).await?;
+        io.write_all(&unframed(&mut response)).await?;
         io.flush().await?;
         connection.upgrade();
         sender.send(upgrade::Connection::new(io)).await;
         return Ok(Next::Upgraded);
     }
 
-    let last = head.last || says_close(&response) || !connection.has_come();
+    let last = last || says_close(&response) || !connection.has_come();
     let close = record.response(last);
     if close || last {
         response.insert_header(CONNECTION, "close");
     }
-    if head.old && response.len().is_none() && method != Method::Head {
+    // async-h1 frames the body, whatever else the endpoint says: a length or a coding of its own may not stand beside
+    // (RFC 9112, section 6).
+    response.remove_header(TRANSFER_ENCODING);
+    let status = response.status();
+    if status == StatusCode::ResetContent {
+        response.set_body(Body::empty());
+    }
+    let tunnels = method == Method::Connect && status.is_success();
+    if tunnels || matches!(status, StatusCode::NoContent | StatusCode::NotModified) {
+        // There is no body, and so no length of one (RFC 9110, section 8.6).
+        response.remove_header(CONTENT_LENGTH);
+        unless_gone(connection, send(&*unframed(&mut response), &mut io)).await??;
+    } else if old && response.len().is_none() && method != Method::Head {
         // The connection's end is the body's.
-        let head = unframed(&response);
+        response.remove_header(CONTENT_LENGTH);
+        let head = unframed(&mut response);
         unless_gone(connection, send(head.as_slice().chain(response), &mut io)).await??;
     } else {
         if response.len().is_none() {
             // It will have chunks, beside which no length may stand (RFC 9112, section 6.2).
             response.remove_header(CONTENT_LENGTH);
         }
+        let response = Whole::of(response);
         unless_gone(connection, send(Encoder::new(response, method), &mut io)).await??;
     }
     // Not before: a response may be made of its request's body.
@@ -149,31 +173,46 @@ where
     .await
 }
 
-/// Answers what is no request: async-h1 would only hang up.
-async fn refuse<I>(io: &mut Io<I>, record: &Record, status: StatusCode) -> io::Result<Next>
+/// Answers what is no request.
+async fn refuse<I>(connection: &Connection<I>, record: &Record, status: StatusCode) -> io::Result<Next>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
+    // What is refused may have anything behind it.
+    let Some(id) = record.begin(true, Default::default) else { return Ok(Next::End) };
+    let _in_flight = InFlight { record, id };
+    let mut io = connection.request(Framing::Length(0), false, None);
     // The last one, whatever the drain says.
     let _ = record.response(true);
     let mut response = Response::new(status);
     response.insert_header(CONNECTION, "close");
-    send(Encoder::new(response, Method::Get), io).await?;
+    send(Encoder::new(response, Method::Get), &mut io).await?;
     Ok(Next::End)
 }
 
 /// A response's head that says nothing of its body. async-h1's has a length or chunks in it always, also where there may
 /// be none (RFC 9110, section 8.6).
-fn unframed(response: &Response) -> Vec<u8> {
+fn unframed(response: &mut Response) -> Vec<u8> {
+    if response.header(DATE).is_none() {
+        response.insert_header(DATE, Date::now().value());
+    }
     let status = response.status();
     let mut head = format!("HTTP/1.1 {} {}\r\n", status, status.canonical_reason());
-    for (name, values) in response {
+    for (name, values) in &*response {
         for value in values {
             head.extend([name.as_str(), ": ", value.as_str(), "\r\n"]);
         }
     }
     head.push_str("\r\n");
     head.into_bytes()
+}
+
+/// Whether each line of the head is one line: http-types takes any ASCII for a field's name, and for its value.
+fn has_fit_head(response: &Response) -> bool {
+    response.iter().all(|(name, values)| {
+        let is_name = name.as_str().bytes().all(|it| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it));
+        is_name && values.iter().all(|it| it.as_str().bytes().all(|it| it == b'\t' || !it.is_ascii_control()))
+    })
 }
 
 fn says_close(response: &Response) -> bool {

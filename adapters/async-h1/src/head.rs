@@ -1,17 +1,17 @@
-//! A request's head, before async-h1 sees it: what it would refuse is translated, and what it would misread is refused.
+//! A request's head: read by the grammar of RFC 9112 and no more loosely, since whoever is in front of this server may
+//! read loosely in another way.
 
-use http_types::StatusCode;
+use http_types::{Method, Request, StatusCode, Url, Version};
 
 use crate::framing::Framing;
 
 /// A request's head.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub(crate) method: String,
-    /// Without the query, which may have secrets in it.
+    /// The request, whose body is yet to be given to it.
+    pub(crate) request: Request,
+    /// As it was sent, without the query, which may have secrets in it.
     pub(crate) path: String,
-    /// As async-h1 is to read it.
-    pub(crate) bytes: Vec<u8>,
     pub(crate) framing: Framing,
     /// The client waits for a `100 Continue` before it sends the body.
     pub(crate) expects: bool,
@@ -21,88 +21,166 @@ pub(crate) struct Head {
     pub(crate) old: bool,
 }
 
-/// What async-h1 reads of a head at most.
+/// How long a head may be.
 pub(crate) const LONGEST: usize = 8 * 1024;
-/// How many headers it reads at most.
-const HEADERS: usize = 128;
+/// How many fields it may have.
+const FIELDS: usize = 128;
 
-/// Where the first head in `bytes` ends, if it does.
-pub(crate) fn end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|it| it == b"\r\n\r\n").map(|at| at + 4)
+type Parsed<T> = Result<T, StatusCode>;
+
+/// What the fields say of the connection and the body.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a str>,
+    length: Option<u64>,
+    chunked: bool,
+    expects: bool,
+    closes: bool,
 }
 
 impl Head {
-    /// Of what is no request.
-    pub(crate) fn none() -> Self {
-        let (method, path, framing) = (String::new(), String::new(), Framing::Length(0));
-        Self { method, path, bytes: Vec::new(), framing, expects: false, last: true, old: false }
+    /// Reads the first one in these bytes, and returns how many of them it is; `None` if there is more to come of it.
+    ///
+    /// What is none is to be answered with this status, and nothing behind it is a request.
+    pub(crate) fn parse(bytes: &[u8]) -> Parsed<Option<(Self, usize)>> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut parser = httparse::Request::new(&mut fields);
+        let status = parser.parse(bytes).map_err(|error| match error {
+            httparse::Error::TooManyHeaders => StatusCode::RequestHeaderFieldsTooLarge,
+            httparse::Error::Version => StatusCode::HttpVersionNotSupported,
+            _ => StatusCode::BadRequest,
+        })?;
+        let length = if let httparse::Status::Complete(length) = status { length } else { bytes.len() };
+        if !ends_lines_by_crlf(&bytes[..length]) {
+            return Err(StatusCode::BadRequest);
+        }
+        if length >= LONGEST {
+            let has_line = bytes[..length].contains(&b'\n');
+            return Err(if has_line { StatusCode::RequestHeaderFieldsTooLarge } else { StatusCode::UriTooLong });
+        }
+        if status.is_partial() {
+            return Ok(None);
+        }
+        Self::of(&parser).map(|head| Some((head, length)))
     }
 
-    /// Reads one. What is none is to be answered with this status.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, StatusCode> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-        let mut request = httparse::Request::new(&mut headers);
-        match request.parse(bytes) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Err(httparse::Error::TooManyHeaders) => return Err(StatusCode::RequestHeaderFieldsTooLarge),
-            Err(httparse::Error::Version) => return Err(StatusCode::HttpVersionNotSupported),
-            _ => return Err(StatusCode::BadRequest),
-        }
-        let (Some(method), Some(target)) = (request.method, request.path) else { return Err(StatusCode::BadRequest) };
-        let old = request.version == Some(0);
-        let (mut length, mut chunked, mut host, mut expects, mut last) = (None, false, false, false, old);
-        for header in request.headers.iter() {
-            let value = header.value.trim_ascii();
-            if header.name.eq_ignore_ascii_case("content-length") {
-                // Twice, even if it is the same, is more trouble than any client is worth (RFC 9112, section 6.3).
-                if length.replace(number(value).ok_or(StatusCode::BadRequest)?).is_some() {
-                    return Err(StatusCode::BadRequest);
-                }
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                // async-h1 would read any other coding as no body at all, and what follows as a request.
-                if old || chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(StatusCode::NotImplemented);
-                }
-                chunked = true;
-            } else if header.name.eq_ignore_ascii_case("connection") {
-                last |= value.split(|it| *it == b',').any(|it| it.trim_ascii().eq_ignore_ascii_case(b"close"));
-            } else if header.name.eq_ignore_ascii_case("expect") {
-                expects |= value.eq_ignore_ascii_case(b"100-continue");
-            } else if header.name.eq_ignore_ascii_case("host") {
-                host = true;
-            }
-        }
-        let framing = match (length, chunked) {
+    fn of(parsed: &httparse::Request<'_, '_>) -> Parsed<Self> {
+        let (Some(name), Some(target)) = (parsed.method, parsed.path) else { return Err(StatusCode::BadRequest) };
+        // http-types takes `get` for `GET`, but they are two (RFC 9110, section 9.1).
+        let method = name.parse().ok().filter(|it: &Method| it.as_ref() == name).ok_or(StatusCode::NotImplemented)?;
+        let old = parsed.version == Some(0);
+        let fields = Fields::of(parsed.headers, old)?;
+        let framing = match (fields.length, fields.chunked) {
             (Some(_), true) => return Err(StatusCode::BadRequest),
             (None, true) => Framing::CHUNKED,
             (length, false) => Framing::Length(length.unwrap_or(0)),
         };
-        let translated = old || expects;
+        let host = match fields.host {
+            // HTTP/1.0 need not have one, and health checks do not.
+            None if old => "",
+            host => host.ok_or(StatusCode::BadRequest)?,
+        };
+        let mut request = Request::new(method, url(method, target, host)?);
+        request.set_version(Some(if old { Version::Http1_0 } else { Version::Http1_1 }));
+        for field in parsed.headers.iter() {
+            // The header values of http-types are ASCII, and it panics where they are not.
+            let value = text(field.value.trim_ascii())?;
+            request.append_header(field.name, value);
+        }
         Ok(Self {
-            method: method.into(),
+            request,
             path: target.split('?').next().unwrap_or_default().into(),
-            bytes: if translated { translate(&request, host) } else { bytes.into() },
             framing,
-            expects: expects && !old,
-            last,
+            expects: fields.expects && !old,
+            // What follows a CONNECT may be the tunnel's, and is no request.
+            last: fields.closes || old || method == Method::Connect,
             old,
         })
     }
 }
 
-/// In the words of HTTP/1.1, with a host, and without an expectation: async-h1 would meet that on threads of its own.
-fn translate(request: &httparse::Request<'_, '_>, host: bool) -> Vec<u8> {
-    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
-    let mut bytes = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
-    for header in request.headers.iter().filter(|it| !it.name.eq_ignore_ascii_case("expect")) {
-        bytes.extend([header.name.as_bytes(), b": ", header.value, b"\r\n"].concat());
+impl<'a> Fields<'a> {
+    fn of(fields: &[httparse::Header<'a>], old: bool) -> Parsed<Self> {
+        let mut said = Self::default();
+        for field in fields {
+            let value = field.value.trim_ascii();
+            if field.name.eq_ignore_ascii_case("content-length") {
+                // Twice, even if it is the same, is more trouble than any client is worth (RFC 9112, section 6.3).
+                if said.length.replace(number(value).ok_or(StatusCode::BadRequest)?).is_some() {
+                    return Err(StatusCode::BadRequest);
+                }
+            } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+                // In HTTP/1.0 there is none, and chunks are not chunked again (RFC 9112, section 6.1).
+                if old || said.chunked {
+                    return Err(StatusCode::BadRequest);
+                }
+                if !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(StatusCode::NotImplemented);
+                }
+                said.chunked = true;
+            } else if field.name.eq_ignore_ascii_case("connection") {
+                said.closes |= value.split(|it| *it == b',').any(|it| it.trim_ascii().eq_ignore_ascii_case(b"close"));
+            } else if field.name.eq_ignore_ascii_case("expect") {
+                said.expects |= value.eq_ignore_ascii_case(b"100-continue");
+            } else if field.name.eq_ignore_ascii_case("host") && said.host.replace(text(value)?).is_some() {
+                // RFC 9112, section 3.2.
+                return Err(StatusCode::BadRequest);
+            }
+        }
+        Ok(said)
     }
-    // HTTP/1.0 need not have one, and health checks do not.
-    if !host {
-        bytes.extend(b"host: localhost\r\n");
+}
+
+/// What a request is for, by the form of its target (RFC 9112, section 3.2).
+fn url(method: Method, target: &str, host: &str) -> Parsed<Url> {
+    let host = if host.is_empty() { "localhost" } else { host };
+    // A target has no fragment, and the parser of URLs takes a backslash for a slash.
+    if target.contains(['#', '\\']) || !is_authority(host) {
+        return Err(StatusCode::BadRequest);
     }
-    bytes.extend(b"\r\n");
-    bytes
+    let url = if method == Method::Connect {
+        let has_port = is_authority(target) && target.contains(':');
+        has_port.then(|| format!("http://{target}"))
+    } else if target.starts_with('/') {
+        Some(format!("http://{host}{target}"))
+    } else if method == Method::Options && target == "*" {
+        Some(format!("http://{host}"))
+    } else {
+        let absolute = target.split_once("://").is_some_and(|(scheme, rest)| {
+            let authority = rest.split(['/', '?']).next().unwrap_or_default();
+            ["http", "https"].iter().any(|it| it.eq_ignore_ascii_case(scheme)) && is_authority(authority)
+        });
+        absolute.then(|| target.into())
+    };
+    url.and_then(|it| Url::parse(&it).ok()).ok_or(StatusCode::BadRequest)
+}
+
+/// A host with or without a port (RFC 9110, section 7.2), and nothing that would change the path behind it.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rfind(':') {
+        Some(colon) if !text[colon..].contains(']') => (&text[..colon], &text[colon + 1..]),
+        _ => (text, ""),
+    };
+    let is_literal = host.starts_with('[') && host.ends_with(']');
+    let name = if is_literal { &host[1..host.len() - 1] } else { host };
+    !name.is_empty()
+        && port.bytes().all(|it| it.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|it| it.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&it) || (is_literal && it == b':'))
+}
+
+/// Whether every line that has ended has done so by CR and LF. A lone LF may be an end, too (RFC 9112, section 2.2), but
+/// where one server says so and the next does not, a request can hide behind it.
+pub(crate) fn ends_lines_by_crlf(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|it| *it == b'\n');
+    // What is behind the last LF has not ended.
+    lines.next_back();
+    lines.all(|it| it.ends_with(b"\r"))
+}
+
+fn text(value: &[u8]) -> Parsed<&str> {
+    std::str::from_utf8(value).ok().filter(|it| it.is_ascii()).ok_or(StatusCode::BadRequest)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -114,25 +192,66 @@ fn number(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn parsed(head: &str) -> Parsed<Head> {
+        let (parsed, length) = Head::parse(head.as_bytes())?.expect("it is whole");
+        assert_eq!(length, head.len());
+        Ok(parsed)
+    }
+
+    /// The URL of a request with this target and this host.
+    fn url(method: &str, target: &str, host: &str) -> Option<String> {
+        let head = parsed(&format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n\r\n")).ok()?;
+        Some(head.request.url().to_string())
+    }
+
     #[test]
-    fn a_health_check_of_http_1_0_is_translated() {
-        let head = Head::parse(b"OPTIONS / HTTP/1.0\r\n\r\n").unwrap();
-        assert_eq!(head.bytes, b"OPTIONS / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    fn a_health_check_of_http_1_0_needs_no_host() {
+        let head = parsed("OPTIONS / HTTP/1.0\r\n\r\n").unwrap();
+        assert_eq!(head.request.url().as_str(), "http://localhost/");
         assert!(head.last && head.old);
     }
 
     #[test]
-    fn an_expectation_is_kept_from_async_h1() {
-        let head =
-            Head::parse(b"POST /?a HTTP/1.1\r\nExpect: 100-Continue\r\nhost: x\r\nContent-Length: 3\r\n\r\n").unwrap();
-        assert_eq!(head.bytes, b"POST /?a HTTP/1.1\r\nhost: x\r\nContent-Length: 3\r\n\r\n");
+    fn an_expectation_is_of_a_body_and_a_path_has_no_query() {
+        let head = parsed("POST /?a HTTP/1.1\r\nExpect: 100-Continue\r\nhost: x\r\nContent-Length: 3\r\n\r\n").unwrap();
         assert!(head.expects && !head.last);
         assert_eq!((head.framing, head.path.as_str()), (Framing::Length(3), "/"));
     }
 
     #[test]
+    fn a_method_that_http_types_does_not_have_is_not_implemented() {
+        for method in ["get", "Get", "FOO"] {
+            let status = parsed(&format!("{method} / HTTP/1.1\r\nhost: x\r\n\r\n")).map(|_| ());
+            assert_eq!(status, Err(StatusCode::NotImplemented), "{method}");
+        }
+    }
+
+    #[test]
     fn close_is_found_among_other_options() {
-        assert!(Head::parse(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: te, Close\r\n\r\n").unwrap().last);
+        assert!(parsed("GET / HTTP/1.1\r\nhost: x\r\nconnection: te, Close\r\n\r\n").unwrap().last);
+    }
+
+    #[test]
+    fn a_request_is_for_what_its_target_says() {
+        assert_eq!(url("GET", "/a?b", "x:80").as_deref(), Some("http://x/a?b"));
+        assert_eq!(url("GET", "//a/b", "[::1]:8080").as_deref(), Some("http://[::1]:8080//a/b"));
+        assert_eq!(url("GET", "/a/b", "").as_deref(), Some("http://localhost/a/b"));
+        assert_eq!(url("GET", "HTTPS://y/a", "x").as_deref(), Some("https://y/a"));
+        assert_eq!(url("OPTIONS", "*", "x").as_deref(), Some("http://x/"));
+        assert_eq!(url("CONNECT", "y:443", "x").as_deref(), Some("http://y:443/"));
+    }
+
+    #[test]
+    fn no_host_and_no_target_changes_what_a_request_is_for() {
+        for host in ["x/admin?", "x#", "x?", "u@x", "x\\y", "a b", "x, y", "x:y", ":80", "[::1", "x]"] {
+            assert_eq!(url("GET", "/", host), None, "{host}");
+        }
+        for target in ["/a\\b", "/a#b", "*", "a", "y:80", "ftp://y/", "http:///a", "http://u@y/a", "http://y\\@z/"] {
+            assert_eq!(url("GET", target, "x"), None, "{target}");
+        }
+        for target in ["/", "y", "y:80/", "http://y:80"] {
+            assert_eq!(url("CONNECT", target, "x"), None, "{target}");
+        }
     }
 
     #[test]
@@ -144,9 +263,18 @@ mod tests {
             "content-length: 1\r\ntransfer-encoding: chunked",
             "transfer-encoding: gzip, chunked",
             "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+            "host: x",
+            "x: y\nx: z",
+            "x: \u{e9}",
         ] {
             let head = format!("POST / HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n");
             assert!(Head::parse(head.as_bytes()).is_err(), "{headers}");
         }
+    }
+
+    #[test]
+    fn a_lone_lf_is_refused_before_the_head_is_whole() {
+        assert_eq!(Head::parse(b"GET / HTTP/1.1\r\nhost:").map(|it| it.is_some()), Ok(false));
+        assert_eq!(Head::parse(b"GET / HTTP/1.1\nhost:").map(|it| it.is_some()), Err(StatusCode::BadRequest));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use ebbtide::Guard;
 use ebbtide::connection::Bounds;
 use ebbtide_connection::{Accepted, Connections, Drive, Error, Record};
 use futures_io::{AsyncRead, AsyncWrite};
+use futures_lite::FutureExt;
 use http_types::{Request, Response};
 
 use crate::exchange::exchanges;
@@ -75,7 +78,9 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// What went wrong with the connection, or that the drain was closed by force meanwhile.
+    /// What went wrong with the connection, or that the drain was closed by force meanwhile. A panic of the endpoint or of
+    /// async-h1 is an error, too, with what it said: it ends its connection and nothing else. (With `panic = "abort"` it
+    /// ends the process, and no drain is of any help.)
     pub fn serve<I, F, Fut, G>(
         &self,
         io: I,
@@ -93,11 +98,19 @@ impl Http {
         async move {
             let connection = Connection::new(io, record.clone());
             let mut drive = Drive::new(record.clone());
-            let mut engine = pin!(exchanges(&connection, &record, endpoint, extends));
+            let mut engine = pin!(contained(exchanges(&connection, &record, endpoint, extends)));
             let finish = |_: Pin<&mut _>| connection.finish();
             poll_fn(|cx| drive.poll(engine.as_mut(), cx, finish, |time| clock(time))).await
         }
     }
+}
+
+/// A panic of the engine or of an endpoint ends its connection, and is the connection's error.
+async fn contained(engine: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    AssertUnwindSafe(engine).catch_unwind().await.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        Err(io::Error::other(format!("the connection's task panicked: {}", said.unwrap_or("without a word"))))
+    })
 }
 
 impl fmt::Debug for Http {

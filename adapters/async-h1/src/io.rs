@@ -1,8 +1,8 @@
-//! The connection's bytes: seen, guarded, and handed to async-h1 no further than the request goes.
+//! The connection's bytes: seen, guarded, and handed out as what they are: a head, and the body behind it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -10,6 +10,8 @@ use ebbtide::Closed;
 use ebbtide::connection::Policy;
 use ebbtide_connection::{Record, WRITES, cut};
 use futures_io::{AsyncRead, AsyncWrite};
+use http_types::StatusCode;
+use http_types::trailers::{Sender, Trailers};
 
 use crate::framing::Framing;
 use crate::head::{self, Head};
@@ -32,11 +34,17 @@ struct State<I> {
     inner: Option<I>,
     /// Read, and not handed out.
     rest: Vec<u8>,
-    /// The number of the request at hand.
+    /// How much of empty lines has come before the next head.
+    blank: usize,
+    /// How many steps are left of the connection's turn.
+    turn: u32,
+    /// The number of the request at hand, and what is to come of its body.
     request: u64,
-    /// The rest of its head, which is handed out first.
-    head: Vec<u8>,
     framing: Framing,
+    /// Who waits for its trailers.
+    trailers: Option<Sender>,
+    /// The trailers, until they are sent.
+    said: Option<(Sender, Trailers)>,
     /// What the client is to be sent before it sends the body.
     owed: &'static [u8],
     /// The last write was not taken.
@@ -68,6 +76,9 @@ pub(crate) struct Io<I> {
 
 /// What is read at a time.
 const LOOK: usize = 4096;
+/// How many reads and requests there may be without a pause before it is the turn of the thread's other tasks. A client
+/// that sends without a pause would have them wait, on an executor that interrupts nobody.
+const TURN: u32 = 32;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
@@ -77,9 +88,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         let state = State {
             inner: Some(inner),
             rest: Vec::new(),
+            blank: 0,
+            turn: TURN,
             request: 0,
-            head: Vec::new(),
             framing: Framing::Length(0),
+            trailers: None,
+            said: None,
             owed: &[],
             blocked: false,
             finishing: false,
@@ -97,27 +111,44 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         self.shared.state().finishing
     }
 
-    /// The next head's bytes; `None` where there is none to come. `Err` of the bytes where they are too many.
+    /// The next head, or what its client is to be told of what is none; `None` where there is none to come.
     ///
     /// Only a wait in which no byte has come ends because the connection is to finish.
-    pub(crate) async fn head(&self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) async fn head(&self) -> io::Result<Option<Result<Head, StatusCode>>> {
         // Pipelined: it came while another request was being served. Told once, since it comes but once.
         self.shared.record.read(&self.shared.state().rest);
         poll_fn(|cx| self.poll_head(cx)).await
     }
 
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Result<Head, StatusCode>>>> {
         let Shared { record, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.finishing {
+            // That nothing has come is to be known for sure.
+            state.turn = TURN;
+        }
+        ready!(state.poll_turn(cx));
         loop {
-            // An empty line or two before a request are none of it (RFC 9112, section 2.2).
-            let blank = state.rest.iter().take_while(|it| matches!(it, b'\r' | b'\n')).count();
+            // Empty lines before a request are none of it (RFC 9112, section 2.2).
+            let blank = 2 * state.rest.chunks_exact(2).take_while(|it| *it == b"\r\n").count();
             state.rest.drain(..blank);
-            if let Some(end) = head::end(&state.rest) {
-                return Poll::Ready(Ok(Some(state.rest.drain(..end).collect())));
+            state.blank += blank;
+            if state.blank > head::LONGEST {
+                return Poll::Ready(Ok(Some(Err(StatusCode::BadRequest))));
             }
-            if state.rest.len() >= head::LONGEST {
-                return Poll::Ready(Ok(Some(std::mem::take(&mut state.rest))));
+            if !state.rest.is_empty() {
+                let head = match Head::parse(&state.rest) {
+                    Ok(None) => None,
+                    Ok(Some((head, length))) => {
+                        state.rest.drain(..length);
+                        Some(Ok(head))
+                    }
+                    Err(status) => Some(Err(status)),
+                };
+                if head.is_some() {
+                    state.blank = 0;
+                    return Poll::Ready(Ok(head));
+                }
             }
             match state.poll_more(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(None)),
@@ -132,13 +163,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         }
     }
 
-    /// What async-h1 is to read and write this request by.
-    pub(crate) fn request(&self, head: &mut Head) -> Io<I> {
+    /// What a request with this body is read and written by.
+    pub(crate) fn request(&self, framing: Framing, expects: bool, trailers: Option<Sender>) -> Io<I> {
         let mut state = self.shared.state();
         state.request += 1;
-        state.head = std::mem::take(&mut head.bytes);
-        state.framing = std::mem::replace(&mut head.framing, Framing::Length(0));
-        state.owed = if head.expects { CONTINUE } else { &[] };
+        state.framing = framing;
+        state.owed = if expects { CONTINUE } else { &[] };
+        state.trailers = trailers;
         Io::new(self.shared.clone(), state.request)
     }
 
@@ -162,6 +193,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         let mut framing = state.framing.clone();
         framing.take(&state.rest);
         framing.is_over()
+    }
+
+    /// Whether what was to be the body is none.
+    pub(crate) fn is_malformed(&self) -> bool {
+        self.shared.state().framing.is_malformed()
     }
 
     /// Drops what has come of the body and was not read. What was [`has_come`](Self::has_come) is over then.
@@ -220,10 +256,30 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
         self.inner.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
+    /// Ready while it is the connection's turn.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(turn) = self.turn.checked_sub(1) else {
+            self.turn = TURN;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        self.turn = turn;
+        Poll::Ready(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(cx));
+        let read = self.inner()?.poll_read(cx, buf);
+        if read.is_pending() {
+            self.turn = TURN;
+        }
+        read
+    }
+
     /// Reads some more behind the rest. Returns how much it was.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [0; LOOK];
-        let read = ready!(self.inner()?.poll_read(cx, &mut space))?;
+        let read = ready!(self.poll_read(cx, &mut space))?;
         self.rest.extend_from_slice(&space[..read]);
         Poll::Ready(Ok(read))
     }
@@ -238,36 +294,56 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
         self.inner()?.poll_flush(cx)
     }
 
+    /// Reads of the body what is the body's: async-h1's decoder takes for a chunk what is none.
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            if self.framing.is_over() || buf.is_empty() {
-                return Poll::Ready(Ok(0));
+            let decoded = self.decode(buf);
+            if decoded > 0 || buf.is_empty() || self.framing.is_over() {
+                return Poll::Ready(Ok(decoded));
             }
-            let skipped = self.framing.skip(&self.rest);
-            self.rest.drain(..skipped);
-            let taken = self.framing.hand_out(&self.rest, buf.len());
-            if taken > 0 {
-                return Poll::Ready(Ok(hand_out(&mut self.rest, &mut buf[..taken])));
+            if self.framing.is_malformed() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the body is not what it says")));
             }
             if !self.owed.is_empty() {
                 ready!(self.poll_owed(cx))?;
             }
-            if !self.rest.is_empty() {
-                if ready!(self.poll_more(cx))? == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
-                continue;
-            }
-            let read = ready!(self.inner()?.poll_read(cx, buf))?;
+            let ahead = self.framing.ahead().min(buf.len());
+            let read = if ahead > 0 {
+                let read = ready!(self.poll_read(cx, &mut buf[..ahead]))?;
+                self.framing.advance(read);
+                read
+            } else {
+                ready!(self.poll_more(cx))?
+            };
             if read == 0 {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
-            let taken = self.framing.hand_out(&buf[..read], read);
-            self.rest.extend_from_slice(&buf[taken..read]);
-            if taken > 0 {
-                return Poll::Ready(Ok(taken));
+            if ahead > 0 {
+                return Poll::Ready(Ok(read));
             }
         }
+    }
+
+    /// Takes what has come of the body, as far as there is room for it.
+    fn decode(&mut self, buf: &mut [u8]) -> usize {
+        let (mut taken, mut decoded) = (0, 0);
+        loop {
+            let (skipped, trailers) = self.framing.skip(&self.rest[taken..]);
+            taken += skipped;
+            if let Some(trailers) = trailers {
+                self.said = self.trailers.take().map(|sender| (sender, trailers));
+            }
+            let data = self.framing.ahead().min(self.rest.len() - taken).min(buf.len() - decoded);
+            if data == 0 {
+                break;
+            }
+            buf[decoded..decoded + data].copy_from_slice(&self.rest[taken..taken + data]);
+            self.framing.advance(data);
+            taken += data;
+            decoded += data;
+        }
+        self.rest.drain(..taken);
+        decoded
     }
 }
 
@@ -296,16 +372,21 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
         let this = &mut *self;
         cut(&mut this.read_closed, &this.shared.record, cx)?;
         let mut state = self.shared.state();
-        if !state.head.is_empty() && state.request == self.request {
-            return Poll::Ready(Ok(hand_out(&mut state.head, buf)));
-        }
-        match &mut *state {
+        let read = match &mut *state {
             // A body that was kept beyond its response gets nothing of the next request.
             it if it.request != self.request => Poll::Ready(Ok(0)),
             it if it.stage != Stage::Upgraded => it.poll_body(cx, buf),
             it if !it.rest.is_empty() => Poll::Ready(Ok(hand_out(&mut it.rest, buf))),
             it => it.inner()?.poll_read(cx, buf),
+        };
+        let said = state.said.take();
+        // Who waits for the trailers is not woken under the lock.
+        drop(state);
+        if let Some((sender, trailers)) = said {
+            // There is room for the one that is ever sent, so this does not wait.
+            let _ = pin!(sender.send(trailers)).poll(cx);
         }
+        read
     }
 }
 

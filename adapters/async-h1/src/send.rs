@@ -3,10 +3,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
-use futures_io::{AsyncRead, AsyncWrite};
+use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use futures_lite::AsyncWriteExt;
+use http_types::headers::CONTENT_TYPE;
+use http_types::{Body, Response};
 
 /// How much is collected at most.
 const PIECE: usize = 8 * 1024;
@@ -46,9 +48,55 @@ where
     }
 }
 
+/// A body that fails if it ends before its length: what comes next on the connection would be taken for the rest of it.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    body: Body,
+    left: usize,
+}
+
+impl Whole {
+    /// The response, with such a body if it has a length. A body that is longer is cut off by http-types.
+    pub(crate) fn of(mut response: Response) -> Response {
+        let Some(length @ 1..) = response.len() else { return response };
+        let has_type = response.header(CONTENT_TYPE).is_some();
+        let body = response.take_body();
+        response.set_body(Body::from_reader(Self { body, left: length }, Some(length)));
+        if !has_type {
+            // http-types gives a response the type of each body that is put into it.
+            response.remove_header(CONTENT_TYPE);
+        }
+        response
+    }
+}
+
+impl AsyncRead for Whole {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = ready!(Pin::new(&mut self.body).poll_read(cx, buf))?;
+        if read == 0 && self.left > 0 && !buf.is_empty() {
+            let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the response's body ended before its length");
+            return Poll::Ready(Err(error));
+        }
+        self.left -= read;
+        Poll::Ready(Ok(read))
+    }
+}
+
+// Nobody reads it so, but a body is to be one that can be.
+impl AsyncBufRead for Whole {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().body).poll_fill_buf(cx)
+    }
+
+    fn consume(mut self: Pin<&mut Self>, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+        Pin::new(&mut self.body).consume(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Waker};
+    use std::task::Waker;
 
     use super::*;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,8 @@ impl Connections {
 
     /// Calls `f` at every change of state, the first being [`New`](ConnectionState::New) and the last
     /// [`Closed`](ConnectionState::Closed), on whichever task or thread it happens: it should not take long.
+    ///
+    /// A panic of it is caught, and changes nothing; with `panic = "abort"` it ends the process.
     #[must_use]
     pub fn on_change(mut self, f: impl Fn(&Connection) + Send + Sync + 'static) -> Self {
         self.on_change = Some(Arc::new(f));
@@ -126,14 +129,16 @@ impl Connections {
             open.seen.insert(id, Arc::downgrade(&seen));
             seen
         });
-        self.tell(&seen);
+        self.tell(|| seen.connection());
         seen
     }
 
-    fn tell(&self, seen: &Seen) {
-        if let Some(on_change) = &self.on_change {
-            on_change(&seen.connection());
-        }
+    fn tell(&self, change: impl FnOnce() -> Connection) {
+        let Some(on_change) = &self.on_change else { return };
+        let change = change();
+        // Who looks on is to end nothing: not the accept loop, in which a connection begins, and not the process, which a
+        // second panic does on the way of another one, and a connection may end by one.
+        drop(catch_unwind(AssertUnwindSafe(|| on_change(&change))));
     }
 }
 
@@ -173,7 +178,7 @@ impl Seen {
             changed
         });
         if changed {
-            self.connections.tell(self);
+            self.connections.tell(|| self.connection());
         }
     }
 
@@ -199,9 +204,11 @@ impl Seen {
     /// The last part of the connection is gone.
     pub(crate) fn close(&self) {
         self.connections.shared.open(|open| open.seen.remove(&self.id));
-        if let Some(on_change) = &self.connections.on_change {
-            on_change(&Connection { state: ConnectionState::Closed, age: Duration::ZERO, ..self.connection() });
-        }
+        self.connections.tell(|| Connection {
+            state: ConnectionState::Closed,
+            age: Duration::ZERO,
+            ..self.connection()
+        });
     }
 
     fn now<R>(&self, f: impl FnOnce(&mut Now) -> R) -> R {

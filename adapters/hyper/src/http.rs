@@ -86,6 +86,11 @@ impl<E> Http<E> {
     /// # Errors
     ///
     /// What hyper says of the connection, or that the drain was closed by force meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If the service does. The panic ends the task that polls this, and with it the connection: nothing else on tokio and
+    /// smol, and the drain does not wait for it. With `panic = "abort"` it ends the process, which no drain is of help for.
     pub fn serve<I, S, B>(
         &self,
         io: I,

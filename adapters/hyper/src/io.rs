@@ -22,6 +22,8 @@ pub struct Io<I> {
     read_closed: Closed,
     write_closed: Closed,
     shutdown: Shutdown,
+    /// How many reads are left of the connection's turn.
+    turn: usize,
 }
 
 #[derive(Debug)]
@@ -33,16 +35,32 @@ enum Shutdown {
 
 /// What is read while the policy listens. One page of stack; a longer head takes another read.
 const LOOK: usize = 4096;
+/// How many reads there may be without a pause before it is the turn of the thread's other tasks; a large one counts for
+/// several. hyper reads for as long as a chunk's size goes on, and zeros before one never end; an executor that interrupts
+/// nobody, such as smol's, would run nothing else.
+const TURN: usize = 64;
 
 impl<I> Io<I> {
     pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
         let (read_closed, write_closed) = (record.watcher().closed(), record.watcher().closed());
-        Self { inner, record, read_closed, write_closed, shutdown: Shutdown::Open }
+        Self { inner, record, read_closed, write_closed, shutdown: Shutdown::Open, turn: TURN }
     }
 
     /// The connection itself. Bytes read or written past this wrapper are unknown to the policy.
     pub fn inner(&self) -> &I {
         &self.inner
+    }
+
+    /// Ready while it is the connection's turn, for a read of as much as there is room for.
+    #[inline]
+    fn poll_turn(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<()> {
+        if self.turn == 0 {
+            self.turn = TURN;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.turn = self.turn.saturating_sub(1 + room / LOOK);
+        Poll::Ready(())
     }
 
     fn moved(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -74,6 +92,8 @@ impl<I: Read + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         cut(&mut this.read_closed, &this.record, cx)?;
+        // Of a pause of our own nobody can tell whether there is more.
+        ready!(this.poll_turn(cx, buf.remaining()));
         let read = if this.record.heeds(READS) {
             this.look(cx, buf)
         } else {
@@ -83,6 +103,9 @@ impl<I: Read + Unpin> Read for Io<I> {
             }
             read
         };
+        if read.is_pending() {
+            this.turn = TURN;
+        }
         this.record.asked(read.is_pending());
         read
     }
@@ -131,6 +154,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
                     this.shutdown = Shutdown::HalfClosed;
                 }
                 Shutdown::HalfClosed => {
+                    ready!(this.poll_turn(cx, LOOK));
                     let mut space = [MaybeUninit::uninit(); LOOK];
                     let mut rest = ReadBuf::uninit(&mut space);
                     let read = Pin::new(&mut this.inner).poll_read(cx, rest.unfilled());

@@ -3,6 +3,7 @@
 
 pub mod async_std_h1;
 mod h1;
+pub mod hostile;
 pub mod simulated;
 pub mod smol_h1;
 pub mod smol_hyper;
