@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections);
     let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(answer), guard).map(drop);
-    ebbtide_tokio::serve(listener, guard, connection).named().await?;
+    ebbtide_tokio::serve(listener, guard, connection).await?;
 
     // Each connection that is waited for has a line in `drain.held()`; what a forced close cuts is in the error.
     for held in drain.held() {

@@ -88,13 +88,13 @@ impl Server {
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             plain.serve(TokioIo::new(stream), app.clone(), guard).map(drop)
         });
-        life.serve("main listener", served.named().lame_duck(options.ready_delay));
+        life.serve("main listener", served.lame_duck(options.ready_delay));
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
                 http.serve(TokioIo::new(stream), application.clone(), guard).map(drop)
             });
-            life.serve("TLS listener", served.named().lame_duck(options.ready_delay));
+            life.serve("TLS listener", served.lame_duck(options.ready_delay));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(Bounds::NONE);

@@ -81,14 +81,14 @@ impl Server {
             let app = app.clone();
             plain.serve(stream, move |request| endpoint(app.clone(), request), guard).map(drop)
         });
-        life.serve("main listener", served.named().lame_duck(options.ready_delay));
+        life.serve("main listener", served.lame_duck(options.ready_delay));
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let app = application.clone();
                 let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
                 http.serve(stream, move |request| endpoint(app.clone(), request), guard).map(drop)
             });
-            life.serve("TLS listener", served.named().lame_duck(options.ready_delay));
+            life.serve("TLS listener", served.lame_duck(options.ready_delay));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(smol::Timer::after).bounds(Bounds::NONE);

@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::any::Any;
 use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -33,7 +34,12 @@ enum Kind {
 
 /// The same only as itself, and its clones.
 #[derive(Clone)]
-struct Live(Arc<Box<dyn fmt::Display + Send + Sync>>);
+struct Live(Arc<Box<dyn Tells>>);
+
+/// What tells of itself, and may be asked what it is.
+trait Tells: fmt::Display + Any + Send + Sync {}
+
+impl<T: fmt::Display + Any + Send + Sync> Tells for T {}
 
 impl Label {
     /// The place in the source that calls this.
@@ -77,6 +83,23 @@ impl Label {
     /// ```
     pub fn live(what: impl fmt::Display + Send + Sync + 'static) -> Self {
         Self(Kind::Live(Live(Arc::new(Box::new(what)))))
+    }
+
+    /// What was given to [`live`](Self::live), if it is a `T`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let label = ebbtide::Label::live(7_u8);
+    /// assert_eq!(label.downcast_ref::<u8>(), Some(&7));
+    /// assert_eq!(label.downcast_ref::<u16>(), None);
+    /// ```
+    #[must_use]
+    pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
+        match &self.0 {
+            Kind::Live(live) => (&**live.0 as &dyn Any).downcast_ref(),
+            Kind::Words(_) | Kind::Place(_) => None,
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use ebbtide::{Closed, Guard, Label, Watcher};
+use ebbtide::{Closed, Guard, Watcher};
+use ebbtide_socket::Peer;
 
 use crate::emptying::Emptying;
 use crate::hook::Hook;
@@ -52,8 +53,8 @@ pub trait Listener<R>: Unpin {
     /// Those of the runtime's reactor.
     fn into_socket(self) -> io::Result<Self::Socket>;
 
-    /// Who is at the other end, for people.
-    fn peer(stream: &Self::Stream) -> String;
+    /// Who is at the other end.
+    fn peer(stream: &Self::Stream) -> Peer;
 
     /// Takes a connection into the runtime.
     ///
@@ -74,7 +75,6 @@ pub struct Accept<R: Runtime, L: Listener<R>> {
     closed: Closed,
     pause: Option<Pin<Box<R::Sleep>>>,
     lame_duck: LameDuck<R::Sleep>,
-    named: bool,
     shared: bool,
     permits: Option<Permits>,
     hook: Hook,
@@ -106,16 +106,10 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
             guard: Some(guard),
             pause: None,
             lame_duck: LameDuck::For(Duration::ZERO),
-            named: false,
             shared: false,
             permits: None,
             hook: Hook::default(),
         }
-    }
-
-    /// Labels every connection's guard with its peer.
-    pub fn named(&mut self) {
-        self.named = true;
     }
 
     /// Leaves the listening socket, and what is queued in it, to its other owners when the drain begins.
@@ -207,12 +201,12 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
     }
 
     fn guard_for(&self, stream: &L::Stream) -> Option<Guard> {
-        let guard = self.guard.as_ref()?;
-        Some(match &self.permits {
-            Some(permits) => guard.labelled(Label::live(permits.take(L::peer(stream)))),
-            None if self.named => guard.labelled(L::peer(stream)),
-            None => guard.clone(),
-        })
+        let peer = L::peer(stream);
+        let peer = match &self.permits {
+            Some(permits) => peer.keeping(permits.take()),
+            None => peer,
+        };
+        Some(self.guard.as_ref()?.labelled(peer.into_label()))
     }
 
     /// Whether it is still listening though the drain has begun and the lame duck time is over.

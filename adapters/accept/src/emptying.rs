@@ -220,8 +220,8 @@ mod tests {
             Ok(self)
         }
 
-        fn peer(stream: &u8) -> String {
-            stream.to_string()
+        fn peer(stream: &u8) -> Peer {
+            Peer::named(stream.to_string())
         }
 
         fn adopt(stream: u8) -> io::Result<u8> {

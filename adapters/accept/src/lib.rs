@@ -22,8 +22,6 @@
 
 mod accept;
 mod emptying;
-#[cfg(target_os = "linux")]
-mod half_open;
 mod hook;
 mod permits;
 mod queue;
@@ -31,6 +29,7 @@ mod serve;
 mod severity;
 
 pub use accept::{Accept, Accepted, Listener, Runtime, Spawn};
+pub use ebbtide_socket::Peer;
 pub use queue::Socket;
 pub use serve::Serve;
 pub use severity::Severity;

@@ -1,6 +1,5 @@
 //! A limit to how many connections there are at a time.
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -16,9 +15,8 @@ struct Shared {
     waiting: Mutex<Option<Waker>>,
 }
 
-/// The right to be open, by the name of who has it. It is a guard's label, so it goes with the connection's last guard.
+/// The right to be open. The label of a guard keeps it, so it goes with the connection's last guard.
 pub(crate) struct Permit {
-    name: String,
     shared: Arc<Shared>,
 }
 
@@ -43,9 +41,9 @@ impl Permits {
     }
 
     /// Takes one. Only the loop takes, and only after `poll_free`.
-    pub(crate) fn take(&self, name: String) -> Permit {
+    pub(crate) fn take(&self) -> Permit {
         self.shared.free.fetch_sub(1, Ordering::SeqCst);
-        Permit { name, shared: self.shared.clone() }
+        Permit { shared: self.shared.clone() }
     }
 }
 
@@ -62,12 +60,6 @@ impl Drop for Permit {
         if let Some(waker) = waiting {
             waker.wake();
         }
-    }
-}
-
-impl fmt::Display for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
     }
 }
 
@@ -93,7 +85,7 @@ mod tests {
         let waker = Waker::from(woken.clone());
         let mut cx = Context::from_waker(&waker);
         assert!(permits.poll_free(&mut cx).is_ready());
-        let permit = permits.take("a".into());
+        let permit = permits.take();
         assert!(permits.poll_free(&mut cx).is_pending());
         assert!(!woken.0.load(Ordering::SeqCst));
         drop(permit);

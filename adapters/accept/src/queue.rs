@@ -198,7 +198,7 @@ impl Socket for TcpListener {
             // a millisecond in which newcomers wait.
             return Some(0);
         }
-        crate::half_open::half_open(addr)
+        ebbtide_socket::half_open(addr)
     }
 }
 

@@ -46,13 +46,6 @@ impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
         self
     }
 
-    /// Labels every connection's guard with its peer, so that [`Overdue`](ebbtide::Overdue) and
-    /// [`Drain::held`](ebbtide::Drain::held) tell whose they are.
-    pub fn named(mut self) -> Self {
-        self.accept.named();
-        self
-    }
-
     /// Leaves the listening socket to its other owners when the drain begins: systemd, a parent, a successor, another
     /// accept loop. Accepting stops at once, and what is queued stays for them. Default: the socket is taken for this
     /// loop's own, so what is queued is served.

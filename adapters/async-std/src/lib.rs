@@ -49,6 +49,7 @@ use async_std::net::{TcpListener, TcpStream};
 use async_std::os::unix::net::{UnixListener, UnixStream};
 use async_std::task::JoinHandle;
 use ebbtide::{Deadline, Drained, Guard};
+pub use ebbtide_accept::Peer;
 use ebbtide_accept::{Listener, Runtime, Spawn};
 pub use half_close::{End, HalfClose};
 
@@ -182,8 +183,8 @@ impl Listener<AsyncStd> for Accepting<TcpListener, TcpStream> {
         Ok(socket)
     }
 
-    fn peer(stream: &TcpStream) -> String {
-        stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string())
+    fn peer(stream: &TcpStream) -> Peer {
+        Peer::tcp(stream.local_addr(), stream.peer_addr())
     }
 
     fn adopt(stream: std::net::TcpStream) -> io::Result<TcpStream> {
@@ -213,8 +214,8 @@ impl Listener<AsyncStd> for Accepting<UnixListener, UnixStream> {
         Ok(socket)
     }
 
-    fn peer(_: &UnixStream) -> String {
-        "local".into()
+    fn peer(_: &UnixStream) -> Peer {
+        Peer::named("local")
     }
 
     fn adopt(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {

@@ -46,6 +46,7 @@ use async_io::{Async, Timer};
 use async_net::unix::{UnixListener, UnixStream};
 use async_net::{TcpListener, TcpStream};
 use ebbtide::{Deadline, Drained, Guard};
+pub use ebbtide_accept::Peer;
 use ebbtide_accept::{Listener, Runtime, Socket, Spawn};
 #[cfg(feature = "hyper")]
 pub use hyper::Executor;
@@ -170,8 +171,8 @@ impl Listener<Smol> for TcpListener {
         Arc::try_unwrap(socket).map_or_else(|socket| socket.get_ref().try_clone(), Async::into_inner)
     }
 
-    fn peer(stream: &TcpStream) -> String {
-        stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string())
+    fn peer(stream: &TcpStream) -> Peer {
+        Peer::tcp(stream.local_addr(), stream.peer_addr())
     }
 
     fn adopt(stream: std::net::TcpStream) -> io::Result<TcpStream> {
@@ -202,8 +203,8 @@ impl Listener<Smol> for UnixListener {
         Arc::try_unwrap(socket).map_or_else(|socket| socket.get_ref().try_clone(), Async::into_inner)
     }
 
-    fn peer(_: &UnixStream) -> String {
-        "local".into()
+    fn peer(_: &UnixStream) -> Peer {
+        Peer::named("local")
     }
 
     fn adopt(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {

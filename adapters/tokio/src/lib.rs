@@ -54,6 +54,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Deadline, Drained, Guard};
+pub use ebbtide_accept::Peer;
 use ebbtide_accept::{Listener, Runtime, Spawn};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
@@ -172,8 +173,8 @@ impl Listener<Tokio> for TcpListener {
         self.into_std()
     }
 
-    fn peer(stream: &TcpStream) -> String {
-        stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string())
+    fn peer(stream: &TcpStream) -> Peer {
+        Peer::tcp(stream.local_addr(), stream.peer_addr())
     }
 
     fn adopt(stream: std::net::TcpStream) -> io::Result<TcpStream> {
@@ -202,9 +203,9 @@ impl Listener<Tokio> for UnixListener {
         self.into_std()
     }
 
-    fn peer(stream: &UnixStream) -> String {
+    fn peer(stream: &UnixStream) -> Peer {
         let process = stream.peer_cred().ok().and_then(|it| it.pid());
-        process.map_or_else(|| "local".into(), |pid| format!("process {pid}"))
+        Peer::named(process.map_or_else(|| "local".into(), |pid| format!("process {pid}")))
     }
 
     fn adopt(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {

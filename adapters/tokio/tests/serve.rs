@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Drain, Guard, State};
-use ebbtide_accept::{Listener, Severity};
+use ebbtide_accept::{Listener, Peer, Severity};
 use ebbtide_tokio::Tokio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -173,7 +173,7 @@ impl Listener<Tokio> for Failing {
         self.0.into_std()
     }
 
-    fn peer(stream: &TcpStream) -> String {
+    fn peer(stream: &TcpStream) -> Peer {
         TcpListener::peer(stream)
     }
 
@@ -260,7 +260,7 @@ async fn a_unix_socket_is_served_alike() {
         let _ = stream.write_all(b"bye").await;
         drop(guard);
     };
-    ebbtide_tokio::serve(listener, guard, goodbye).named().await.expect("it ends well");
+    ebbtide_tokio::serve(listener, guard, goodbye).await.expect("it ends well");
     drained.await.expect("nothing was cut");
     let mut said = String::new();
     client.read_to_string(&mut said).await.expect("a clean end");

@@ -44,6 +44,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Deadline, Drained, Guard};
+pub use ebbtide_accept::Peer;
 use ebbtide_accept::{Listener, Runtime, Spawn};
 pub use hyper::{Executor, Timer};
 use toy::net::{TcpListener, TcpStream};
@@ -148,8 +149,8 @@ impl Listener<Toy> for TcpListener {
         Ok(self.into_std())
     }
 
-    fn peer(stream: &TcpStream) -> String {
-        stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string())
+    fn peer(stream: &TcpStream) -> Peer {
+        Peer::tcp(stream.local_addr(), stream.peer_addr())
     }
 
     fn adopt(stream: std::net::TcpStream) -> io::Result<TcpStream> {

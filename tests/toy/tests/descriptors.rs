@@ -34,7 +34,7 @@ impl Listener<Toy> for Counted {
         self.0.into_socket()
     }
 
-    fn peer(stream: &TcpStream) -> String {
+    fn peer(stream: &TcpStream) -> ebbtide_toy::Peer {
         TcpListener::peer(stream)
     }
 

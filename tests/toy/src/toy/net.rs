@@ -77,6 +77,15 @@ impl TcpStream {
         self.socket.socket().peer_addr()
     }
 
+    /// Our own address.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockname`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.socket().local_addr()
+    }
+
     /// Sends small writes when they are made.
     ///
     /// # Errors
