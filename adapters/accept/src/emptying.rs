@@ -239,7 +239,7 @@ mod tests {
         let Poll::Ready(Ok(Some((7, first)))) = accept.poll_next(&mut cx) else { panic!("it is accepted") };
 
         kernel.half_open.set(Some(1));
-        let _ = drain.start();
+        drop(drain.start());
         assert!(accept.poll_next(&mut cx).is_pending());
         assert!(kernel.is_open(), "somebody is half way");
         kernel.half_open.set(Some(0));

@@ -57,9 +57,9 @@ fn a_lack_of_descriptors_is_waited_out() {
             stream.write_all(b"hello").await.unwrap();
             drop(guard);
         };
-        let served = ebbtide_toy::serve(Counted(listener, errors.clone()), guard, hello)
+        let accepting = ebbtide_toy::serve(Counted(listener, errors.clone()), guard, hello)
             .on_error(move |severity, _| told.send(severity).unwrap());
-        let server = toy::spawn(served);
+        let server = toy::spawn(accepting);
 
         // The number that the next descriptor would have.
         let next = io::stdin().as_fd().try_clone_to_owned().unwrap().as_raw_fd();
