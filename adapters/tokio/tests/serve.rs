@@ -219,7 +219,7 @@ async fn a_lame_duck_goes_on_accepting() {
 #[tokio::test]
 async fn a_forced_close_drops_the_connections() {
     let drain = Drain::new();
-    let (address, server) = serve(&drain, Echo::named).await;
+    let (address, server) = serve(&drain, |it| it).await;
     let mut open = TcpStream::connect(address).await.expect("open");
     while drain.held().is_empty() {
         tokio::task::yield_now().await;
