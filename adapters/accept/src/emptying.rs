@@ -113,6 +113,8 @@ mod tests {
     use std::rc::Rc;
     use std::task::{Poll, Waker};
 
+    use ebbtide_socket::Peer;
+
     use super::*;
     use crate::accept::{Accept, Listener};
 

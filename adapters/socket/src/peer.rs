@@ -128,7 +128,8 @@ mod tests {
             assert_eq!(peer.unacknowledged(), Some(0), "{addr}");
 
             server.set_nonblocking(true).expect("a socket");
-            while server.write(&[0; 1 << 16]).is_ok() {}
+            let some = vec![0; 1 << 16];
+            while server.write(&some).is_ok() {}
             let before = peer.unacknowledged().expect("the kernel tells");
             assert!(before > 0, "{addr}: {before}");
 
