@@ -128,6 +128,12 @@ impl Server {
         kill_process(self.process.pid(), signal).expect("it is alive");
     }
 
+    /// Sends a signal so long after another that it is no repeat of that one, which it is within 100 ms.
+    pub fn signal_later(&self, signal: Signal) {
+        thread::sleep(Duration::from_millis(150));
+        self.signal(signal);
+    }
+
     /// Starts the drain, and waits until it is known to have begun.
     pub fn drain(&self) {
         self.signal(Signal::TERM);
