@@ -15,8 +15,8 @@ use ebbtide_examples::Runtime;
 use ebbtide_examples::application::{Application, diagnostics};
 use ebbtide_examples::life::{self, Life, patient};
 use ebbtide_examples::options::Options;
-use ebbtide_examples::tls;
 use ebbtide_examples::work::Work;
+use ebbtide_examples::{output, tls};
 use ebbtide_hyper::{Bounds, Connections, Http};
 use ebbtide_signal::Signals;
 use ebbtide_tokio::serve;
@@ -77,7 +77,7 @@ impl Server {
 
     async fn run(self, options: &Options) -> ExitCode {
         if let Ok(addr) = self.main.local_addr() {
-            println!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle");
+            output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
         }
         let life = Life::new(Tokio);
         let connections = Connections::new();

@@ -18,8 +18,8 @@ use ebbtide_examples::application::Application;
 use ebbtide_examples::h1::{endpoint, status};
 use ebbtide_examples::life::{self, Life, patient};
 use ebbtide_examples::options::Options;
-use ebbtide_examples::tls;
 use ebbtide_examples::work::Work;
+use ebbtide_examples::{output, tls};
 use ebbtide_signal::Signals;
 use futures_rustls::TlsAcceptor;
 use futures_rustls::server::TlsStream;
@@ -69,7 +69,7 @@ impl Server {
 
     async fn run(self, options: &Options) -> ExitCode {
         if let Ok(addr) = self.main.local_addr() {
-            println!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle");
+            output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
         }
         let life = Life::new(AsyncStd);
         let connections = Connections::new();

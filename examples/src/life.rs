@@ -11,25 +11,27 @@ use ebbtide::{Drain, Guard, Order, Watcher};
 use ebbtide_signal::{Signals, escalate};
 use futures_util::future::{Either, select};
 
-use crate::Runtime;
 use crate::options::{HELP, Options};
 use crate::report::Report;
 use crate::work::Work;
+use crate::{Runtime, output};
 
 /// Runs a server with the flags it was given. Its error is that it cannot start.
 pub fn run(server: impl FnOnce(&Options) -> Result<ExitCode, String>) -> ExitCode {
     let started = match Options::from_args() {
         Ok(Some(options)) => server(&options),
         Ok(None) => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
+            output::say(HELP);
+            Ok(ExitCode::SUCCESS)
         }
         Err(error) => Err(error),
     };
-    started.unwrap_or_else(|error| {
-        eprintln!("server: {error}");
+    let code = started.unwrap_or_else(|error| {
+        output::complain(format!("server: {error}"));
         ExitCode::from(2)
-    })
+    });
+    output::finish();
+    code
 }
 
 /// Says where a listener listens, for the port may have been 0; or, for the start to fail with, why it does not.
@@ -45,7 +47,7 @@ pub fn listening<L>(
 ) -> Result<L, String> {
     let refused = |error: io::Error| format!("cannot listen on {addr}: {error}");
     let listener = listener.map_err(refused)?;
-    println!("{what}://{}", local_addr(&listener).map_err(refused)?);
+    output::say(format!("{what}://{}", local_addr(&listener).map_err(refused)?));
     Ok(listener)
 }
 
@@ -106,7 +108,7 @@ impl<R: Runtime> Life<R> {
         self.order.drain().watcher().await;
         let code = self.drained(work, options).await;
         let Some(failure) = self.order.failure() else { return ExitCode::from(code) };
-        eprintln!("server: {failure}");
+        output::complain(format!("server: {failure}"));
         ExitCode::FAILURE
     }
 

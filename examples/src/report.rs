@@ -1,11 +1,12 @@
 //! What an operator sees of a drain.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use ebbtide::Overdue;
 
+use crate::output;
 use crate::work::Work;
 
 /// Tells of one drain: a live line on a terminal, plain lines elsewhere.
@@ -38,14 +39,11 @@ impl Report {
             let left = limit.saturating_sub(self.since.elapsed());
             let _ = write!(line, ", {:.1} s left", left.as_secs_f64());
         }
-        // A reader that is gone is no reason to stop draining.
-        let _ = if self.live {
-            write!(io::stdout(), "\r\x1b[2K{line}").and_then(|()| io::stdout().flush())
-        } else if line == self.last {
-            Ok(())
-        } else {
-            writeln!(io::stdout(), "{line}")
-        };
+        if self.live {
+            output::print(format!("\r\x1b[2K{line}"));
+        } else if line != self.last {
+            output::say(line.as_str());
+        }
         self.last = line;
     }
 
@@ -61,7 +59,7 @@ impl Report {
             }
         };
         let clear = if self.live { "\r\x1b[2K" } else { "" };
-        let _ = writeln!(io::stdout(), "{clear}{line}");
+        output::say(format!("{clear}{line}"));
         u8::from(outcome.is_err())
     }
 }
