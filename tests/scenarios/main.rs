@@ -13,4 +13,6 @@ mod long_lived;
 mod requests;
 mod starting;
 mod tls;
+#[cfg(target_os = "linux")]
+mod unread;
 mod waiting;

@@ -1,7 +1,7 @@
 //! An example server as a child process: `server`, or the one that the variable `EBBTIDE_SERVER` names.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -55,7 +55,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Runs the server with flags that it cannot start with, to its end.
 #[must_use]
 pub fn fail(flags: &[&str]) -> Exit {
-    Process::start(flags).exit()
+    Process::start(flags, Stdio::piped()).exit()
 }
 
 impl Server {
@@ -68,7 +68,7 @@ impl Server {
                 all.extend([flag, "127.0.0.1:0"]);
             }
         }
-        let process = Process::start(&all);
+        let process = Process::start(&all, Stdio::piped());
         let (mut diagnostics, mut tls) = (None, None);
         loop {
             let line = process.line().unwrap_or_else(|| panic!("it ended: {:?}", process.stderr));
@@ -80,6 +80,19 @@ impl Server {
                 return Self { process, main, diagnostics, tls };
             }
         }
+    }
+
+    /// Starts it with a stdout that is not for us, on ports that were free a moment ago.
+    #[must_use]
+    pub fn start_on(stdout: impl Into<Stdio>, flags: &[&str]) -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
+        let (main, diagnostics) = (free(), free());
+        let ports = ["--addr", &main.to_string(), "--diag-addr", &diagnostics.to_string()];
+        let process = Process::start(&[flags, &ports].concat(), stdout.into());
+        let server = Self { process, main, diagnostics, tls: None };
+        let ready = eventually(|| server.ask("/ready").is_some_and(|it| it.status == 200));
+        assert!(ready, "it does not start: {:?}", server.process.stderr);
+        server
     }
 
     /// A connection that the server has accepted and that has said nothing: one that came later was served.
@@ -185,14 +198,14 @@ impl Server {
 }
 
 impl Process {
-    fn start(flags: &[&str]) -> Self {
+    fn start(flags: &[&str], stdout: Stdio) -> Self {
         let mut command = Command::new(binary());
-        command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(flags).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the example server");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let stdout = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
         let mut stderr = child.stderr.take().expect("piped");
         let (sender, lines) = mpsc::channel();
-        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        thread::spawn(move || stdout.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let stderr = thread::spawn(move || {
             let mut text = String::new();
             stderr.read_to_string(&mut text).expect("text");
@@ -217,6 +230,9 @@ impl Process {
     fn exit(mut self) -> Exit {
         // A standard library's child has no wait with a bound; but the last thing a process does is to close its output.
         let stdout = std::iter::from_fn(|| self.line()).collect();
+        // If that is not for us, nothing tells.
+        let ended = eventually(|| self.child.try_wait().expect("a child").is_some());
+        assert!(ended, "it does not end");
         let status = self.child.wait().expect("a child");
         let stderr = self.stderr.take().map(|it| it.join().expect("it only reads")).unwrap_or_default();
         Exit { code: status.code(), signal: status.signal(), stdout, stderr }
