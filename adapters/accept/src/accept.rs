@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use ebbtide::{Closed, Guard, Label, Watcher};
 
+use crate::emptying::Emptying;
+use crate::hook::Hook;
 use crate::permits::Permits;
-use crate::queue::{Queue, Socket};
+use crate::queue::Socket;
 use crate::severity::Severity;
 
 /// A runtime, as far as accepting needs it: its clock. Also what makes a [`Listener`] of a foreign type its adapter's
@@ -73,12 +75,14 @@ pub struct Accept<R: Runtime, L: Listener<R>> {
     pause: Option<Pin<Box<R::Sleep>>>,
     lame_duck: LameDuck<R::Sleep>,
     named: bool,
+    shared: bool,
     permits: Option<Permits>,
+    hook: Hook,
 }
 
-enum Source<R, L: Listener<R>> {
+enum Source<R: Runtime, L: Listener<R>> {
     Listening(L),
-    Emptying(Queue<L::Socket>),
+    Emptying(Emptying<R, L::Socket>),
     Over,
 }
 
@@ -89,7 +93,7 @@ enum LameDuck<T> {
 
 /// How long to wait for descriptors or memory. Short, since a connection that ends frees both; long enough to cost
 /// nothing.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
 impl<R: Runtime, L: Listener<R>> Accept<R, L> {
     /// Accepts from `listener` until the drain of `guard` begins.
@@ -103,7 +107,9 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
             pause: None,
             lame_duck: LameDuck::For(Duration::ZERO),
             named: false,
+            shared: false,
             permits: None,
+            hook: Hook::default(),
         }
     }
 
@@ -112,12 +118,28 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
         self.named = true;
     }
 
+    /// Leaves the listening socket, and what is queued in it, to its other owners when the drain begins.
+    pub fn shared(&mut self) {
+        self.shared = true;
+    }
+
     /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
-    /// kernel's queue, also while draining: nothing is lost.
+    /// kernel's queue. When the drain begins it is accepted, so that the port can close, and handed out one by one.
     ///
     /// A connection is one for as long as a guard with its label is held.
+    ///
+    /// # Panics
+    ///
+    /// If `most` is 0: nobody would be served, and a drain would wait for ever for who is queued.
+    #[track_caller]
     pub fn max_connections(&mut self, most: usize) {
+        assert!(most > 0, "a limit of 0 connections would serve nobody, and its drain would never end");
         self.permits = Some(Permits::new(most));
+    }
+
+    /// Tells of every error, with what is done about it.
+    pub fn on_error(&mut self, told: impl FnMut(Severity, &io::Error) + Send + 'static) {
+        self.hook = Hook::new(told);
     }
 
     /// Goes on accepting for so long after the drain began.
@@ -147,16 +169,24 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
                     return self.over(Some(error));
                 }
             }
+            if let Source::Emptying(emptying) = &mut self.source {
+                // Whoever waits for a permit, newcomers are not to wait for that.
+                emptying.poll(cx, &mut self.hook);
+                if emptying.is_over() {
+                    let failure = emptying.failure();
+                    return self.over(failure);
+                }
+            }
             if let Some(permits) = &self.permits {
                 ready!(permits.poll_free(cx));
             }
             let accepted = match &mut self.source {
                 Source::Over => return self.over(None),
                 Source::Listening(listener) => ready!(listener.poll_accept(cx)),
-                Source::Emptying(queue) => match queue.next() {
-                    None => return self.over(None),
-                    Some(stream) => stream.and_then(L::adopt),
-                },
+                Source::Emptying(emptying) => {
+                    let Some(stream) = emptying.pop() else { return Poll::Pending };
+                    L::adopt(stream)
+                }
             };
             let error = match accepted {
                 Ok(stream) => {
@@ -166,8 +196,11 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
                 Err(error) => error,
             };
             match Severity::of(&error) {
-                Severity::Connection => {}
-                Severity::Exhaustion => self.pause = Some(Box::pin(R::sleep(PAUSE))),
+                Severity::Connection => self.hook.tell(&error),
+                Severity::Exhaustion => {
+                    self.hook.tell(&error);
+                    self.pause = Some(Box::pin(R::sleep(PAUSE)));
+                }
                 Severity::Listener => return self.over(Some(error)),
             }
         }
@@ -201,13 +234,17 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
 
     fn leave(&mut self) -> io::Result<()> {
         if let Source::Listening(listener) = std::mem::replace(&mut self.source, Source::Over) {
-            let most = self.permits.as_ref().map_or(usize::MAX, Permits::free);
-            self.source = Source::Emptying(Queue::new(listener.into_socket()?, most));
+            if !self.shared {
+                self.source = Source::Emptying(Emptying::new(listener.into_socket()?, &mut self.hook));
+            }
         }
         Ok(())
     }
 
     fn over(&mut self, error: Option<io::Error>) -> Poll<Accepted<L::Stream>> {
+        if let Some(error) = &error {
+            self.hook.tell(error);
+        }
         // The listener before the guard: whoever sees the drain closed sees the port closed.
         self.source = Source::Over;
         self.guard = None;

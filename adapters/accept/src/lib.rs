@@ -4,20 +4,33 @@
 //! [`Accept`] turns a [`Listener`] into connections with a guard each, and [`Serve`] spawns a task for each of them:
 //!
 //! - Every connection has its guard before it can be lost: it is a clone of the one the loop holds.
-//! - When the drain begins, and the lame duck time is over, the kernel is told to take no more handshakes, what it has
-//!   queued is accepted and handed out, and only then the listener closes. A close with connections in the queue resets
-//!   them all.
-//! - A limit of connections leaves the rest in the queue.
+//! - When the drain begins, and the lame duck time is over, the kernel is told to begin no more handshakes, those that are
+//!   under way are waited for, and what is queued is accepted; only then the listener closes. A close before that
+//!   would reset them all. Where the kernel cannot say what is under way, 100 ms more are waited; where it cannot be told
+//!   to refuse, newcomers are accepted until then.
+//! - What the kernel was told is taken back before the socket is let go, in every way out: others may have it too. A
+//!   listener that is said to be [shared](Serve::shared) is not touched at all.
+//! - A limit of connections leaves the rest in the kernel's queue, and when the drain begins, in the loop's own.
 //! - An error of one connection ([`Severity::Connection`]) is skipped; a lack of descriptors or memory
-//!   ([`Severity::Exhaustion`]) pauses the loop; anything else ends it.
+//!   ([`Severity::Exhaustion`]) pauses the loop; anything else ends it, and nothing else: whoever runs the loop decides
+//!   whether to start the drain then. [`Serve::on_error`] tells of all three.
+//!
+//! # What cannot be had
+//!
+//! Between the moment in which a TCP listener is given back to its other owners and the close, about a microsecond, a
+//! client may connect and is reset if there are none. The kernel does not say whether there are.
 
 mod accept;
+mod emptying;
+#[cfg(target_os = "linux")]
+mod half_open;
+mod hook;
 mod permits;
 mod queue;
 mod serve;
 mod severity;
 
 pub use accept::{Accept, Accepted, Listener, Runtime, Spawn};
-pub use queue::{Queue, Socket};
+pub use queue::Socket;
 pub use serve::Serve;
 pub use severity::Severity;

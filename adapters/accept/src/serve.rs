@@ -10,6 +10,7 @@ use std::time::Duration;
 use ebbtide::{Closed, Guard, Until};
 
 use crate::accept::{Accept, Listener, Runtime, Spawn};
+use crate::severity::Severity;
 
 /// The future of a runtime adapter's `serve`: [`Accept`], with a task for each connection.
 ///
@@ -52,12 +53,41 @@ impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
         self
     }
 
+    /// Leaves the listening socket to its other owners when the drain begins: systemd, a parent, a successor, another
+    /// accept loop. Accepting stops at once, and what is queued stays for them. Default: the socket is taken for this
+    /// loop's own, so what is queued is served.
+    ///
+    /// Without this other owners of a TCP listener lose their newcomers for a moment, while its queue is emptied; those of
+    /// a Unix listener can never accept again, on Linux, because what keeps newcomers out cannot be taken back.
+    pub fn shared(mut self) -> Self {
+        self.accept.shared();
+        self
+    }
+
     /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
-    /// kernel's queue, also while draining: nothing is lost. Default: no limit.
+    /// kernel's queue: nothing is lost. When the drain begins those are accepted, so that newcomers are refused at once,
+    /// and served one by one as others end. Default: no limit.
     ///
     /// A connection is one for as long as its guard, or a clone of that, is held.
+    ///
+    /// # Panics
+    ///
+    /// If `most` is 0: nobody would be served, and a drain would wait for ever for who is queued.
+    #[track_caller]
     pub fn max_connections(mut self, most: usize) -> Self {
         self.accept.max_connections(most);
+        self
+    }
+
+    /// Tells of every error of accepting: what failed, which says as well what is done about it, and the error. Default:
+    /// nobody is told of errors that do not end this future.
+    ///
+    /// A lack of descriptors or memory is met every 10 ms while it lasts, and told once a second. The listener's own
+    /// error is told and returned. Errors of accepted connections are not among them: they are the connection's task's.
+    ///
+    /// It is called where connections are accepted, which wait for it.
+    pub fn on_error(mut self, told: impl FnMut(Severity, &io::Error) + Send + 'static) -> Self {
+        self.accept.on_error(told);
         self
     }
 }

@@ -1,5 +1,6 @@
 //! What an error of `accept` is an error of.
 
+use std::fmt;
 use std::io;
 
 /// What failed when `accept` did.
@@ -45,6 +46,17 @@ impl Severity {
             Kind::OutOfMemory => Self::Exhaustion,
             _ => error.raw_os_error().map_or(Self::Listener, of_code),
         }
+    }
+}
+
+/// What the accept loop does about it.
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connection => "a connection was gone before it was accepted",
+            Self::Exhaustion => "no descriptors or memory for a connection, accepting pauses",
+            Self::Listener => "the listener failed, accepting ends",
+        })
     }
 }
 

@@ -112,7 +112,16 @@ where
 ///
 /// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
 /// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close
-/// is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out.
+/// is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
+/// [`on_error`](ebbtide_accept::Serve::on_error) tells of them.
+///
+/// At the drain a TCP listener of Linux closes when the handshakes that are under way are over, or after 500 ms; newcomers are
+/// refused. If others own the listening socket too, say [`shared`](ebbtide_accept::Serve::shared): then the queue is left
+/// to them.
+///
+/// The file of a Unix socket is left where it is, as by the runtime itself: while this drains, a successor may listen under
+/// the same name already, and its file would be the one removed. Clients are refused until then. A successor binds a
+/// name of its own and renames it to the one that clients know, over what it finds there: so they always meet a listener.
 ///
 /// # Errors
 ///

@@ -2,9 +2,12 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Drain, Guard, State};
+use ebbtide_accept::{Listener, Severity};
+use ebbtide_tokio::Tokio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -84,6 +87,122 @@ async fn connections_beyond_the_limit_wait_in_the_queue_also_while_draining() {
 }
 
 #[tokio::test]
+async fn newcomers_are_refused_while_those_who_are_queued_wait_for_the_limit() {
+    let drain = Drain::new();
+    let (address, server) = serve(&drain, |it| it.max_connections(1)).await;
+    let mut first = TcpStream::connect(address).await.expect("open");
+    while drain.held().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let mut queued = Vec::new();
+    for _ in 0..5 {
+        queued.push(TcpStream::connect(address).await.expect("queued"));
+    }
+    let drained = drain.start();
+    let refused = async {
+        loop {
+            if let Err(error) = TcpStream::connect(address).await {
+                return error.kind();
+            }
+        }
+    };
+    // Longer than the second after which a SYN that was dropped comes again.
+    let refused = tokio::time::timeout(Duration::from_secs(5), refused).await;
+    assert_eq!(refused.expect("they wait for an answer"), ErrorKind::ConnectionRefused);
+    for stream in std::iter::once(&mut first).chain(&mut queued) {
+        assert!(echoed(stream).await, "it was lost");
+    }
+    server.await.expect("no panic").expect("it ends well");
+    drained.await.expect("nothing was cut");
+}
+
+#[tokio::test]
+#[should_panic = "a limit of 0 connections would serve nobody"]
+async fn a_limit_of_no_connections_is_refused() {
+    let _ = serve(&Drain::new(), |it| it.max_connections(0)).await;
+}
+
+#[tokio::test]
+async fn other_owners_of_a_listener_accept_on_whether_it_drained_or_was_dropped() {
+    let (listener, address) = listen().await;
+    let owner = listener.into_std().expect("a socket");
+    let clone = || TcpListener::from_std(owner.try_clone().expect("a descriptor")).expect("a socket");
+    for is_shared in [false, true] {
+        let drain = Drain::new();
+        let mut server = ebbtide_tokio::serve(clone(), guard(&drain), boxed as fn(_, _) -> _);
+        if is_shared {
+            server = server.shared();
+        }
+        let drained = drain.start();
+        server.await.expect("it ends well");
+        drained.await.expect("nothing was cut");
+        // Less than the second after which a SYN that was dropped comes again.
+        let newcomer = tokio::time::timeout(Duration::from_millis(900), TcpStream::connect(address));
+        newcomer.await.expect("at once").expect("it is open");
+        owner.accept().expect("it is there");
+    }
+}
+
+#[tokio::test]
+async fn a_shared_listener_leaves_its_queue_to_its_other_owners() {
+    let drain = Drain::new();
+    let (listener, address) = listen().await;
+    let owner = listener.into_std().expect("a socket");
+    let listener = TcpListener::from_std(owner.try_clone().expect("a descriptor")).expect("a socket");
+    let guard = guard(&drain);
+    let queued = TcpStream::connect(address).await.expect("queued");
+    let drained = drain.start();
+    ebbtide_tokio::serve(listener, guard, boxed as fn(_, _) -> _).shared().await.expect("it ends well");
+    drained.await.expect("nothing was cut");
+    assert_eq!(owner.accept().expect("it is there").1, queued.local_addr().expect("open"));
+}
+
+/// A listener that fails in these ways, and then in no more.
+struct Failing(TcpListener, Vec<std::io::ErrorKind>);
+
+impl Listener<Tokio> for Failing {
+    type Stream = TcpStream;
+    type Socket = std::net::TcpListener;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<TcpStream>> {
+        let Some(kind) = self.1.pop() else { return Listener::poll_accept(&mut self.0, cx) };
+        Poll::Ready(Err(kind.into()))
+    }
+
+    fn into_socket(self) -> std::io::Result<std::net::TcpListener> {
+        self.0.into_std()
+    }
+
+    fn peer(stream: &TcpStream) -> String {
+        TcpListener::peer(stream)
+    }
+
+    fn adopt(stream: std::net::TcpStream) -> std::io::Result<TcpStream> {
+        TcpListener::adopt(stream)
+    }
+}
+
+#[tokio::test]
+async fn every_error_of_accepting_is_told_with_what_is_done_about_it() {
+    let drain = Drain::new();
+    let (listener, _) = listen().await;
+    let failing =
+        Failing(listener, vec![ErrorKind::InvalidInput, ErrorKind::OutOfMemory, ErrorKind::ConnectionAborted]);
+    let (told, heard) = std::sync::mpsc::channel();
+    let served = ebbtide_tokio::serve(failing, guard(&drain), boxed as fn(_, _) -> _)
+        .on_error(move |severity, error| told.send((severity, error.kind())).expect("it is heard"))
+        .await;
+    assert_eq!(served.expect_err("the listener's").kind(), ErrorKind::InvalidInput);
+    let expected = [
+        (Severity::Connection, ErrorKind::ConnectionAborted),
+        (Severity::Exhaustion, ErrorKind::OutOfMemory),
+        (Severity::Listener, ErrorKind::InvalidInput),
+    ];
+    assert_eq!(heard.iter().collect::<Vec<_>>(), expected);
+    assert_eq!(drain.state(), State::Running, "the drain is its owner's");
+}
+
+#[tokio::test]
 async fn a_lame_duck_goes_on_accepting() {
     let drain = Drain::new();
     let (address, server) = serve(&drain, |it| it.lame_duck(Duration::from_secs(600))).await;
@@ -146,4 +265,74 @@ async fn a_unix_socket_is_served_alike() {
     let mut said = String::new();
     client.read_to_string(&mut said).await.expect("a clean end");
     assert_eq!(said, "bye");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_listener_under_load_closes_at_once_and_loses_nobody() {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    let path = std::env::temp_dir().join(format!("ebbtide-load-{}", std::process::id()));
+    for _ in 0..20 {
+        let listener = tokio::net::UnixListener::bind(&path).expect("a path");
+        let drain = Drain::new();
+        let hello = |mut stream: tokio::net::UnixStream, guard: Guard| async move {
+            let _ = stream.write_all(b"x").await;
+            drop(guard);
+        };
+        let server = tokio::spawn(ebbtide_tokio::serve(listener, guard(&drain), hello));
+        let (answer, answers) = std::sync::mpsc::channel();
+        for _ in 0..8 {
+            let (answer, path) = (answer.clone(), path.clone());
+            // On threads of their own, until they are refused.
+            std::thread::spawn(move || {
+                while let Ok(mut stream) = UnixStream::connect(&path) {
+                    answer.send(stream.read(&mut [0; 2]).is_ok_and(|read| read == 1)).expect("it is heard");
+                }
+            });
+        }
+        drop(answer);
+        while drain.guards() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let drained = drain.start();
+        let begun = std::time::Instant::now();
+        server.await.expect("no panic").expect("it ends well");
+        // The clients go on until they are refused; a queue that they fill is never empty.
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        drained.await.expect("nothing was cut");
+        std::fs::remove_file(&path).expect("nobody else does");
+        let lost = tokio::task::spawn_blocking(move || answers.iter().filter(|is_answered| !is_answered).count());
+        assert_eq!(lost.await.expect("no panic"), 0, "connected, and not answered");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_file_outlives_its_listener_and_is_replaced_by_the_next_one() {
+    use tokio::net::{UnixListener, UnixStream};
+
+    let path = std::env::temp_dir().join(format!("ebbtide-restart-{}", std::process::id()));
+    let next = path.with_extension("next");
+    let goodbye = |mut stream: UnixStream, guard: Guard| async move {
+        let _ = stream.write_all(b"bye").await;
+        drop(guard);
+    };
+    for _ in 0..3 {
+        // Moved over what a predecessor has left: whoever connects meets one of the two.
+        let listener = UnixListener::bind(&next).expect("a path");
+        std::fs::rename(&next, &path).expect("one file system");
+        let drain = Drain::new();
+        let server = tokio::spawn(ebbtide_tokio::serve(listener, guard(&drain), goodbye));
+        let mut said = String::new();
+        let mut client = UnixStream::connect(&path).await.expect("it listens");
+        client.read_to_string(&mut said).await.expect("a clean end");
+        assert_eq!(said, "bye");
+        drain.start().await.expect("nothing was cut");
+        server.await.expect("no panic").expect("it ends well");
+        assert_eq!(UnixStream::connect(&path).await.expect_err("closed").kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(UnixListener::bind(&path).expect_err("the file is there").kind(), ErrorKind::AddrInUse);
+    }
+    std::fs::remove_file(&path).expect("nobody else does");
 }

@@ -30,6 +30,9 @@ fn run(start: Start) -> io::Result<()> {
         if let Some(most) = start.max_connections {
             served = served.max_connections(most);
         }
+        if start.shared {
+            served = served.shared();
+        }
         served.await?;
         closed.await;
         Ok(())

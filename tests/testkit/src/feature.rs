@@ -16,6 +16,8 @@ pub enum Feature {
     LameDuck,
     /// [`Start::max_connections`](crate::Start::max_connections).
     MaxConnections,
+    /// [`Start::shared`](crate::Start::shared).
+    Shared,
     /// A bound on the wait for a request while nothing drains: [`Bounds::request`](ebbtide::connection::Bounds::request).
     RequestBound,
     /// Connections whose guards have a label, so that it can be said who was cut.

@@ -78,6 +78,7 @@
 //!     })
 //! })
 //! .without(Feature::MaxConnections, "left out for this page")
+//! .without(Feature::Shared, "left out for this page")
 //! .run();
 //!
 //! report.expect_kept();

@@ -24,6 +24,18 @@ pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
     pub(crate) lame_duck: Duration,
     pub(crate) max_connections: Option<usize>,
+    pub(crate) owners: Owners,
+}
+
+/// Who has the listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owners {
+    /// The server alone.
+    Server,
+    /// Somebody else too, which it is not told.
+    More,
+    /// Somebody else too, which it is told.
+    MoreAsSaid,
 }
 
 /// A bound that a scenario waits for.
@@ -45,7 +57,8 @@ pub(crate) const PATIENT: Bounds = Bounds {
 impl<W> Promise<W> {
     /// With no bound that expires.
     pub(crate) fn new(name: &'static str, scenario: fn(W)) -> Self {
-        let settings = Settings { bounds: PATIENT, lame_duck: Duration::ZERO, max_connections: None };
+        let settings =
+            Settings { bounds: PATIENT, lame_duck: Duration::ZERO, max_connections: None, owners: Owners::Server };
         Self { name, needs: None, settings, scenario }
     }
 
@@ -66,6 +79,11 @@ impl<W> Promise<W> {
 
     pub(crate) fn max_connections(mut self, most: usize) -> Self {
         self.settings.max_connections = Some(most);
+        self
+    }
+
+    pub(crate) fn owners(mut self, owners: Owners) -> Self {
+        self.settings.owners = owners;
         self
     }
 }

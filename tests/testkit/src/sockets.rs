@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ebbtide::{Drain, Drained, Overdue};
 
 use crate::application::Application;
-use crate::promise::Settings;
+use crate::promise::{Owners, Settings};
 use crate::start::Start;
 use crate::world::World;
 
@@ -21,6 +21,8 @@ pub(crate) struct Sockets {
     addr: SocketAddr,
     application: Application,
     drain: Drain,
+    /// The listener, where somebody else has it too.
+    owner: Option<TcpListener>,
     /// None once its end was waited for.
     server: Option<JoinHandle<io::Result<()>>>,
     patience: Duration,
@@ -33,6 +35,7 @@ impl Sockets {
     pub(crate) fn start(serve: &Serve, settings: Settings, patience: Duration) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("bound");
+        let owner = (settings.owners != Owners::Server).then(|| listener.try_clone().expect("a descriptor"));
         let (drain, application) = (Drain::new(), Application::new());
         let start = Start {
             listener,
@@ -41,12 +44,21 @@ impl Sockets {
             bounds: settings.bounds,
             lame_duck: settings.lame_duck,
             max_connections: settings.max_connections,
+            shared: settings.owners == Owners::MoreAsSaid,
         };
         let serve = serve.clone();
         let name = thread::current().name().unwrap_or("a scenario").to_owned();
         let thread = thread::Builder::new().name(format!("server of {name}"));
         let server = Some(thread.spawn(move || serve(start)).expect("a thread"));
-        Self { addr, application, drain, server, patience }
+        Self { addr, application, drain, owner, server, patience }
+    }
+
+    /// Somebody else who has the listener.
+    pub(crate) fn owner(&self) -> Owner {
+        let owner = self.owner.as_ref().expect("a promise about other owners").try_clone().expect("a descriptor");
+        // For the server as well, whose accept loop needs it so.
+        owner.set_nonblocking(true).expect("a socket");
+        Owner(owner)
     }
 
     fn outcome(&self, mut drained: Drained) -> Option<Result<(), Overdue>> {
@@ -58,6 +70,33 @@ impl Sockets {
             }
             thread::park_timeout(self.patience.checked_sub(begun.elapsed())?);
         }
+    }
+}
+
+/// Who has the listener beside the server.
+#[derive(Debug)]
+pub(crate) struct Owner(TcpListener);
+
+impl Owner {
+    /// Accepts a connection within this time.
+    pub(crate) fn accept(&self, within: Duration) -> io::Result<TcpStream> {
+        let begun = Instant::now();
+        loop {
+            match self.0.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && begun.elapsed() < within => {
+                    thread::sleep(PAUSE);
+                }
+                accepted => return accepted.map(|(stream, _)| stream),
+            }
+        }
+    }
+
+    /// Connects to it, and accepts that.
+    pub(crate) fn accepts_on(&self, within: Duration) {
+        let addr = self.0.local_addr().expect("bound");
+        let newcomer = TcpStream::connect_timeout(&addr, within).expect("the listener is open");
+        let accepted = self.accept(within).expect("it is there");
+        assert_eq!(accepted.peer_addr().expect("open"), newcomer.local_addr().expect("open"));
     }
 }
 

@@ -26,4 +26,6 @@ pub struct Start {
     pub lame_duck: Duration,
     /// How many connections it may have at a time, where there is a limit.
     pub max_connections: Option<usize>,
+    /// Whether somebody else has the listening socket too, so that what is queued is to be left to them.
+    pub shared: bool,
 }

@@ -21,6 +21,9 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(connections_that_a_limit_holds_back_are_answered_while_draining)
             .needs(Feature::MaxConnections)
             .max_connections(1),
+        promise!(newcomers_are_refused_while_a_limit_holds_others_back)
+            .needs(Feature::MaxConnections)
+            .max_connections(1),
     ]
 }
 
@@ -124,5 +127,20 @@ fn connections_that_a_limit_holds_back_are_answered_while_draining<W: World>(wor
     for client in clients {
         client.expect_last("hello");
     }
+    world.drained();
+}
+
+fn newcomers_are_refused_while_a_limit_holds_others_back<W: World>(world: W) {
+    let first = world.waiting("/held");
+    let mut second = world.client();
+    second.get("/hello");
+    world.start();
+    world.until_refused();
+    for _ in 0..10 {
+        assert!(world.connect().is_err(), "refused once, and then not");
+    }
+    world.release();
+    first.expect_last("held");
+    second.expect_last("hello");
     world.drained();
 }

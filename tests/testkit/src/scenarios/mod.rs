@@ -9,6 +9,7 @@ mod idle;
 mod late;
 mod listener;
 mod load;
+mod owners;
 mod requests;
 mod unread;
 mod upgrades;
@@ -38,5 +39,6 @@ pub(crate) fn all<W: World>() -> Vec<Promise<W>> {
 pub(crate) fn over_sockets() -> Vec<Promise<Sockets>> {
     let mut all = all();
     all.extend(load::promises());
+    all.extend(owners::promises());
     all
 }

@@ -1,0 +1,221 @@
+//! A listener between the beginning of the drain and its close.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::Context;
+use std::time::Duration;
+
+use crate::accept::{PAUSE, Runtime};
+use crate::hook::Hook;
+use crate::queue::{Coming, Queue, Socket};
+use crate::severity::Severity;
+
+/// A queue that is emptied into this process, with the time that it takes to see a handshake through.
+pub(crate) struct Emptying<R: Runtime, L: Socket> {
+    queue: Queue<L>,
+    /// When to look again; `None` once the listener has closed.
+    next: Option<Sleep<R>>,
+    /// From when somebody was seen who is to be waited for.
+    bound: Option<Sleep<R>>,
+    failed: Option<io::Error>,
+}
+
+type Sleep<R> = Pin<Box<<R as Runtime>::Sleep>>;
+
+/// How long handshakes are waited for that are under way when the listener is to close. Each takes a round trip from when
+/// the kernel has answered its SYN: 300 ms between the most distant places on Earth, some more on a crowded link. It is
+/// less than the second after which a client repeats a SYN that was dropped (RFC 6298, section 2.1), so that one is
+/// refused at its first repetition. What was lost on the way is repeated after a second too, and not waited for: to tell
+/// it from those who will never answer, of whom a SYN flood has thousands, would take as long.
+const HANDSHAKE: Duration = Duration::from_millis(500);
+/// The same where nobody knows whether there is one: as long as an idle connection's grace.
+const GRACE: Duration = Duration::from_millis(100);
+/// Between two looks. It is what a client's first byte may have to wait for.
+const TICK: Duration = Duration::from_millis(4);
+
+impl<R: Runtime, L: Socket> Emptying<R, L> {
+    /// Accepts what is there, and lets in nobody new.
+    pub(crate) fn new(socket: L, hook: &mut Hook) -> Self {
+        let mut this =
+            Self { queue: Queue::new(socket, |error| hook.tell(&error)), next: None, bound: None, failed: None };
+        this.look(hook, false);
+        this
+    }
+
+    /// Accepts what has come, and closes the port when nobody comes any more. It wakes for what is to be
+    /// [popped](Self::pop) as well.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, hook: &mut Hook) {
+        while let Some(next) = &mut self.next {
+            let is_time_up = self.bound.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready());
+            if !is_time_up && next.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.look(hook, is_time_up);
+        }
+    }
+
+    /// Looks once more, and decides how to go on.
+    fn look(&mut self, hook: &mut Hook, is_time_up: bool) {
+        // Before the look: whoever is not about to be connected any more is in the queue by then.
+        let coming = if is_time_up { Coming::Nobody } else { self.queue.coming() };
+        let bound = match (self.queue.look(|error| hook.tell(&error)), coming) {
+            (Ok(()), Coming::Nobody) => return self.close(),
+            (Ok(()), Coming::Somebody) => HANDSHAKE,
+            (Ok(()), Coming::Perhaps) => GRACE,
+            (Err(error), _) if Severity::of(&error) == Severity::Exhaustion => {
+                hook.tell(&error);
+                // There is somebody, for whom there is no descriptor: whatever the time.
+                (self.next, self.bound) = (Some(Box::pin(R::sleep(PAUSE))), None);
+                return;
+            }
+            (Err(error), _) => {
+                self.failed = Some(error);
+                return self.close();
+            }
+        };
+        self.next = Some(Box::pin(R::sleep(TICK)));
+        self.bound.get_or_insert_with(|| Box::pin(R::sleep(bound)));
+    }
+
+    fn close(&mut self) {
+        self.queue.close();
+        (self.next, self.bound) = (None, None);
+    }
+
+    /// The next one to hand out.
+    pub(crate) fn pop(&mut self) -> Option<L::Stream> {
+        self.queue.pop()
+    }
+
+    /// Whether nothing is left, and nothing comes.
+    pub(crate) fn is_over(&self) -> bool {
+        self.next.is_none() && self.queue.is_empty()
+    }
+
+    /// Why the listener could accept no more, if that was not because it was to close.
+    pub(crate) fn failure(&mut self) -> Option<io::Error> {
+        self.failed.take()
+    }
+}
+
+impl<R: Runtime, L: Socket> fmt::Debug for Emptying<R, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emptying").field("is_closed", &self.next.is_none()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::PollFn;
+    use std::rc::Rc;
+    use std::task::{Poll, Waker};
+
+    use super::*;
+
+    thread_local!(static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) });
+
+    /// Time passes when the test says so.
+    enum Virtual {}
+
+    impl Runtime for Virtual {
+        type Sleep = PollFn<Box<dyn FnMut(&mut Context<'_>) -> Poll<()>>>;
+
+        fn sleep(time: Duration) -> Self::Sleep {
+            let end = NOW.get() + time;
+            std::future::poll_fn(Box::new(move |_| if NOW.get() >= end { Poll::Ready(()) } else { Poll::Pending }))
+        }
+    }
+
+    /// A kernel's side of a listener.
+    #[derive(Clone, Default)]
+    struct Kernel {
+        half_open: Rc<Cell<Option<usize>>>,
+        queued: Rc<RefCell<Vec<io::Result<u8>>>>,
+        is_open: Rc<()>,
+    }
+
+    impl Socket for Kernel {
+        type Stream = u8;
+
+        fn accept(&self) -> io::Result<u8> {
+            self.queued.borrow_mut().pop().unwrap_or(Err(io::ErrorKind::WouldBlock.into()))
+        }
+
+        fn refuse(&self) -> bool {
+            true
+        }
+
+        fn half_open(&self) -> Option<usize> {
+            self.half_open.get()
+        }
+    }
+
+    impl Kernel {
+        fn empty(&self) -> Emptying<Virtual, Self> {
+            Emptying::new(self.clone(), &mut Hook::default())
+        }
+
+        fn is_open(&self) -> bool {
+            Rc::strong_count(&self.is_open) > 1
+        }
+
+        /// Lets time pass until it closes, and says how much that was.
+        fn closes_after(&self, emptying: &mut Emptying<Virtual, Self>) -> Duration {
+            let begun = NOW.get();
+            while self.is_open() {
+                NOW.set(NOW.get() + Duration::from_millis(1));
+                emptying.poll(&mut Context::from_waker(Waker::noop()), &mut Hook::default());
+                assert!(NOW.get() < begun + Duration::from_secs(60), "it never closes");
+            }
+            NOW.get().saturating_sub(begun)
+        }
+    }
+
+    #[test]
+    fn a_listener_to_which_nobody_comes_closes_at_once() {
+        let kernel = Kernel::default();
+        kernel.half_open.set(Some(0));
+        kernel.queued.borrow_mut().push(Ok(7));
+        let mut emptying = kernel.empty();
+        assert!(!kernel.is_open());
+        assert_eq!(emptying.pop(), Some(7));
+        assert!(emptying.is_over());
+    }
+
+    #[test]
+    fn who_is_half_way_is_let_in_and_then_it_closes() {
+        let kernel = Kernel::default();
+        kernel.half_open.set(Some(1));
+        let mut emptying = kernel.empty();
+        assert!(kernel.is_open() && !emptying.is_over());
+        NOW.set(NOW.get() + Duration::from_millis(150));
+        kernel.half_open.set(Some(0));
+        kernel.queued.borrow_mut().push(Ok(7));
+        assert!(kernel.closes_after(&mut emptying) <= TICK);
+        assert_eq!(emptying.pop(), Some(7));
+    }
+
+    #[test]
+    fn who_never_comes_is_not_waited_for_longer_than_a_handshake_may_take() {
+        let kernel = Kernel::default();
+        kernel.half_open.set(Some(1));
+        assert_eq!(kernel.closes_after(&mut kernel.empty()), HANDSHAKE);
+        kernel.half_open.set(None);
+        assert_eq!(kernel.closes_after(&mut kernel.empty()), GRACE);
+    }
+
+    #[test]
+    fn who_is_queued_is_waited_for_until_there_is_a_descriptor() {
+        let kernel = Kernel::default();
+        kernel.half_open.set(Some(0));
+        let lack = || Err(io::ErrorKind::OutOfMemory.into());
+        kernel.queued.borrow_mut().push(Ok(7));
+        kernel.queued.borrow_mut().extend((0..200).map(|_| lack()));
+        let mut emptying = kernel.empty();
+        assert!(kernel.closes_after(&mut emptying) > HANDSHAKE);
+        assert_eq!(emptying.pop(), Some(7));
+    }
+}
