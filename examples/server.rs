@@ -43,15 +43,16 @@ impl Runtime for Tokio {
 /// Everything that can go wrong before the first request, done before the first request.
 struct Server {
     main: TcpListener,
+    shared: bool,
     diagnostics: TcpListener,
     tls: Option<(TcpListener, TlsAcceptor)>,
     signals: Signals,
 }
 
 fn main() -> ExitCode {
-    life::run(|options| {
+    life::run(|options, inherited| {
         let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
-        let code = runtime.block_on(async { Ok(Server::bind(options).await?.run(options).await) });
+        let code = runtime.block_on(async { Ok(Server::bind(options, inherited).await?.run(options).await) });
         // Nothing is left to be waited for: not even, after a forced close, what ignores it.
         runtime.shutdown_background();
         code
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 impl Server {
-    async fn bind(options: &Options) -> Result<Self, String> {
+    async fn bind(options: &Options, inherited: Option<std::net::TcpListener>) -> Result<Self, String> {
         let tls = match &options.tls {
             Some(tls) => {
                 let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP)?);
@@ -71,7 +72,12 @@ impl Server {
             signals: Signals::new().map_err(|error| error.to_string())?,
             tls,
             diagnostics: bind("diagnostics on http", options.diag_addr).await?,
-            main: bind("serving on http", options.addr).await?,
+            // Inherited, it has other owners too.
+            shared: inherited.is_some(),
+            main: match life::adopted(inherited, TcpListener::from_std) {
+                Some(listener) => life::listening("serving on http", options.addr, listener, TcpListener::local_addr)?,
+                None => bind("serving on http", options.addr).await?,
+            },
         })
     }
 
@@ -89,7 +95,9 @@ impl Server {
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             plain.serve(TokioIo::new(stream), app.clone(), guard).map(drop)
         });
-        life.serve("main listener", served.named().lame_duck(options.ready_delay));
+        let served = served.named().on_error(life::accept_failed);
+        let served = if self.shared { served.shared() } else { served };
+        life.serve("main listener", served.lame_duck(options.ready_delay));
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let (http, app, acceptor) = (http.clone(), application.clone(), acceptor.clone());
@@ -99,7 +107,7 @@ impl Server {
                     }
                 }
             });
-            life.serve("TLS listener", served.named().lame_duck(options.ready_delay));
+            life.serve("TLS listener", served.named().on_error(life::accept_failed).lame_duck(options.ready_delay));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(Bounds::NONE);

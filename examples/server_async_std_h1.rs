@@ -41,17 +41,20 @@ impl Runtime for AsyncStd {
 /// Everything that can go wrong before the first request, done before the first request.
 struct Server {
     main: TcpListener,
+    shared: bool,
     diagnostics: TcpListener,
     tls: Option<(TcpListener, TlsAcceptor)>,
     signals: Signals,
 }
 
 fn main() -> ExitCode {
-    life::run(|options| async_std::task::block_on(async { Ok(Server::bind(options).await?.run(options).await) }))
+    life::run(|options, inherited| {
+        async_std::task::block_on(async { Ok(Server::bind(options, inherited).await?.run(options).await) })
+    })
 }
 
 impl Server {
-    async fn bind(options: &Options) -> Result<Self, String> {
+    async fn bind(options: &Options, inherited: Option<std::net::TcpListener>) -> Result<Self, String> {
         let tls = match &options.tls {
             Some(tls) => {
                 let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP1)?);
@@ -63,7 +66,12 @@ impl Server {
             signals: Signals::new().map_err(|error| error.to_string())?,
             tls,
             diagnostics: bind("diagnostics on http", options.diag_addr).await?,
-            main: bind("serving on http", options.addr).await?,
+            // Inherited, it has other owners too.
+            shared: inherited.is_some(),
+            main: match life::adopted(inherited, |it| Ok(TcpListener::from(it))) {
+                Some(listener) => life::listening("serving on http", options.addr, listener, TcpListener::local_addr)?,
+                None => bind("serving on http", options.addr).await?,
+            },
         })
     }
 
@@ -82,7 +90,9 @@ impl Server {
             let app = app.clone();
             plain.serve(HalfClose(stream), move |request| endpoint(app.clone(), request), guard).map(drop)
         });
-        life.serve("main listener", served.named().lame_duck(options.ready_delay));
+        let served = served.named().on_error(life::accept_failed);
+        let served = if self.shared { served.shared() } else { served };
+        life.serve("main listener", served.lame_duck(options.ready_delay));
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let (http, app, acceptor) = (http.clone(), application.clone(), acceptor.clone());
@@ -92,7 +102,7 @@ impl Server {
                     }
                 }
             });
-            life.serve("TLS listener", served.named().lame_duck(options.ready_delay));
+            life.serve("TLS listener", served.named().on_error(life::accept_failed).lame_duck(options.ready_delay));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(async_std::task::sleep).bounds(Bounds::NONE);

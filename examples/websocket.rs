@@ -47,9 +47,9 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>,
 async fn echo(websocket: HyperWebsocket, watcher: Watcher) -> Result<(), tungstenite::Error> {
     let mut socket = Goodbye::new(websocket.await?, watcher, tokio::time::sleep).bound(FAREWELL);
     while let Some(message) = socket.next().await {
-        match message? {
-            message @ (Message::Text(_) | Message::Binary(_)) => socket.send(message).await?,
-            _ => {} // pings and the client's own goodbye are answered by the protocol
+        // Pings and the client's own goodbye are answered by the protocol.
+        if let message @ (Message::Text(_) | Message::Binary(_)) = message? {
+            socket.send(message).await?;
         }
     }
     Ok(())

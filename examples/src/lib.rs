@@ -3,6 +3,7 @@
 pub mod application;
 pub mod goodbye;
 pub mod h1;
+pub mod inherited;
 pub mod life;
 pub mod options;
 pub mod output;

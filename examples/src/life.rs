@@ -1,8 +1,9 @@
 //! From the first listener to the exit code: what every server does, whatever it runs on.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,12 +15,13 @@ use futures_util::future::{Either, select};
 use crate::options::{HELP, Options};
 use crate::report::Report;
 use crate::work::Work;
-use crate::{Runtime, output};
+use crate::{Runtime, inherited, output};
 
-/// Runs a server with the flags it was given. Its error is that it cannot start.
-pub fn run(server: impl FnOnce(&Options) -> Result<ExitCode, String>) -> ExitCode {
+/// Runs a server with the flags it was given, and with the main listener if it inherited one. Its error is that it cannot
+/// start.
+pub fn run(server: impl FnOnce(&Options, Option<TcpListener>) -> Result<ExitCode, String>) -> ExitCode {
     let started = match Options::from_args() {
-        Ok(Some(options)) => server(&options),
+        Ok(Some(options)) => inherited::main_listener().and_then(|listener| server(&options, listener)),
         Ok(None) => {
             output::say(HELP);
             Ok(ExitCode::SUCCESS)
@@ -32,6 +34,14 @@ pub fn run(server: impl FnOnce(&Options) -> Result<ExitCode, String>) -> ExitCod
     });
     output::finish();
     code
+}
+
+/// Makes an inherited listener, if there is one, the runtime's: `from_std` is the runtime's name for that.
+pub fn adopted<L>(
+    listener: Option<TcpListener>,
+    from_std: impl FnOnce(TcpListener) -> io::Result<L>,
+) -> Option<io::Result<L>> {
+    listener.map(|listener| listener.set_nonblocking(true).and_then(|()| from_std(listener)))
 }
 
 /// Says where a listener listens, for the port may have been 0; or, for the start to fail with, why it does not.
@@ -49,6 +59,11 @@ pub fn listening<L>(
     let listener = listener.map_err(refused)?;
     output::say(format!("{what}://{}", local_addr(&listener).map_err(refused)?));
     Ok(listener)
+}
+
+/// Says that accepting failed, of which the operator would hear nothing else.
+pub fn accept_failed(what: impl Display, error: &io::Error) {
+    output::complain(format!("server: {what}: {error}"));
 }
 
 /// A server's parts, in the order they end in.

@@ -9,6 +9,7 @@ mod accepting;
 mod deadline;
 mod diagnostics;
 mod http2;
+mod inherited;
 mod long_lived;
 mod requests;
 mod starting;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -58,6 +59,12 @@ pub fn fail(flags: &[&str]) -> Exit {
     Process::start(flags, Stdio::piped()).exit()
 }
 
+/// As [`fail`], with a socket that it inherits under a name.
+#[must_use]
+pub fn fail_inheriting(socket: impl Into<OwnedFd>, name: &str) -> Exit {
+    Process::spawn(inheriting(socket.into(), name).args(["--diag-addr", "127.0.0.1:0"])).exit()
+}
+
 impl Server {
     /// Starts it with these flags, on ports of its own unless they say otherwise.
     #[must_use]
@@ -68,7 +75,10 @@ impl Server {
                 all.extend([flag, "127.0.0.1:0"]);
             }
         }
-        let process = Process::start(&all, Stdio::piped());
+        Self::listening(Process::start(&all, Stdio::piped()))
+    }
+
+    fn listening(process: Process) -> Self {
         let (mut diagnostics, mut tls) = (None, None);
         loop {
             let line = process.line().unwrap_or_else(|| panic!("it ended: {:?}", process.stderr));
@@ -80,6 +90,13 @@ impl Server {
                 return Self { process, main, diagnostics, tls };
             }
         }
+    }
+
+    /// Starts it with a main listener that it inherits.
+    #[must_use]
+    pub fn start_inheriting(listener: TcpListener) -> Self {
+        let flags = ["--diag-addr", "127.0.0.1:0"];
+        Self::listening(Process::spawn(inheriting(listener.into(), "main").args(flags)))
     }
 
     /// Starts it with a stdout that is not for us, on ports that were free a moment ago.
@@ -199,8 +216,10 @@ impl Server {
 
 impl Process {
     fn start(flags: &[&str], stdout: Stdio) -> Self {
-        let mut command = Command::new(binary());
-        command.args(flags).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+        Self::spawn(Command::new(binary()).args(flags).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the example server");
         let stdout = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
         let mut stderr = child.stderr.take().expect("piped");
@@ -257,6 +276,15 @@ fn eventually(mut look: impl FnMut() -> bool) -> bool {
         thread::sleep(PAUSE);
     }
     true
+}
+
+/// The server by a shell, which passes it a socket as systemd does: `sd_listen_fds(3)`.
+fn inheriting(socket: OwnedFd, name: &str) -> Command {
+    let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 0</dev/null";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(binary()).env("LISTEN_FDNAMES", name);
+    command.stdin(socket).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// The server, built once per test run.
