@@ -253,18 +253,19 @@ mod tests {
     }
 
     type Timer = Pin<Box<dyn Future<Output = ()>>>;
+    type Clock = Box<dyn Fn(Duration) -> Timer>;
 
     /// A drain, a clock in milliseconds that stands until it is set, and a socket with a bound of 5 s.
-    fn open() -> (Drain, Arc<AtomicU64>, Goodbye<Peer, impl Fn(Duration) -> Timer, Timer>) {
+    fn open() -> (Drain, Arc<AtomicU64>, Goodbye<Peer, Clock, Timer>) {
         let (drain, clock) = (Drain::new(), Arc::<AtomicU64>::default());
         let time = clock.clone();
-        let timer = move |bound: Duration| -> Timer {
+        let timer: Clock = Box::new(move |bound| {
             let time = time.clone();
             let until = u128::from(time.load(Ordering::SeqCst)) + bound.as_millis();
             Box::pin(poll_fn(move |_| {
                 if u128::from(time.load(Ordering::SeqCst)) >= until { Poll::Ready(()) } else { Poll::Pending }
             }))
-        };
+        });
         let peer = Peer { reads: true, ..Peer::default() };
         let socket = Goodbye::new(peer, drain.watcher(), timer);
         (drain, clock, socket)
@@ -283,7 +284,7 @@ mod tests {
     fn what_crossed_the_news_is_answered_before_the_goodbye() {
         let (drain, clock, mut socket) = open();
         assert!(once(socket.next()).is_pending());
-        let _ = drain.start();
+        drop(drain.start());
         assert!(once(socket.next()).is_pending());
         socket.socket.sends.push_back(Message::text("last"));
         let Poll::Ready(Some(Ok(message))) = once(socket.next()) else { panic!("it was received") };
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn the_peers_close_ends_it_and_is_waited_for() {
         let (drain, clock, mut socket) = open();
-        let _ = drain.start();
+        drop(drain.start());
         assert!(once(socket.next()).is_pending());
         clock.store(20, Ordering::SeqCst);
         assert!(once(socket.next()).is_pending());
@@ -314,7 +315,7 @@ mod tests {
     #[test]
     fn a_peer_that_does_not_answer_is_waited_for_no_longer_than_the_bound() {
         let (drain, clock, mut socket) = open();
-        let _ = drain.start();
+        drop(drain.start());
         assert!(once(socket.next()).is_pending());
         clock.store(4999, Ordering::SeqCst);
         assert!(once(socket.next()).is_pending());
@@ -329,7 +330,7 @@ mod tests {
         assert!(once(socket.next()).is_ready());
         socket.socket.reads = false;
         assert!(once(socket.send("answer".into())).is_pending());
-        let _ = drain.start();
+        drop(drain.start());
         assert!(once(socket.send("answer".into())).is_pending());
         clock.store(5000, Ordering::SeqCst);
         let Poll::Ready(Err(Error::Io(error))) = once(socket.send("answer".into())) else {
@@ -343,7 +344,7 @@ mod tests {
     fn a_goodbye_that_the_peer_does_not_read_gives_up_at_the_bound() {
         let (drain, clock, mut socket) = open();
         socket.socket.reads = false;
-        let _ = drain.start();
+        drop(drain.start());
         assert!(once(socket.next()).is_pending());
         clock.store(100, Ordering::SeqCst);
         assert!(once(socket.next()).is_pending());
@@ -356,7 +357,7 @@ mod tests {
     fn one_who_only_writes_says_goodbye_too() {
         let (drain, clock, mut socket) = open();
         assert!(matches!(once(socket.send("tick".into())), Poll::Ready(Ok(()))));
-        let _ = drain.start();
+        drop(drain.start());
         assert!(matches!(once(socket.send("tick".into())), Poll::Ready(Ok(()))));
         clock.store(20, Ordering::SeqCst);
         assert!(once(socket.send("tick".into())).is_pending());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use ebbtide::Overdue;
+use ebbtide::{Held, Overdue};
 
 use crate::output;
 use crate::work::Work;
@@ -53,13 +53,42 @@ impl Report {
         let line = match outcome {
             Ok(()) => format!("drained in {took:.3} s"),
             Err(overdue) => {
-                let cut: Vec<_> = overdue.held().iter().map(ToString::to_string).collect();
-                let what = if cut.is_empty() { overdue.to_string() } else { format!("cut: {}", cut.join("; ")) };
-                format!("closed by force after {took:.3} s; {what}")
+                format!("closed by force after {took:.3} s; cut: {}", cut(overdue))
             }
         };
         let clear = if self.live { "\r\x1b[2K" } else { "" };
         output::say(format!("{clear}{line}"));
         u8::from(outcome.is_err())
+    }
+}
+
+/// What was cut, by its labels, and how much has none.
+fn cut(overdue: &Overdue) -> String {
+    let mut cut: Vec<_> = overdue.held().iter().map(ToString::to_string).collect();
+    let labelled: usize = overdue.held().iter().map(Held::guards).sum();
+    match overdue.guards().saturating_sub(labelled) {
+        0 => {}
+        1 => cut.push("1 guard without a label".into()),
+        n => cut.push(format!("{n} guards without a label")),
+    }
+    cut.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use ebbtide::Drain;
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_label_is_told_beside_what_has_one() {
+        let drain = Drain::new();
+        let watcher = drain.watcher();
+        let guards = [watcher.labelled("task"), watcher.guard()];
+        drain.close();
+        drop(guards);
+        let overdue = drain.start().now_or_never().expect("closed").expect_err("two were held");
+        assert_eq!(cut(&overdue), "task; 1 guard without a label");
     }
 }
