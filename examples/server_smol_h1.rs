@@ -15,8 +15,8 @@ use ebbtide_examples::application::Application;
 use ebbtide_examples::h1::{endpoint, status};
 use ebbtide_examples::life::{self, Life};
 use ebbtide_examples::options::Options;
-use ebbtide_examples::tls;
 use ebbtide_examples::work::Work;
+use ebbtide_examples::{output, tls};
 use ebbtide_rustls::futures_io::handshake;
 use ebbtide_signal::Signals;
 use ebbtide_smol::serve;
@@ -40,17 +40,20 @@ impl Runtime for Smol {
 /// Everything that can go wrong before the first request, done before the first request.
 struct Server {
     main: TcpListener,
+    shared: bool,
     diagnostics: TcpListener,
     tls: Option<(TcpListener, TlsAcceptor)>,
     signals: Signals,
 }
 
 fn main() -> ExitCode {
-    life::run(|options| smol::block_on(async { Ok(Server::bind(options).await?.run(options).await) }))
+    life::run(|options, inherited| {
+        smol::block_on(async { Ok(Server::bind(options, inherited).await?.run(options).await) })
+    })
 }
 
 impl Server {
-    async fn bind(options: &Options) -> Result<Self, String> {
+    async fn bind(options: &Options, inherited: Option<std::net::TcpListener>) -> Result<Self, String> {
         let tls = match &options.tls {
             Some(tls) => {
                 let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP1)?);
@@ -62,13 +65,18 @@ impl Server {
             signals: Signals::new().map_err(|error| error.to_string())?,
             tls,
             diagnostics: bind("diagnostics on http", options.diag_addr).await?,
-            main: bind("serving on http", options.addr).await?,
+            // Inherited, it has other owners too.
+            shared: inherited.is_some(),
+            main: match life::adopted(inherited, TcpListener::try_from) {
+                Some(listener) => life::listening("serving on http", options.addr, listener, TcpListener::local_addr)?,
+                None => bind("serving on http", options.addr).await?,
+            },
         })
     }
 
     async fn run(self, options: &Options) -> ExitCode {
         if let Ok(addr) = self.main.local_addr() {
-            println!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle");
+            output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
         }
         let life = Life::new(Smol);
         let connections = Connections::new();
@@ -81,14 +89,16 @@ impl Server {
             let app = app.clone();
             plain.serve(stream, move |request| endpoint(app.clone(), request), guard).map(drop)
         });
-        life.serve("main listener", served.lame_duck(options.ready_delay));
+        let served = served.on_error(life::accept_failed);
+        let served = if self.shared { served.shared() } else { served };
+        life.serve("main listener", served);
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let app = application.clone();
                 let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
                 http.serve(stream, move |request| endpoint(app.clone(), request), guard).map(drop)
             });
-            life.serve("TLS listener", served.lame_duck(options.ready_delay));
+            life.serve("TLS listener", served.on_error(life::accept_failed));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(smol::Timer::after).bounds(Bounds::NONE);

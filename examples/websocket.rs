@@ -7,6 +7,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use ebbtide::{Drain, Watcher};
+use ebbtide_examples::goodbye::Goodbye;
 use ebbtide_hyper::Http;
 use ebbtide_signal::{Signals, escalate};
 use futures_util::{FutureExt, SinkExt, StreamExt};
@@ -14,7 +15,6 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use hyper_tungstenite::tungstenite::{self, Message, error::ProtocolError};
 use hyper_tungstenite::{HyperWebsocket, is_upgrade_request, upgrade};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 /// For everything: requests, messages, goodbyes.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// For a client's answer to our goodbye, within that.
+/// For a goodbye, the client's answer included, within that.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, ProtocolError> {
@@ -43,21 +43,15 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>,
     Ok(response)
 }
 
-/// Echoes until the client leaves or the drain begins.
+/// Echoes until the client leaves, or until it was told that we do.
 async fn echo(websocket: HyperWebsocket, watcher: Watcher) -> Result<(), tungstenite::Error> {
-    let mut socket = websocket.await?;
-    while let Some(message) = watcher.clone().until_draining(socket.next()).await {
-        match message {
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => socket.send(message).await?,
-            Some(Ok(_)) => {} // pings and the client's own goodbye are answered by the protocol
-            Some(Err(error)) => return Err(error),
-            None => return Ok(()),
+    let mut socket = Goodbye::new(websocket.await?, watcher, tokio::time::sleep).bound(FAREWELL);
+    while let Some(message) = socket.next().await {
+        // Pings and the client's own goodbye are answered by the protocol.
+        if let message @ (Message::Text(_) | Message::Binary(_)) = message? {
+            socket.send(message).await?;
         }
     }
-    // Going away: RFC 6455, section 7.4.1.
-    socket.close(Some(CloseFrame { code: CloseCode::Away, reason: "the server is draining".into() })).await?;
-    let answered = async { while let Some(Ok(_)) = socket.next().await {} };
-    drop(tokio::time::timeout(FAREWELL, answered).await);
     Ok(())
 }
 

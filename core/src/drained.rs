@@ -19,6 +19,11 @@ use crate::waiters::Place;
 /// Woken once, by the release of the last guard; nothing polls. Ready again when it is polled again, and every
 /// clone has the same answer.
 ///
+/// Do not await it while you hold a guard of the same drain: it would wait for you, and you for it. The usual form of
+/// that trap is a handler that ends the service it runs in, `/shutdown` for example, and awaits the end before it answers:
+/// its request is held by a guard. Start the drain there, drop this future, and answer. A task that holds a guard can await
+/// the guard instead, or set a [`deadline`](Self::deadline).
+///
 /// # Cancel safety
 ///
 /// Dropping it changes nothing: the drain goes on.

@@ -22,6 +22,9 @@ use crate::watcher::Watcher;
 /// A guard is also a future: it is ready when the drain is [`Closed`](State::Closed) *though this guard is still
 /// held*, that is, when time is up. What was guarded should end then.
 ///
+/// Who holds a guard must not wait for the end of its drain, which waits for the guard: see
+/// [`Drained`](crate::Drained).
+///
 /// # Cancel safety
 ///
 /// Polling a guard and then not polling it any more loses nothing.

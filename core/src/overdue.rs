@@ -19,7 +19,7 @@ use crate::holders::Held;
 ///
 /// let overdue = drain.start().await.unwrap_err();
 /// assert_eq!(overdue.guards(), 2);
-/// assert_eq!(overdue.to_string(), "closed by force: 2 guards were still held (upload, 1 without a label)");
+/// assert_eq!(overdue.to_string(), "closed by force: 2 guards were still held (upload, 1 guard without a label)");
 /// # drop((guard, upload));
 /// # });
 /// ```
@@ -42,7 +42,7 @@ impl Overdue {
         self.guards
     }
 
-    /// Whose they were, where they had a label: the most first.
+    /// Whose they were, if they had a label: the most first. The text of this error counts the others beside them.
     #[must_use]
     pub fn held(&self) -> &[Held] {
         &self.held
@@ -51,20 +51,23 @@ impl Overdue {
 
 impl fmt::Display for Overdue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let labelled: usize = self.held.iter().map(Held::guards).sum();
+        let others = self.guards.saturating_sub(labelled);
+        let which = if self.held.is_empty() { " without a label" } else { "" };
         match self.guards {
-            1 => f.write_str("closed by force: 1 guard was still held")?,
-            n => write!(f, "closed by force: {n} guards were still held")?,
+            1 => write!(f, "closed by force: 1 guard{which} was still held")?,
+            n => write!(f, "closed by force: {n} guards{which} were still held")?,
         }
         if self.held.is_empty() {
             return Ok(());
         }
-        let labelled: usize = self.held.iter().map(Held::guards).sum();
         for (at, held) in self.held.iter().enumerate() {
             write!(f, "{}{held}", if at == 0 { " (" } else { ", " })?;
         }
-        match self.guards.saturating_sub(labelled) {
+        match others {
             0 => f.write_str(")"),
-            n => write!(f, ", {n} without a label)"),
+            1 => f.write_str(", 1 guard without a label)"),
+            n => write!(f, ", {n} guards without a label)"),
         }
     }
 }

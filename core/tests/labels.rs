@@ -82,10 +82,25 @@ fn what_was_cut_is_told_by_label_and_stays_told() {
     drain.close();
     drop(guards);
     let Poll::Ready(Err(overdue)) = poll(drain.start(), Waker::noop()) else { panic!("nothing was cut") };
-    let told = "closed by force: 3 guards were still held (2 x socket, 1 without a label)";
+    let told = "closed by force: 3 guards were still held (2 x socket, 1 guard without a label)";
     assert_eq!(overdue.to_string(), told);
     assert_eq!(Overdue::held(&overdue)[0].guards(), 2);
     assert!(drain.held().is_empty(), "what is held is another matter");
+}
+
+#[test]
+fn what_was_cut_without_a_label_is_told_as_that() {
+    for (count, told) in [
+        (1, "closed by force: 1 guard without a label was still held"),
+        (2, "closed by force: 2 guards without a label were still held"),
+    ] {
+        let drain = Drain::new();
+        let guards: Vec<_> = (0..count).map(|_| drain.watcher().guard()).collect();
+        drain.close();
+        drop(guards);
+        let Poll::Ready(Err(overdue)) = poll(drain.start(), Waker::noop()) else { panic!("nothing was cut") };
+        assert_eq!(overdue.to_string(), told);
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use ebbtide::{Guard, State, Watcher};
-use futures_util::future::{Either, select};
 use futures_util::{Sink, SinkExt, Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -16,12 +15,12 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming};
 use hyper::header::ALLOW;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_tungstenite::tungstenite::Message;
-use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use hyper_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
+use hyper_tungstenite::tungstenite::{Error, Message};
 
-use crate::Runtime;
+use crate::goodbye::Goodbye;
 use crate::work::{TASK, Work};
+use crate::{Runtime, output};
 
 /// What every response is made of.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -32,10 +31,6 @@ pub struct Application<R> {
     runtime: R,
 }
 
-/// How long a WebSocket still listens for messages that were under way when the drain began.
-const LAST_WORDS: Duration = Duration::from_millis(20);
-/// How long it waits for the client's answer to its close frame.
-const FAREWELL: Duration = Duration::from_secs(5);
 /// How often `/events` has one.
 const TICK: Duration = Duration::from_millis(50);
 /// What `/big` sends at a time.
@@ -78,7 +73,7 @@ impl<R: Runtime> Application<R> {
             }
             "/block" => {
                 let time = number(&request, "ms", 1000);
-                println!("blocking a thread for {time} ms");
+                output::say(format!("blocking a thread for {time} ms"));
                 thread::sleep(Duration::from_millis(time));
                 text(StatusCode::OK, format!("blocked {time}"))
             }
@@ -140,15 +135,19 @@ impl<R: Runtime> Application<R> {
     }
 
     /// Echoes in the background what comes on a WebSocket, once that is there.
-    pub fn echo<S, E>(&self, websocket: impl Future<Output = Result<S, E>> + Send + 'static, watcher: Watcher)
+    pub fn echo<S>(&self, websocket: impl Future<Output = Result<S, Error>> + Send + 'static, watcher: Watcher)
     where
-        S: Stream<Item = Result<Message, E>> + Sink<Message, Error = E> + Send + Unpin + 'static,
-        E: Send + 'static,
+        S: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Send + Unpin + 'static,
     {
         let runtime = self.runtime.clone();
+        let timer = move |time| {
+            let runtime = runtime.clone();
+            async move { runtime.sleep(time).await }
+        };
         self.runtime.spawn(async move {
+            let Ok(socket) = websocket.await else { return };
             // The guard is in the connection itself, so the drain waits for this though it holds none.
-            drop(echo(&runtime, websocket, watcher).await);
+            drop(echo(Goodbye::new(socket, watcher, timer)).await);
         });
     }
 }
@@ -178,33 +177,18 @@ pub fn diagnostics<B>(main: &Work, request: &Request<B>) -> Response<Body> {
     }
 }
 
-/// Echoes until the client closes or the drain begins; then says goodbye and waits for the answer.
-async fn echo<R: Runtime, S, E>(
-    runtime: &R,
-    websocket: impl Future<Output = Result<S, E>>,
-    watcher: Watcher,
-) -> Result<(), E>
+/// Echoes until the client closes or, by the socket itself, the drain is over.
+async fn echo<S>(mut socket: S) -> Result<(), Error>
 where
-    S: Stream<Item = Result<Message, E>> + Sink<Message, Error = E> + Unpin,
+    S: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Unpin,
 {
-    let mut socket = websocket.await?;
-    // What was sent before the drain may arrive a moment after its news.
-    let mut leaving = pin!(async {
-        watcher.await;
-        runtime.sleep(LAST_WORDS).await;
-    });
-    while let Either::Right((message, _)) = select(leaving.as_mut(), socket.next()).await {
-        match message {
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => socket.send(message).await?,
-            Some(Ok(Message::Close(_))) | None => return socket.close().await,
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(error),
+    while let Some(message) = socket.next().await {
+        match message? {
+            message @ (Message::Text(_) | Message::Binary(_)) => socket.send(message).await?,
+            Message::Close(_) => return socket.close().await,
+            _ => {}
         }
     }
-    // 1001, going away: RFC 6455, section 7.4.1.
-    socket.send(Message::Close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() }))).await?;
-    let answer = pin!(async { while let Some(Ok(_)) = socket.next().await {} });
-    select(answer, pin!(runtime.sleep(FAREWELL))).await;
     Ok(())
 }
 

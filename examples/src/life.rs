@@ -1,8 +1,9 @@
 //! From the first listener to the exit code: what every server does, whatever it runs on.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -10,25 +11,36 @@ use ebbtide::{Drain, Guard, Order};
 use ebbtide_signal::{Signals, escalate};
 use futures_util::future::{Either, select};
 
-use crate::Runtime;
 use crate::options::{HELP, Options};
 use crate::report::Report;
 use crate::work::Work;
+use crate::{Runtime, inherited, output};
 
-/// Runs a server with the flags it was given. Its error is that it cannot start.
-pub fn run(server: impl FnOnce(&Options) -> Result<ExitCode, String>) -> ExitCode {
+/// Runs a server with the flags it was given, and with the main listener if it inherited one. Its error is that it cannot
+/// start.
+pub fn run(server: impl FnOnce(&Options, Option<TcpListener>) -> Result<ExitCode, String>) -> ExitCode {
     let started = match Options::from_args() {
-        Ok(Some(options)) => server(&options),
+        Ok(Some(options)) => inherited::main_listener().and_then(|listener| server(&options, listener)),
         Ok(None) => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
+            output::say(HELP);
+            Ok(ExitCode::SUCCESS)
         }
         Err(error) => Err(error),
     };
-    started.unwrap_or_else(|error| {
-        eprintln!("server: {error}");
+    let code = started.unwrap_or_else(|error| {
+        output::complain(format!("server: {error}"));
         ExitCode::from(2)
-    })
+    });
+    output::finish();
+    code
+}
+
+/// Makes an inherited listener, if there is one, the runtime's: `from_std` is the runtime's name for that.
+pub fn adopted<L>(
+    listener: Option<TcpListener>,
+    from_std: impl FnOnce(TcpListener) -> io::Result<L>,
+) -> Option<io::Result<L>> {
+    listener.map(|listener| listener.set_nonblocking(true).and_then(|()| from_std(listener)))
 }
 
 /// Says where a listener listens, for the port may have been 0; or, for the start to fail with, why it does not.
@@ -44,8 +56,13 @@ pub fn listening<L>(
 ) -> Result<L, String> {
     let refused = |error: io::Error| format!("cannot listen on {addr}: {error}");
     let listener = listener.map_err(refused)?;
-    println!("{what}://{}", local_addr(&listener).map_err(refused)?);
+    output::say(format!("{what}://{}", local_addr(&listener).map_err(refused)?));
     Ok(listener)
+}
+
+/// Says that accepting failed, of which the operator would hear nothing else.
+pub fn accept_failed(what: impl Display, error: &io::Error) {
+    output::complain(format!("server: {what}: {error}"));
 }
 
 /// A server's parts, in the order they end in.
@@ -105,7 +122,7 @@ impl<R: Runtime> Life<R> {
         self.order.drain().watcher().await;
         let code = self.drained(work, options).await;
         let Some(failure) = self.order.failure() else { return ExitCode::from(code) };
-        eprintln!("server: {failure}");
+        output::complain(format!("server: {failure}"));
         ExitCode::FAILURE
     }
 

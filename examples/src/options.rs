@@ -21,7 +21,9 @@ A server that drains: it loses no request when it stops.
   --ready-delay-ms N         after the signal: not ready, but go on accepting for so long [0]
   --help                     this text
 
-The first SIGTERM or SIGINT drains, the second forces, a third kills.
+A main listener that the environment names is taken instead of --addr: LISTEN_FDS, as systemd passes it.
+
+The first SIGTERM, SIGINT or SIGHUP drains, the second forces, a third kills.
 Exit code: 0 drained, 1 work was cut or a listener failed, 2 could not start.";
 
 /// The flags' values.

@@ -1,11 +1,12 @@
 //! What an operator sees of a drain.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use ebbtide::Overdue;
+use ebbtide::{Held, Overdue};
 
+use crate::output;
 use crate::work::Work;
 
 /// Tells of one drain: a live line on a terminal, plain lines elsewhere.
@@ -38,14 +39,11 @@ impl Report {
             let left = limit.saturating_sub(self.since.elapsed());
             let _ = write!(line, ", {:.1} s left", left.as_secs_f64());
         }
-        // A reader that is gone is no reason to stop draining.
-        let _ = if self.live {
-            write!(io::stdout(), "\r\x1b[2K{line}").and_then(|()| io::stdout().flush())
-        } else if line == self.last {
-            Ok(())
-        } else {
-            writeln!(io::stdout(), "{line}")
-        };
+        if self.live {
+            output::print(format!("\r\x1b[2K{line}"));
+        } else if line != self.last {
+            output::say(line.as_str());
+        }
         self.last = line;
     }
 
@@ -55,13 +53,42 @@ impl Report {
         let line = match outcome {
             Ok(()) => format!("drained in {took:.3} s"),
             Err(overdue) => {
-                let cut: Vec<_> = overdue.held().iter().map(ToString::to_string).collect();
-                let what = if cut.is_empty() { overdue.to_string() } else { format!("cut: {}", cut.join("; ")) };
-                format!("closed by force after {took:.3} s; {what}")
+                format!("closed by force after {took:.3} s; cut: {}", cut(overdue))
             }
         };
         let clear = if self.live { "\r\x1b[2K" } else { "" };
-        let _ = writeln!(io::stdout(), "{clear}{line}");
+        output::say(format!("{clear}{line}"));
         u8::from(outcome.is_err())
+    }
+}
+
+/// What was cut, by its labels, and how much has none.
+fn cut(overdue: &Overdue) -> String {
+    let mut cut: Vec<_> = overdue.held().iter().map(ToString::to_string).collect();
+    let labelled: usize = overdue.held().iter().map(Held::guards).sum();
+    match overdue.guards().saturating_sub(labelled) {
+        0 => {}
+        1 => cut.push("1 guard without a label".into()),
+        n => cut.push(format!("{n} guards without a label")),
+    }
+    cut.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use ebbtide::Drain;
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_label_is_told_beside_what_has_one() {
+        let drain = Drain::new();
+        let watcher = drain.watcher();
+        let guards = [watcher.labelled("task"), watcher.guard()];
+        drain.close();
+        drop(guards);
+        let overdue = drain.start().now_or_never().expect("closed").expect_err("two were held");
+        assert_eq!(cut(&overdue), "task; 1 guard without a label");
     }
 }

@@ -1,6 +1,7 @@
 //! What does not end by itself: a WebSocket, a stream of events, background work.
 
 use std::net::TcpStream;
+use std::time::Duration;
 
 use ebbtide_testkit::client::Client;
 use ebbtide_tests::process::{Server, Signal};
@@ -67,6 +68,19 @@ fn a_websocket_that_does_not_answer_is_cut_by_the_deadline() {
     server.drain();
     let report = server.cut();
     assert!(report.contains(": upgraded"), "{report}");
+}
+
+/// It waits for the bound of a goodbye, 5 s.
+#[test]
+fn a_websocket_that_reads_nothing_does_not_hold_a_drain_without_a_deadline() {
+    let server = Server::start(&["--drain-timeout-ms", "0"]);
+    let mut socket = websocket(&server);
+    // Until the server's echo is stuck, and so is what it would be an echo of.
+    let stuck = Some(Duration::from_millis(500));
+    socket.get_ref().set_write_timeout(stuck).expect("a duration that is not zero");
+    while socket.send(Message::binary(vec![0; 1 << 16])).is_ok() {}
+    server.drain();
+    server.drained();
 }
 
 #[test]

@@ -10,8 +10,11 @@ mod deadline;
 mod diagnostics;
 mod hostile;
 mod http2;
+mod inherited;
 mod long_lived;
 mod requests;
 mod starting;
 mod tls;
+#[cfg(target_os = "linux")]
+mod unread;
 mod waiting;

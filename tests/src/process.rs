@@ -1,7 +1,8 @@
 //! An example server as a child process: `server`, or the one that the variable `EBBTIDE_SERVER` names.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -55,7 +56,13 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Runs the server with flags that it cannot start with, to its end.
 #[must_use]
 pub fn fail(flags: &[&str]) -> Exit {
-    Process::start(flags).exit()
+    Process::start(flags, Stdio::piped()).exit()
+}
+
+/// As [`fail`], with a socket that it inherits under a name.
+#[must_use]
+pub fn fail_inheriting(socket: impl Into<OwnedFd>, name: &str) -> Exit {
+    Process::spawn(inheriting(socket.into(), name).args(["--diag-addr", "127.0.0.1:0"])).exit()
 }
 
 impl Server {
@@ -68,7 +75,10 @@ impl Server {
                 all.extend([flag, "127.0.0.1:0"]);
             }
         }
-        let process = Process::start(&all);
+        Self::listening(Process::start(&all, Stdio::piped()))
+    }
+
+    fn listening(process: Process) -> Self {
         let (mut diagnostics, mut tls) = (None, None);
         loop {
             let line = process.line().unwrap_or_else(|| panic!("it ended: {:?}", process.stderr));
@@ -80,6 +90,26 @@ impl Server {
                 return Self { process, main, diagnostics, tls };
             }
         }
+    }
+
+    /// Starts it with a main listener that it inherits.
+    #[must_use]
+    pub fn start_inheriting(listener: TcpListener) -> Self {
+        let flags = ["--diag-addr", "127.0.0.1:0"];
+        Self::listening(Process::spawn(inheriting(listener.into(), "main").args(flags)))
+    }
+
+    /// Starts it with a stdout that is not for us, on ports that were free a moment ago.
+    #[must_use]
+    pub fn start_on(stdout: impl Into<Stdio>, flags: &[&str]) -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
+        let (main, diagnostics) = (free(), free());
+        let ports = ["--addr", &main.to_string(), "--diag-addr", &diagnostics.to_string()];
+        let process = Process::start(&[flags, &ports].concat(), stdout.into());
+        let server = Self { process, main, diagnostics, tls: None };
+        let ready = eventually(|| server.ask("/ready").is_some_and(|it| it.status == 200));
+        assert!(ready, "it does not start: {:?}", server.process.stderr);
+        server
     }
 
     /// A connection that the server has accepted and that has said nothing: one that came later was served.
@@ -126,6 +156,12 @@ impl Server {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.process.pid(), signal).expect("it is alive");
+    }
+
+    /// Sends a signal so long after another that it is no repeat of that one, which it is within 100 ms.
+    pub fn signal_later(&self, signal: Signal) {
+        thread::sleep(Duration::from_millis(150));
+        self.signal(signal);
     }
 
     /// Starts the drain, and waits until it is known to have begun.
@@ -179,14 +215,16 @@ impl Server {
 }
 
 impl Process {
-    fn start(flags: &[&str]) -> Self {
-        let mut command = Command::new(binary());
-        command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn start(flags: &[&str], stdout: Stdio) -> Self {
+        Self::spawn(Command::new(binary()).args(flags).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the example server");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let stdout = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
         let mut stderr = child.stderr.take().expect("piped");
         let (sender, lines) = mpsc::channel();
-        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        thread::spawn(move || stdout.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let stderr = thread::spawn(move || {
             let mut text = String::new();
             stderr.read_to_string(&mut text).expect("text");
@@ -211,6 +249,9 @@ impl Process {
     fn exit(mut self) -> Exit {
         // A standard library's child has no wait with a bound; but the last thing a process does is to close its output.
         let stdout = std::iter::from_fn(|| self.line()).collect();
+        // If that is not for us, nothing tells.
+        let ended = eventually(|| self.child.try_wait().expect("a child").is_some());
+        assert!(ended, "it does not end");
         let status = self.child.wait().expect("a child");
         let stderr = self.stderr.take().map(|it| it.join().expect("it only reads")).unwrap_or_default();
         Exit { code: status.code(), signal: status.signal(), stdout, stderr }
@@ -235,6 +276,15 @@ fn eventually(mut look: impl FnMut() -> bool) -> bool {
         thread::sleep(PAUSE);
     }
     true
+}
+
+/// The server by a shell, which passes it a socket as systemd does: `sd_listen_fds(3)`.
+fn inheriting(socket: OwnedFd, name: &str) -> Command {
+    let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 0</dev/null";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(binary()).env("LISTEN_FDNAMES", name);
+    command.stdin(socket).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// The server, built once per test run.

@@ -1,7 +1,7 @@
 //! Signal by signal: start, force, kill.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ebbtide::{Drain, State};
 
@@ -12,6 +12,11 @@ use crate::signals::Signals;
 /// The first signal starts the drain, the second closes it by force, a third kills the process by the signal's own
 /// default action. A signal that finds the drain closed kills too: there is nothing left to wait for.
 ///
+/// The same signal within 100 ms of one that counted is a repeat of it and does not count: one Ctrl-C often arrives twice,
+/// from the terminal and from the parent that hands its own on (npm, supervisors). A `SIGHUP` that comes so soon after
+/// another signal does not count either: it goes along with it (a terminal that closes, systemd's `SendSIGHUP`). The time
+/// is taken on the signals' thread, when it reads the signal.
+///
 /// Returns at once. It acts on the signals' own thread for the rest of the process, whatever the executor does, and keeps
 /// a [`Drain`] there, so dropping yours does not start it.
 ///
@@ -19,25 +24,92 @@ use crate::signals::Signals;
 ///
 /// See the [crate's](crate).
 pub fn escalate(drain: Drain, signals: Signals) {
-    signals.escalate(&Escalation { drain, seen: Arc::default() });
+    signals.escalate(&Escalation { drain, steps: Arc::default() });
 }
+
+/// Within this of a signal that counted, the same one is a repeat. Supervisors pass a Ctrl-C on in 0 to 20 ms
+/// (npm/cli#5021); nobody presses it twice in a tenth of a second.
+const REPEAT: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Escalation {
     drain: Drain,
-    seen: Arc<AtomicUsize>,
+    steps: Arc<Mutex<Steps>>,
 }
 
 impl Escalation {
-    pub(crate) fn step(&self, signal: Signal) {
-        let seen = self.seen.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn step(&self, signal: Signal, at: Instant) {
+        let step = self.steps.lock().unwrap_or_else(PoisonError::into_inner).next(signal, at);
+        let Some(step) = step else { return };
         if self.drain.state() == State::Closed {
             platform::die(signal);
         }
-        match seen {
+        match step {
             0 => drop(self.drain.start()),
             1 => self.drain.close(),
             _ => platform::die(signal),
         }
+    }
+}
+
+/// The signals that counted.
+#[derive(Debug, Default)]
+struct Steps {
+    taken: usize,
+    last: Option<(Signal, Instant)>,
+}
+
+impl Steps {
+    /// Which step this signal is, from 0; `None` if it repeats the last.
+    fn next(&mut self, signal: Signal, at: Instant) -> Option<usize> {
+        // From the last that counted, not from the last repeat: a key that is held down gets through.
+        let repeats = |&(last, since): &(Signal, Instant)| {
+            (signal == last || signal == Signal::Hangup) && at.saturating_duration_since(since) < REPEAT
+        };
+        if self.last.as_ref().is_some_and(repeats) {
+            return None;
+        }
+        self.last = Some((signal, at));
+        self.taken += 1;
+        Some(self.taken - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Signal::{Hangup, Interrupt, Terminate};
+    use super::*;
+
+    /// Which steps these signals are, each so many milliseconds after a beginning.
+    fn steps(signals: &[(Signal, u64)]) -> Vec<Option<usize>> {
+        let (mut steps, begin) = (Steps::default(), Instant::now());
+        signals.iter().map(|(signal, ms)| steps.next(*signal, begin + Duration::from_millis(*ms))).collect()
+    }
+
+    #[test]
+    fn a_repeat_of_the_same_signal_within_100_ms_is_the_same_one() {
+        assert_eq!(steps(&[(Interrupt, 0), (Interrupt, 0), (Interrupt, 99)]), [Some(0), None, None]);
+        assert_eq!(steps(&[(Terminate, 0), (Terminate, 500), (Terminate, 520)]), [Some(0), Some(1), None]);
+    }
+
+    #[test]
+    fn the_same_signal_after_100_ms_is_the_next_step() {
+        assert_eq!(steps(&[(Interrupt, 0), (Interrupt, 100), (Interrupt, 200)]), [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn another_signal_is_the_next_step_at_once() {
+        assert_eq!(steps(&[(Interrupt, 0), (Terminate, 0), (Interrupt, 0)]), [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_key_that_is_held_down_is_not_one_repeat_for_ever() {
+        assert_eq!(steps(&[(Interrupt, 0), (Interrupt, 60), (Interrupt, 120)]), [Some(0), None, Some(1)]);
+    }
+
+    #[test]
+    fn a_hangup_that_goes_along_with_another_signal_is_no_step() {
+        assert_eq!(steps(&[(Terminate, 0), (Hangup, 1), (Hangup, 200)]), [Some(0), None, Some(1)]);
+        assert_eq!(steps(&[(Hangup, 0), (Hangup, 1), (Terminate, 2)]), [Some(0), None, Some(1)]);
     }
 }

@@ -20,8 +20,8 @@
 //!
 //! | | Unix | Windows |
 //! |---|---|---|
-//! | by default | `SIGINT`, `SIGTERM` | Ctrl-C, Ctrl-Break, close, log-off, shutdown |
-//! | by choice | also `SIGHUP`, `SIGQUIT`, `SIGUSR1`, `SIGUSR2` | any of these |
+//! | by default | `SIGINT`, `SIGTERM`; `SIGHUP` unless [it was ignored](Signals::new) | Ctrl-C, Ctrl-Break, close, log-off, shutdown |
+//! | by choice | also `SIGQUIT`, `SIGUSR1`, `SIGUSR2` | any of these |
 //! | the third kills | by the signal itself, so that the parent sees death by signal (as process 1, where the kernel ignores that: exit code 128 + its number) | exit code 0xC000013A, as by default |
 //!
 //! Signal handlers belong to the whole process, so a second installation is [an error](InstallError::Twice).

@@ -10,7 +10,7 @@ pub enum Signal {
     Interrupt,
     /// `SIGTERM`.
     Terminate,
-    /// `SIGHUP`: the terminal went away; to many daemons it means "reload".
+    /// `SIGHUP`: the terminal has closed; to many daemons it means "reload", see [`Signals::of`](crate::Signals::of).
     Hangup,
     /// `SIGQUIT`.
     Quit,

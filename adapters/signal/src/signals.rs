@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use futures_core::Stream;
 
@@ -49,7 +50,7 @@ pub(crate) struct Inbox(Mutex<Receiver>);
 #[derive(Debug)]
 pub(crate) enum Receiver {
     /// Somebody polls.
-    Stream { arrived: VecDeque<Signal>, waker: Option<Waker> },
+    Stream { arrived: VecDeque<(Signal, Instant)>, waker: Option<Waker> },
     /// A drain is taken from step to step.
     Escalation(Escalation),
     /// Nobody: the default action.
@@ -72,7 +73,15 @@ pub enum InstallError {
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
 impl Signals {
-    /// Listens to what asks a service to end: `SIGINT` and `SIGTERM`; on Windows the five console events.
+    /// Listens to what asks a service to end: `SIGINT`, `SIGTERM` and `SIGHUP`; on Windows the five console events.
+    ///
+    /// `SIGHUP`, which says that the terminal has closed, only if the process was not started with it ignored: then
+    /// `nohup` asked for a service that outlives its terminal. Whether it was is known on Linux; on another Unix it
+    /// keeps the action that it has, which without `nohup` ends the process.
+    ///
+    /// `SIGINT` and `SIGTERM` are listened to though the parent has ignored them (`trap '' TERM`, a background job of a
+    /// shell script), as Go and Node do: somebody must be able to end a service. To leave one alone, see
+    /// [`of`](Self::of).
     ///
     /// Do it before the service listens, so that no signal finds it unprepared.
     ///
@@ -80,10 +89,12 @@ impl Signals {
     ///
     /// See [`InstallError`]; nothing has changed then.
     pub fn new() -> Result<Self, InstallError> {
-        Self::of(platform::DEFAULT.iter().copied())
+        Self::of(platform::default())
     }
 
-    /// Listens to these signals.
+    /// Listens to these signals, whether the parent has ignored them or not.
+    ///
+    /// What the parent has blocked (a mask is inherited, too) is unblocked on the signals' own thread, and there alone.
     ///
     /// # Errors
     ///
@@ -119,8 +130,8 @@ impl Signals {
         self.escalated = true;
         let before = self.inbox.with(|it| std::mem::replace(it, Receiver::Escalation(escalation.clone())));
         if let Receiver::Stream { arrived, .. } = before {
-            for signal in arrived {
-                escalation.step(signal);
+            for (signal, at) in arrived {
+                escalation.step(signal, at);
             }
         }
     }
@@ -138,9 +149,10 @@ impl Inbox {
             Step(Escalation),
             Die,
         }
+        let at = Instant::now();
         let then = self.with(|receiver| match receiver {
             Receiver::Stream { arrived, waker } => {
-                arrived.push_back(signal);
+                arrived.push_back((signal, at));
                 Then::Wake(waker.take())
             }
             Receiver::Escalation(escalation) => Then::Step(escalation.clone()),
@@ -149,7 +161,7 @@ impl Inbox {
         // Wakers and drains run foreign code: outside the lock.
         match then {
             Then::Wake(waker) => waker.map_or((), Waker::wake),
-            Then::Step(escalation) => escalation.step(signal),
+            Then::Step(escalation) => escalation.step(signal, at),
             Then::Die => platform::die(signal),
         }
     }
@@ -162,7 +174,7 @@ impl Stream for Signals {
         let clone = cx.waker().clone();
         let (signal, _dropped_outside_the_lock) = self.inbox.with(|receiver| match receiver {
             Receiver::Stream { arrived, waker } => match arrived.pop_front() {
-                Some(signal) => (Some(signal), Some(clone)),
+                Some((signal, _)) => (Some(signal), Some(clone)),
                 None => (None, waker.replace(clone)),
             },
             _ => (None, Some(clone)),

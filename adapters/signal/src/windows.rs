@@ -7,11 +7,14 @@ use tokio::signal::windows;
 
 use crate::signal::Signal;
 
-pub(crate) const DEFAULT: &[Signal] =
-    &[Signal::Interrupt, Signal::Break, Signal::Close, Signal::Logoff, Signal::Shutdown];
+const EVENTS: [Signal; 5] = [Signal::Interrupt, Signal::Break, Signal::Close, Signal::Logoff, Signal::Shutdown];
+
+pub(crate) fn default() -> Vec<Signal> {
+    EVENTS.to_vec()
+}
 
 pub(crate) fn supports(signal: Signal) -> bool {
-    DEFAULT.contains(&signal)
+    EVENTS.contains(&signal)
 }
 
 pub(crate) fn install(signals: &[Signal], deliver: impl Fn(Signal) + Send + 'static) -> io::Result<()> {

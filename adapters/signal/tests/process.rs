@@ -3,12 +3,17 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use ebbtide::Drain;
 use ebbtide_signal::{InstallError, Signal, Signals, escalate};
 use futures_lite::future::block_on;
 use rustix::process::{Pid, Signal as Sent, getpid, kill_process};
+
+/// Longer than any of this takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A child that runs `role` and says a line at each step.
 struct Process {
@@ -18,7 +23,12 @@ struct Process {
 
 impl Process {
     fn run(role: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("a path"))
+        Self::run_by(Command::new(itself()), role)
+    }
+
+    /// By a program that ends as its arguments say.
+    fn run_by(mut command: Command, role: &str) -> Self {
+        let mut child = command
             .args(["--exact", "child", "--nocapture"])
             .env("ROLE", role)
             .stdout(Stdio::piped())
@@ -42,10 +52,26 @@ impl Process {
     }
 }
 
+fn itself() -> PathBuf {
+    std::env::current_exe().expect("a path")
+}
+
+/// A shell that ignores a signal, and becomes this binary.
+fn ignoring(signal: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("trap '' {signal}; exec \"$0\" \"$@\"")]).arg(itself());
+    shell
+}
+
 /// Not a test by itself: what the children run.
 #[test]
 fn child() {
     let Ok(role) = std::env::var("ROLE") else { return };
+    // What never comes fails the test that waits for it, and leaves nothing behind.
+    std::thread::spawn(|| {
+        std::thread::sleep(PATIENCE);
+        std::process::exit(3);
+    });
     let drain = Drain::new();
     let guard = drain.watcher().guard();
     let signals = Signals::new().expect("the first");
@@ -65,14 +91,24 @@ fn child() {
             escalate(drain.clone(), signals);
             for _ in 0..3 {
                 kill_process(getpid(), Sent::TERM).expect("it is alive");
-                // The same signal sent twice before it is delivered is one.
-                std::thread::sleep(std::time::Duration::from_millis(50));
+                // The same signal within 100 ms is a repeat.
+                std::thread::sleep(Duration::from_millis(150));
             }
         }
         "closes" => {
             escalate(drain.clone(), signals);
             drop((guard, drain.start()));
             println!("closed");
+        }
+        "counts" => {
+            escalate(drain.clone(), signals);
+            println!("ready");
+            block_on(drain.watcher());
+            println!("draining");
+            // Longer than a repeat is one: whatever came with the first signal has come.
+            std::thread::sleep(Duration::from_millis(150));
+            println!("{:?}", drain.state());
+            return;
         }
         "streams" => {
             let mut signals = signals;
@@ -117,8 +153,7 @@ fn the_third_signal_ends_process_1_with_its_code() {
         println!("SKIPPED: no process namespaces here");
         return;
     }
-    let itself = std::env::current_exe().expect("a path");
-    let child = first().arg(itself).args(["--exact", "child", "--nocapture"]).env("ROLE", "signals itself").output();
+    let child = first().arg(itself()).args(["--exact", "child", "--nocapture"]).env("ROLE", "signals itself").output();
     assert_eq!(child.expect("it runs").status.code(), Some(128 + Sent::TERM.as_raw()));
 }
 
@@ -128,6 +163,79 @@ fn a_signal_that_finds_the_drain_closed_kills() {
     process.says("closed");
     process.send(Sent::INT);
     assert_eq!(process.end().signal(), Some(Sent::INT.as_raw()));
+}
+
+/// Sends an interrupt as soon as the first has arrived. Returns whether the drain goes on.
+fn second_interrupt_is_a_repeat() -> bool {
+    let mut process = Process::run("counts");
+    process.says("ready");
+    process.send(Sent::INT);
+    process.says("draining");
+    process.send(Sent::INT);
+    let state = process.lines.next().expect("a state").expect("text");
+    assert!(process.end().success());
+    state == "Draining"
+}
+
+#[test]
+fn an_interrupt_that_arrives_twice_is_one() {
+    // On a busy machine more than 100 ms may pass between the two; but not again and again.
+    assert!((0..5).any(|_| second_interrupt_is_a_repeat()), "the second one forces");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_closes_starts_the_drain() {
+    let mut process = Process::run("counts");
+    process.says("ready");
+    process.send(Sent::HUP);
+    process.says("draining");
+    process.says("Draining");
+    assert!(process.end().success());
+}
+
+#[test]
+fn a_hangup_stays_ignored_if_the_parent_ignores_it() {
+    let mut process = Process::run_by(ignoring("HUP"), "counts");
+    process.says("ready");
+    process.send(Sent::HUP);
+    // Were it listened to, this would be the second signal of two kinds, and force.
+    process.send(Sent::TERM);
+    process.says("draining");
+    process.says("Draining");
+    assert!(process.end().success());
+}
+
+#[test]
+fn what_asks_to_end_is_heard_though_the_parent_ignores_it() {
+    for (name, signal) in [("TERM", Sent::TERM), ("INT", Sent::INT)] {
+        let mut process = Process::run_by(ignoring(name), "counts");
+        process.says("ready");
+        process.send(signal);
+        process.says("draining");
+        assert!(process.end().success());
+    }
+}
+
+/// A mask is inherited over exec; only who starts a process can block what it hears.
+#[test]
+fn what_the_parent_has_blocked_arrives() {
+    let blocking = || {
+        let mut env = Command::new("env");
+        env.arg("--block-signal=TERM");
+        env
+    };
+    if !blocking().arg("true").output().is_ok_and(|it| it.status.success()) {
+        println!("SKIPPED: no `env --block-signal` here (GNU coreutils 8.31)");
+        return;
+    }
+    let mut env = blocking();
+    env.arg(itself());
+    let mut process = Process::run_by(env, "counts");
+    process.says("ready");
+    process.send(Sent::TERM);
+    process.says("draining");
+    assert!(process.end().success());
 }
 
 #[test]
