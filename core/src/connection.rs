@@ -13,7 +13,7 @@
 //! | part of what precedes HTTP, such as a TLS handshake | waited for as a head is, then as a silent connection |
 //! | part of a request head, first or later | served when complete, bounded |
 //! | idle, kept alive | a short grace for a request already on the wire; then closed |
-//! | request in flight | completes; says `Connection: close` where its head is still to be written |
+//! | request in flight | completes; says `Connection: close` if its head is still to be written, and else is idle at its end |
 //! | client still sends while we close, or has sent something behind the last request | half-closed, then what comes is read and dropped, bounded |
 //! | HTTP/2 | told by GOAWAY at once; streams complete; its preface and its last PING are bounded |
 //! | upgraded | left to its handler |
@@ -380,6 +380,9 @@ impl Policy {
 
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
+        if self.blocked && (self.stage, self.protocol) == (Stage::Idle, Protocol::Http1) {
+            self.state_epoch += 1;
+        }
         self.blocked = false;
         if self.balance.wrote(bytes) || !self.answers_only() {
             self.progress_epoch += 1;
@@ -495,7 +498,8 @@ impl Policy {
             (Timer::Request, ..) => self.drain(),
             // What is in flight completes.
             (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.end = End::Refusing,
-            // Idle is the one state in which the engine still has something to do: to write its end.
+            // Idle is the one state in which the engine still has something to do: to write its end. (It is asked to
+            // finish only now: so what is read until then is served.)
             (Timer::State, Stage::Idle, Protocol::Http1) => self.enter(Stage::Ending),
             _ => self.enter(Stage::Closed),
         }
@@ -506,10 +510,10 @@ impl Policy {
     pub fn step(&self) -> Step {
         let finish = match (self.stage, self.protocol) {
             (Stage::Closed, _) => return Step::Close,
+            // Not while a request of HTTP/1 is served. Where the head of its response is to be written, it is the head that
+            // says close; engines would say it on a `101 Switching Protocols` too. Where that has not said so, its client
+            // may send the next request, and an engine that was asked to finish would not read it.
             (Stage::Ending, _) | (Stage::Active | Stage::Idle, Protocol::Http2) => true,
-            // While a response's head is to be written, it is the head that says close. Engines would say it on
-            // a `101 Switching Protocols` too.
-            (Stage::Active, Protocol::Http1) => self.kept_alive,
             _ => false,
         };
         if finish && self.end == End::Draining { Step::Finish } else { Step::Serve }
@@ -536,7 +540,8 @@ impl Policy {
                 (Stage::Preface(0), _) => self.bounds.silent,
                 (Stage::Preface(_), _) => self.bounds.preface,
                 (Stage::Handshake | Stage::Head, _) => self.bounds.head,
-                (Stage::Idle, Protocol::Http1) => self.bounds.idle,
+                // Before the rest of the last response is written there is nothing that the client could ask next.
+                (Stage::Idle, Protocol::Http1) if !self.blocked => self.bounds.idle,
                 (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing => self.bounds.goaway,
                 (Stage::Lingering { .. }, _) => self.bounds.linger,
                 _ => return None,
@@ -762,18 +767,48 @@ mod tests {
         assert!(wait.is_some() && policy.wait(Timer::Progress) == wait);
     }
 
-    #[test]
-    fn a_response_begun_before_the_drain_is_the_last_one() {
-        let mut policy = draining(|it| {
+    fn begun_before_the_drain() -> Policy {
+        draining(|it| {
             it.read(b"GET / HTTP/1.1\r\n\r\n");
             it.request(false);
             assert!(!it.response(false));
-        });
-        assert_eq!(policy.step(), Step::Finish);
-        policy.finishing();
+        })
+    }
+
+    #[test]
+    fn a_connection_whose_response_did_not_say_close_is_idle_behind_it() {
+        let mut policy = begun_before_the_drain();
+        assert_eq!(policy.step(), Step::Serve, "an engine that finishes reads no next request");
         policy.response_ended();
-        assert_eq!(policy.step(), Step::Serve);
-        assert_eq!(policy.wait(Timer::State), None, "the engine ends it at once");
+        assert_eq!((policy.state(), policy.step()), (ConnectionState::Idle, Step::Serve));
+        assert_eq!(bound(&policy, Timer::State), Some(Bounds::default().idle));
+        policy.expired(Timer::State);
+        assert_eq!(policy.step(), Step::Finish, "and no longer than that");
+    }
+
+    #[test]
+    fn a_request_behind_a_response_that_did_not_say_close_is_the_last_one() {
+        let mut policy = begun_before_the_drain();
+        policy.response_ended();
+        policy.read(b"GET / HTTP/1.1\r\n\r\n");
+        assert!(policy.request(false) && policy.response(false), "it is served, and says close");
+        policy.response_ended();
+        assert_eq!(policy.step(), Step::Finish, "at once");
+    }
+
+    #[test]
+    fn an_idle_connection_has_its_grace_once_its_last_response_is_written() {
+        let mut policy = begun_before_the_drain();
+        policy.blocked();
+        policy.response_ended();
+        assert_eq!(policy.wait(Timer::State), None);
+        assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().stall));
+        policy.wrote(1);
+        let wait = policy.wait(Timer::State);
+        assert_eq!(wait.map(|it| it.after), Some(Bounds::default().idle));
+        policy.blocked();
+        policy.wrote(1);
+        assert!(policy.wait(Timer::State) != wait, "each time anew");
     }
 
     #[test]

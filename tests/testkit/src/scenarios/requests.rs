@@ -16,6 +16,8 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(fifty_requests_in_flight_all_complete_and_say_close),
         promise!(a_request_at_work_has_no_bound_of_its_own).bounds(Bounds::NONE),
         promise!(a_response_begun_before_the_drain_runs_to_its_end_and_fin_follows).bounds(SHORT_IDLE),
+        promise!(a_request_pipelined_behind_a_response_that_did_not_say_close_is_answered),
+        promise!(a_request_sent_behind_a_response_that_did_not_say_close_is_answered),
         promise!(an_upload_in_flight_is_read_to_its_end),
         promise!(an_upload_that_pauses_is_waited_for).bounds(Bounds::NONE),
         promise!(a_chunked_upload_in_flight_is_read_to_its_end),
@@ -84,6 +86,30 @@ fn a_response_begun_before_the_drain_runs_to_its_end_and_fin_follows<W: World>(w
     let response = client.expect("first last");
     assert!(!response.says_close(), "its head was written before the drain: {:?}", response.head);
     client.expect_fin();
+    world.drained();
+}
+
+fn a_request_pipelined_behind_a_response_that_did_not_say_close_is_answered<W: World>(world: W) {
+    let mut client = world.client();
+    client.get("/stream");
+    client.see("first ");
+    client.get("/hello");
+    world.start();
+    world.release();
+    assert!(!client.expect("first last").says_close(), "its head was written before the drain");
+    client.expect_last("hello");
+    world.drained();
+}
+
+fn a_request_sent_behind_a_response_that_did_not_say_close_is_answered<W: World>(world: W) {
+    let mut client = world.client();
+    client.get("/stream");
+    client.see("first ");
+    world.start();
+    world.release();
+    assert!(!client.expect("first last").says_close(), "its head was written before the drain");
+    client.get("/hello");
+    client.expect_last("hello");
     world.drained();
 }
 
