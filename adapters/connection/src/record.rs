@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 
-use ebbtide::connection::{Bounds, Policy};
+use ebbtide::connection::{Bounds, Policy, Timer};
 use ebbtide::{Closed, Guard, Label, State, Watcher};
 
 use crate::connections::{Connections, Live, Seen};
@@ -42,6 +42,10 @@ pub const WRITES: u8 = 2;
 /// [`Heeds::steps`](ebbtide::connection::Heeds::steps).
 pub const STEPS: u8 = 4;
 
+/// How much longer a client that takes nothing is waited for where the system does not tell whether it does:
+/// [`Bounds::stall`]. 30 s is half of what other servers give their clients while they run (nginx's `send_timeout`, 60 s).
+const UNTOLD: u32 = 6;
+
 impl Record {
     /// Of a connection that was just accepted; kept in `connections`, where that is asked for.
     pub fn new(accepted: impl Into<Accepted>, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
@@ -51,6 +55,8 @@ impl Record {
             Some(seen) => guard.labelled(Label::live(Live(seen.clone()))),
             None => guard,
         };
+        // Nobody tells whether the client reads.
+        let bounds = Bounds { stall: bounds.stall.saturating_mul(UNTOLD), ..bounds };
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
         let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
         let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
@@ -101,6 +107,27 @@ impl Record {
     #[inline]
     pub fn heeds(&self, what: u8) -> bool {
         self.heeds.load(Ordering::Relaxed) & what != 0
+    }
+
+    /// A timer is over.
+    pub(crate) fn expired(&self, timer: Timer) {
+        if self.policy(|it| it.asks(timer)) {
+            // Not under the lock: it is a call into the system.
+            let bytes = self.unacknowledged();
+            self.policy(|it| it.unacknowledged(bytes));
+        }
+        self.policy(|it| it.expired(timer));
+    }
+
+    fn unacknowledged(&self) -> Option<usize> {
+        None
+    }
+
+    /// A bound ended the connection under what was in flight.
+    pub(crate) fn cut_by_bound(&self) {
+        if let Some(seen) = &self.seen {
+            seen.cut_by_bound();
+        }
     }
 
     /// From here on somebody else may have the I/O, and no [`Drive`](crate::Drive) is woken for it.
