@@ -197,6 +197,7 @@ pub struct Heeds {
 
 /// Where one connection stands, and what is to be done with it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Policy {
     bounds: Bounds,
     stage: Stage,
@@ -505,10 +506,13 @@ impl Policy {
 
     /// The connection (HTTP/1), or the stream of the response at hand (HTTP/2), is no longer HTTP (RFC 9110,
     /// sections 7.8 and 9.3.6): its handler has it.
+    ///
+    /// Such a stream is in flight until [`offers`](Self::offers) and [`response_ended`](Self::response_ended) are told for
+    /// it once more than for its response.
     pub fn upgraded(&mut self) {
         match self.protocol {
             Protocol::Http1 => self.enter(Stage::Upgraded),
-            // In flight for as long as the connection: only the engine knows when such a stream ends.
+            // Beside its response. Only the engine knows when such a stream ends.
             Protocol::Http2 => {
                 self.in_flight += 1;
                 self.owing += 1;

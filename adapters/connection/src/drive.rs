@@ -127,6 +127,9 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         sleep: impl Fn(Duration) -> T,
     ) -> ControlFlow<Poll<Result<(), Error>>> {
         self.is_new = false;
+        if self.draining.is_none() {
+            self.record.driven_by(cx.waker());
+        }
         // Under one lock, since the streams of HTTP/2 are tasks of their own.
         let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
         match step {

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Context;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 use ebbtide::connection::{Bounds, Policy, Timer};
 use ebbtide::{Closed, Guard, Label, State, Watcher};
@@ -33,6 +33,8 @@ pub struct Record {
     /// Where the connection is kept for those who ask; the others pay nothing for it.
     seen: Option<Arc<Seen>>,
     requests: AtomicU64,
+    /// Of a connection that drains: what its `Drive` was polled by last.
+    driver: Mutex<Option<Waker>>,
 }
 
 /// [`Heeds::reads`](ebbtide::connection::Heeds::reads).
@@ -60,7 +62,19 @@ impl Record {
         let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
         let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
         let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
-        Arc::new(Self { guard, watcher, handshake, policy, heeds, notes, asks, driven, seen, requests })
+        Arc::new(Self {
+            guard,
+            watcher,
+            handshake,
+            policy,
+            heeds,
+            notes,
+            asks,
+            driven,
+            seen,
+            requests,
+            driver: Mutex::new(None),
+        })
     }
 
     /// The connection's guard.
@@ -119,6 +133,7 @@ impl Record {
         self.policy(|it| it.expired(timer));
     }
 
+    #[expect(clippy::unused_self, reason = "no socket can be asked yet")]
     fn unacknowledged(&self) -> Option<usize> {
         None
     }
@@ -140,6 +155,30 @@ impl Record {
     pub fn upgraded(&self) {
         self.hand_over();
         self.policy(Policy::upgraded);
+    }
+
+    /// A stream of HTTP/2 that was upgraded has ended. Its task may be another than the connection's, which may have run
+    /// since the engine knew.
+    pub fn tunnel_ended(&self) {
+        self.policy(|it| {
+            it.offers();
+            it.response_ended();
+        });
+        let driver = self.driver().take();
+        if let Some(waker) = driver {
+            waker.wake();
+        }
+    }
+
+    /// Who is to be woken when a tunnel ends.
+    pub(crate) fn driven_by(&self, waker: &Waker) {
+        let clone = waker.clone();
+        let old = self.driver().replace(clone);
+        drop(old);
+    }
+
+    fn driver(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anybody looks at the connection's states.
