@@ -46,7 +46,7 @@ pub const STEPS: u8 = 4;
 
 /// How much longer a client that takes nothing is waited for where the system does not tell whether it does:
 /// [`Bounds::stall`]. 30 s is half of what other servers give their clients while they run (nginx's `send_timeout`, 60 s).
-const UNTOLD: u32 = 6;
+pub(crate) const UNTOLD: u32 = 6;
 
 impl Record {
     /// Of a connection that was just accepted; kept in `connections`, where that is asked for.
