@@ -56,13 +56,19 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Before the drain: for the head of a request to be complete, counted from the connection's beginning or from the
-    /// request before. 30 s, and up to twice as long where there was one before, since a timer is set for a connection
-    /// and not for each of its requests. Then the connection drains by itself, as if the drain had begun for it alone: so
-    /// a request that comes at the last moment is answered. [`Duration::MAX`]: for ever, and no timer is set.
+    /// Before the drain: for the head of the first request, counted from the connection's beginning. 30 s: a client that has
+    /// just connected has something to say. Then the connection drains by itself, as if the drain had begun for it alone:
+    /// so a request that comes at the last moment is answered, and a head that has begun by then has
+    /// [`head`](Self::head) besides, which makes 35 s. [`Duration::MAX`]: for ever, and no timer is set, neither for this
+    /// nor for [`keep_alive`](Self::keep_alive).
     ///
     /// A connection of HTTP/2 has no such bound: whether its client is there is for PINGs to tell.
     pub request: Duration,
+    /// Before the drain: for the head of the next request, counted from the request before. 75 s, and up to twice as long,
+    /// since a timer is set for a connection and not for each of its requests. Then the same happens. Longer than what
+    /// load balancers keep theirs for, which is 60 s in most: who ends it first is not surprised by the other's end, and
+    /// one that is surprised in mid-request answers its own client with 502. (nginx has 75 s too.)
+    pub keep_alive: Duration,
     /// Grace for the first byte of a connection. 150 ms. (Go holds the drain 5 s: golang/go#59037.)
     pub silent: Duration,
     /// Grace for a request already on the wire to an idle connection. 100 ms. (hyperium/hyper#3792.)
@@ -93,6 +99,7 @@ impl Bounds {
     /// for ever.
     pub const NONE: Self = Self {
         request: Duration::MAX,
+        keep_alive: Duration::MAX,
         silent: Duration::ZERO,
         idle: Duration::ZERO,
         head: Duration::ZERO,
@@ -107,6 +114,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             request: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
             silent: Duration::from_millis(150),
             idle: Duration::from_millis(100),
             head: Duration::from_secs(5),
@@ -640,7 +648,7 @@ impl Policy {
     }
 
     fn bound(&self, timer: Timer) -> Option<(Duration, Asks)> {
-        let Bounds { silent, idle, head, preface, goaway, stall, linger, request } = self.bounds;
+        let Bounds { silent, idle, head, preface, goaway, stall, linger, request, keep_alive } = self.bounds;
         let lingering = matches!(self.stage, Stage::Lingering { .. });
         let is_open = self.end == End::Open && !lingering;
         if is_open != (timer == Timer::Request) {
@@ -651,7 +659,12 @@ impl Policy {
                 (Stage::Preface(_) | Stage::Handshake | Stage::Head | Stage::Active | Stage::Idle, Protocol::Http1)
                     if request < Duration::MAX =>
                 {
-                    (request, Asks::Nothing)
+                    // What was begun is counted from 0 on.
+                    let bound = if self.request_epoch == 0 { request } else { keep_alive };
+                    if bound == Duration::MAX {
+                        return None;
+                    }
+                    (bound, Asks::Nothing)
                 }
                 _ => return None,
             },
@@ -816,6 +829,15 @@ mod tests {
         assert_eq!((policy.protocol, policy.state()), (Protocol::Http2, ConnectionState::Idle));
         policy.handshake();
         assert_eq!(policy.state(), ConnectionState::Idle, "told too late, it says nothing");
+    }
+
+    #[test]
+    fn the_first_request_and_the_next_ones_have_bounds_of_their_own() {
+        let (mut policy, bounds) = (Policy::new(Bounds::default()), Bounds::default());
+        assert_eq!(bound(&policy, Timer::Request), Some(bounds.request));
+        served(&mut policy);
+        assert_eq!(bound(&policy, Timer::Request), Some(bounds.keep_alive));
+        assert!(bounds.keep_alive > Duration::from_secs(60), "longer than load balancers keep theirs");
     }
 
     #[test]

@@ -249,7 +249,7 @@ mod tests {
             record.end(id);
             assert_eq!(poll(false), [bounds.request], "none for a request of its own");
         }
-        assert_eq!(poll(true), [bounds.request; 2], "there were some");
-        assert_eq!(poll(true), [bounds.request, bounds.request, bounds.idle], "there was none: it drains by itself");
+        assert_eq!(poll(true), [bounds.request, bounds.keep_alive], "there were some");
+        assert_eq!(poll(true), [bounds.request, bounds.keep_alive, bounds.idle], "there was none: it drains by itself");
     }
 }
