@@ -47,7 +47,7 @@ fn a_tunnel_that_has_ended_does_not_hold_the_drain() {
     let simulation = Simulation::new();
     let (mut client, tunnel) = tunnelled(&simulation);
     end(&mut client, tunnel);
-    let _ = simulation.drain().start();
+    drop(simulation.drain().start());
     simulation.ended(2 * SECOND).expect("nothing is in flight");
 }
 
@@ -55,7 +55,7 @@ fn a_tunnel_that_has_ended_does_not_hold_the_drain() {
 fn a_tunnel_holds_the_drain_until_it_ends() {
     let simulation = Simulation::new();
     let (mut client, tunnel) = tunnelled(&simulation);
-    let _ = simulation.drain().start();
+    drop(simulation.drain().start());
     simulation.pass(100 * SECOND);
     end(&mut client, tunnel);
     simulation.ended(10 * SECOND).expect("nothing is in flight any more");
