@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 
 use ebbtide::connection::{Bounds, Policy, Timer};
 use ebbtide::{Closed, Guard, Label, State, Watcher};
+use ebbtide_socket::Peer;
 
 use crate::connections::{Connections, Live, Seen};
 use crate::handshake::{Accepted, Handshake};
@@ -35,6 +36,8 @@ pub struct Record {
     requests: AtomicU64,
     /// Of a connection that drains: what its `Drive` was polled by last.
     driver: Mutex<Option<Waker>>,
+    /// The [`Peer`] that can be asked what it has acknowledged: the guard's own label, which ours may take the place of.
+    peer: Option<Label>,
 }
 
 /// [`Heeds::reads`](ebbtide::connection::Heeds::reads).
@@ -52,14 +55,20 @@ impl Record {
     /// Of a connection that was just accepted; kept in `connections`, where that is asked for.
     pub fn new(accepted: impl Into<Accepted>, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
         let Accepted { guard, handshake } = accepted.into();
+        let asked = cfg!(target_os = "linux") && Peer::of(&guard).is_some_and(|peer| peer.addr().is_some());
+        let peer = if asked { guard.label().cloned() } else { None };
         let seen = connections.map(|it| it.accept(guard.label().cloned()));
         let guard = match &seen {
             Some(seen) => guard.labelled(Label::live(Live(seen.clone()))),
             None => guard,
         };
-        // Nobody tells whether the client reads.
-        let bounds = Bounds { stall: bounds.stall.saturating_mul(UNTOLD), ..bounds };
-        let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
+        let policy = if peer.is_some() {
+            Policy::new(bounds).asking()
+        } else {
+            // Nobody tells whether the client reads.
+            Policy::new(Bounds { stall: bounds.stall.saturating_mul(UNTOLD), ..bounds })
+        };
+        let (watcher, policy) = (guard.watcher(), Mutex::new(policy));
         let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
         let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
         Arc::new(Self {
@@ -74,6 +83,7 @@ impl Record {
             seen,
             requests,
             driver: Mutex::new(None),
+            peer,
         })
     }
 
@@ -133,9 +143,8 @@ impl Record {
         self.policy(|it| it.expired(timer));
     }
 
-    #[expect(clippy::unused_self, reason = "no socket can be asked yet")]
     fn unacknowledged(&self) -> Option<usize> {
-        None
+        self.peer.as_ref()?.downcast_ref::<Peer>()?.unacknowledged()
     }
 
     /// A bound ended the connection under what was in flight.
