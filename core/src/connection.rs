@@ -13,7 +13,7 @@
 //! | part of what precedes HTTP, such as a TLS handshake | waited for as a head is, then as a silent connection |
 //! | part of a request head, first or later | served when complete, bounded |
 //! | idle, kept alive | a short grace for a request already on the wire; then closed |
-//! | request in flight | completes; says `Connection: close` where its head is still to be written |
+//! | request in flight | completes; says `Connection: close` if its head is still to be written, and else is idle at its end |
 //! | client still sends while we close, or has sent something behind the last request | half-closed, then what comes is read and dropped, bounded |
 //! | HTTP/2 | told by GOAWAY at once; streams complete; its preface and its last PING are bounded |
 //! | upgraded | left to its handler |
@@ -56,13 +56,19 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Before the drain: for the head of a request to be complete, counted from the connection's beginning or from the
-    /// request before. 30 s, and up to twice as long where there was one before, since a timer is set for a connection
-    /// and not for each of its requests. Then the connection drains by itself, as if the drain had begun for it alone: so
-    /// a request that comes at the last moment is answered. [`Duration::MAX`]: for ever, and no timer is set.
+    /// Before the drain: for the head of the first request, counted from the connection's beginning. 30 s: a client that has
+    /// just connected has something to say. Then the connection drains by itself, as if the drain had begun for it alone:
+    /// so a request that comes at the last moment is answered, and a head that has begun by then has
+    /// [`head`](Self::head) besides, which makes 35 s. [`Duration::MAX`]: for ever, and no timer is set, neither for this
+    /// nor for [`keep_alive`](Self::keep_alive).
     ///
     /// A connection of HTTP/2 has no such bound: whether its client is there is for PINGs to tell.
     pub request: Duration,
+    /// Before the drain: for the head of the next request, counted from the request before. 75 s, and up to twice as long,
+    /// since a timer is set for a connection and not for each of its requests. Then the same happens. Longer than what
+    /// load balancers keep theirs for, which is 60 s in most: who ends it first is not surprised by the other's end, and
+    /// one that is surprised in mid-request answers its own client with 502. (nginx has 75 s too.)
+    pub keep_alive: Duration,
     /// Grace for the first byte of a connection. 150 ms. (Go holds the drain 5 s: golang/go#59037.)
     pub silent: Duration,
     /// Grace for a request already on the wire to an idle connection. 100 ms. (hyperium/hyper#3792.)
@@ -72,12 +78,19 @@ pub struct Bounds {
     pub head: Duration,
     /// For the rest of an HTTP/2 preface. 5 s. (hyperium/hyper#4170.)
     pub preface: Duration,
-    /// For the answer to the PING between the two GOAWAYs (RFC 9113, section 6.8). 5 s. Without it no stream is served
-    /// that is opened later, and the connection closes where none is open.
+    /// For the answer to the PING between the two GOAWAYs (RFC 9113, section 6.8), once what was written before it is with
+    /// the client, where the system [tells](Policy::asks). 5 s. Without the answer no stream is served that is opened later,
+    /// and the connection closes once none is open and so much time has passed again.
+    ///
+    /// At most 1 s for a connection that had no stream in the drain: then nobody waits for anything.
     pub goaway: Duration,
-    /// For a client to take some of what is written to it. 5 s.
+    /// For a client to take some of what is written to it. 5 s. A client has taken something if it was acknowledged: a
+    /// download on a slow link is not cut, though its socket takes no more for longer than that. Where the system does not
+    /// tell, it counts what the socket takes, and adapters wait for six times as long (30 s).
     pub stall: Duration,
-    /// For reading and dropping what a client still sends after our end was written (RFC 9112, section 9.6). 3 s.
+    /// For reading and dropping what a client still sends after our end was written (RFC 9112, section 9.6). 3 s, and
+    /// longer as long as the client takes what was written before, where the system tells: bytes that meet a closed socket
+    /// are answered by a reset, which would destroy that.
     pub linger: Duration,
 }
 
@@ -86,6 +99,7 @@ impl Bounds {
     /// for ever.
     pub const NONE: Self = Self {
         request: Duration::MAX,
+        keep_alive: Duration::MAX,
         silent: Duration::ZERO,
         idle: Duration::ZERO,
         head: Duration::ZERO,
@@ -100,6 +114,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             request: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
             silent: Duration::from_millis(150),
             idle: Duration::from_millis(100),
             head: Duration::from_secs(5),
@@ -190,6 +205,7 @@ pub struct Heeds {
 
 /// Where one connection stands, and what is to be done with it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Policy {
     bounds: Bounds,
     stage: Stage,
@@ -207,8 +223,36 @@ pub struct Policy {
     had_body: bool,
     balance: Balance,
     request_epoch: u64,
-    state_epoch: u64,
-    progress_epoch: u64,
+    state_clock: Clock,
+    progress_clock: Clock,
+    /// The system can be asked what the client has not acknowledged.
+    asks: bool,
+    unacknowledged: Option<usize>,
+    /// A request ended while the connection drained, so its response may still be on its way.
+    ended_late: bool,
+    cut: bool,
+}
+
+/// A wait of a connection that drains, and what was asked of the system since it began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    epoch: u64,
+    unacknowledged: Option<usize>,
+    /// How long the client has acknowledged nothing.
+    quiet: Duration,
+}
+
+/// What the system is asked before a bound counts as over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    /// Nothing: it is for the client to send.
+    Nothing,
+    /// Whether the client acknowledged anything meanwhile, halfway and at the end: a first answer says little.
+    Halfway,
+    /// Whether all is acknowledged, from which on the bound counts.
+    AtTheEnd,
+    /// The same, and then the bound is over.
+    Once,
 }
 
 /// Whether the connection is to end.
@@ -263,6 +307,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// (golang/go#18701), and short because a client that has nothing to say need not be waited for.
 const HTTP2_QUIET: Duration = Duration::from_millis(20);
 
+/// For the answer to a PING where no stream is open: nobody waits for anything then.
+const HTTP2_IDLE: Duration = Duration::from_secs(1);
+
 impl Policy {
     /// A connection that was just accepted.
     #[must_use]
@@ -280,9 +327,24 @@ impl Policy {
             had_body: false,
             balance: Balance::default(),
             request_epoch: 0,
-            state_epoch: 0,
-            progress_epoch: 0,
+            state_clock: Clock::default(),
+            progress_clock: Clock::default(),
+            asks: false,
+            unacknowledged: None,
+            ended_late: false,
+            cut: false,
         }
+    }
+
+    /// The same, for an adapter that can ask the system how much its client has not acknowledged of what was written:
+    /// see [`asks`](Self::asks).
+    ///
+    /// A socket does not tell by its writes whether its client reads. On Linux one that was full is writable again only
+    /// once a third of its send buffer is free, which may be more than a slow client reads within a bound.
+    #[must_use]
+    pub fn asking(mut self) -> Self {
+        self.asks = true;
+        self
     }
 
     /// How the connection stands.
@@ -298,8 +360,8 @@ impl Policy {
             // Not every byte was told before.
             self.balance = Balance::default();
             // What was waited for without a bound until now has one from now on.
-            self.state_epoch += 1;
-            self.progress_epoch += 1;
+            self.state_clock.restart();
+            self.progress_clock.restart();
         }
     }
 
@@ -330,7 +392,7 @@ impl Policy {
             Stage::Idle if self.protocol == Protocol::Http1 => self.enter(Stage::Head),
             Stage::Lingering { .. } => {
                 self.stage = Stage::Lingering { heard: true };
-                self.progress_epoch += 1;
+                self.progress_clock.restart();
             }
             // In the end it counts what the client takes, not what it sends.
             Stage::Handshake
@@ -380,16 +442,19 @@ impl Policy {
 
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
+        if self.blocked && (self.stage, self.protocol) == (Stage::Idle, Protocol::Http1) {
+            self.state_clock.restart();
+        }
         self.blocked = false;
         if self.balance.wrote(bytes) || !self.answers_only() {
-            self.progress_epoch += 1;
+            self.progress_clock.restart();
         }
     }
 
     /// The client takes nothing at present.
     pub fn blocked(&mut self) {
         if !self.blocked && !self.answers_only() {
-            self.progress_epoch += 1;
+            self.progress_clock.restart();
         }
         self.blocked = true;
     }
@@ -432,13 +497,14 @@ impl Policy {
         self.owing = self.owing.saturating_sub(1);
         if self.owing == 0 {
             self.balance = Balance::default();
-            self.progress_epoch += 1;
+            self.progress_clock.restart();
         }
     }
 
     /// A response ended: its last byte was handed to the engine, or it will never come.
     pub fn response_ended(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.ended_late |= self.end != End::Open;
         if self.in_flight > 0 || self.stage != Stage::Active {
             return;
         }
@@ -448,10 +514,13 @@ impl Policy {
 
     /// The connection (HTTP/1), or the stream of the response at hand (HTTP/2), is no longer HTTP (RFC 9110,
     /// sections 7.8 and 9.3.6): its handler has it.
+    ///
+    /// Such a stream is in flight until [`offers`](Self::offers) and [`response_ended`](Self::response_ended) are told for
+    /// it once more than for its response.
     pub fn upgraded(&mut self) {
         match self.protocol {
             Protocol::Http1 => self.enter(Stage::Upgraded),
-            // In flight for as long as the connection: only the engine knows when such a stream ends.
+            // Beside its response. Only the engine knows when such a stream ends.
             Protocol::Http2 => {
                 self.in_flight += 1;
                 self.owing += 1;
@@ -462,8 +531,8 @@ impl Policy {
     /// The engine was asked to finish, as [`Step::Finish`] said.
     pub fn finishing(&mut self) {
         self.end = End::Finishing;
-        self.state_epoch += 1;
-        self.progress_epoch += 1;
+        self.state_clock.restart();
+        self.progress_clock.restart();
         if self.protocol == Protocol::Http1 && self.in_flight == 0 {
             self.enter(Stage::Ending);
         }
@@ -487,18 +556,68 @@ impl Policy {
         }
     }
 
+    /// Whether to tell [`unacknowledged`](Self::unacknowledged) before this timer is [`expired`](Self::expired).
+    #[must_use]
+    pub fn asks(&self, timer: Timer) -> bool {
+        self.asks && self.bound(timer).is_some_and(|(_, asks)| asks != Asks::Nothing)
+    }
+
+    /// How many bytes that were written the client has not acknowledged, as the system says now; `None` where it does not
+    /// know.
+    pub fn unacknowledged(&mut self, bytes: Option<usize>) {
+        self.unacknowledged = bytes;
+    }
+
     /// A [`wait`](Self::wait) is over.
     pub fn expired(&mut self, timer: Timer) {
+        let unacknowledged = self.unacknowledged.take();
+        if self.asks && self.goes_on(timer, unacknowledged) {
+            return;
+        }
         match (timer, self.stage, self.protocol) {
             // As long as it is in flight, the next one cannot be late.
             (Timer::Request, Stage::Active, _) => self.request_epoch += 1,
             (Timer::Request, ..) => self.drain(),
             // What is in flight completes.
             (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.end = End::Refusing,
-            // Idle is the one state in which the engine still has something to do: to write its end.
+            // Idle is the one state in which the engine still has something to do: to write its end. (It is asked to
+            // finish only now: so what is read until then is served.)
             (Timer::State, Stage::Idle, Protocol::Http1) => self.enter(Stage::Ending),
-            _ => self.enter(Stage::Closed),
+            _ => {
+                self.cut = self.in_flight > 0 || self.blocked || unacknowledged.is_some_and(|it| it > 0);
+                self.enter(Stage::Closed);
+            }
         }
+    }
+
+    /// Whether a bound closed the connection under something that was in flight, or not all with its client yet.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Whether the client is to be waited for still, by what the system says.
+    fn goes_on(&mut self, timer: Timer, unacknowledged: Option<usize>) -> bool {
+        let (Some((bound, asks)), Some(wait)) = (self.bound(timer), self.wait(timer)) else { return false };
+        let stall = self.bounds.stall;
+        let clock = match timer {
+            Timer::Request => return false,
+            Timer::State => &mut self.state_clock,
+            Timer::Progress => &mut self.progress_clock,
+        };
+        let before = clock.unacknowledged;
+        clock.unacknowledged = unacknowledged;
+        let reads = matches!((before, unacknowledged), (Some(before), Some(now)) if now < before);
+        clock.quiet = if reads { Duration::ZERO } else { clock.quiet.saturating_add(wait.after) };
+        let bound = match (asks, unacknowledged) {
+            (Asks::Nothing, _) => return false,
+            (_, Some(1..)) => stall,
+            (Asks::Once, _) => Duration::ZERO,
+            (Asks::Halfway | Asks::AtTheEnd, _) => bound,
+        };
+        let goes_on = reads || clock.quiet < bound;
+        clock.epoch += u64::from(goes_on);
+        goes_on
     }
 
     /// What to do now.
@@ -506,10 +625,10 @@ impl Policy {
     pub fn step(&self) -> Step {
         let finish = match (self.stage, self.protocol) {
             (Stage::Closed, _) => return Step::Close,
+            // Not while a request of HTTP/1 is served. Where the head of its response is to be written, it is the head that
+            // says close; engines would say it on a `101 Switching Protocols` too. Where that has not said so, its client
+            // may send the next request, and an engine that was asked to finish would not read it.
             (Stage::Ending, _) | (Stage::Active | Stage::Idle, Protocol::Http2) => true,
-            // While a response's head is to be written, it is the head that says close. Engines would say it on
-            // a `101 Switching Protocols` too.
-            (Stage::Active, Protocol::Http1) => self.kept_alive,
             _ => false,
         };
         if finish && self.end == End::Draining { Step::Finish } else { Step::Serve }
@@ -518,47 +637,64 @@ impl Policy {
     /// The timer to keep, if any.
     #[must_use]
     pub fn wait(&self, timer: Timer) -> Option<Wait> {
+        let (bound, asks) = self.bound(timer)?;
+        let after = if self.asks && asks == Asks::Halfway { bound / 2 } else { bound };
+        let epoch = match timer {
+            Timer::Request => self.request_epoch,
+            Timer::State => self.state_clock.epoch,
+            Timer::Progress => self.progress_clock.epoch,
+        };
+        Some(Wait { after, epoch })
+    }
+
+    fn bound(&self, timer: Timer) -> Option<(Duration, Asks)> {
+        let Bounds { silent, idle, head, preface, goaway, stall, linger, request, keep_alive } = self.bounds;
         let lingering = matches!(self.stage, Stage::Lingering { .. });
         let is_open = self.end == End::Open && !lingering;
         if is_open != (timer == Timer::Request) {
             return None;
         }
-        let after = match timer {
+        let bound = match timer {
             Timer::Request => match (self.stage, self.protocol) {
                 (Stage::Preface(_) | Stage::Handshake | Stage::Head | Stage::Active | Stage::Idle, Protocol::Http1)
-                    if self.bounds.request < Duration::MAX =>
+                    if request < Duration::MAX =>
                 {
-                    self.bounds.request
+                    // What was begun is counted from 0 on.
+                    let bound = if self.request_epoch == 0 { request } else { keep_alive };
+                    if bound == Duration::MAX {
+                        return None;
+                    }
+                    (bound, Asks::Nothing)
                 }
                 _ => return None,
             },
             Timer::State => match (self.stage, self.protocol) {
-                (Stage::Preface(0), _) => self.bounds.silent,
-                (Stage::Preface(_), _) => self.bounds.preface,
-                (Stage::Handshake | Stage::Head, _) => self.bounds.head,
-                (Stage::Idle, Protocol::Http1) => self.bounds.idle,
-                (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing => self.bounds.goaway,
-                (Stage::Lingering { .. }, _) => self.bounds.linger,
+                (Stage::Preface(0), _) => (silent, Asks::Nothing),
+                (Stage::Preface(_), _) => (preface, Asks::Nothing),
+                (Stage::Handshake | Stage::Head, _) => (head, Asks::Nothing),
+                // Before the rest of the last response is written there is nothing that the client could ask next.
+                (Stage::Idle, Protocol::Http1) if !self.blocked => {
+                    (idle, if self.ended_late { Asks::AtTheEnd } else { Asks::Nothing })
+                }
+                // The PING is behind what was written before it.
+                (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing => (goaway, Asks::Halfway),
+                (Stage::Lingering { .. }, _) => (linger, Asks::Once),
                 _ => return None,
             },
             Timer::Progress => match (self.stage, self.protocol) {
                 (Stage::Upgraded | Stage::Closed, _) => return None,
-                (Stage::Lingering { .. }, Protocol::Http1) => self.bounds.idle,
-                (Stage::Lingering { .. }, Protocol::Http2) => HTTP2_QUIET.min(self.bounds.idle),
-                (Stage::Ending, _) => self.bounds.stall,
+                (Stage::Lingering { .. }, Protocol::Http1) => (idle, Asks::Once),
+                (Stage::Lingering { .. }, Protocol::Http2) => (HTTP2_QUIET.min(idle), Asks::Once),
+                (Stage::Ending, _) => (stall, Asks::Halfway),
                 // Nothing is in flight, but the last of a response may still be: so not from the state's entry.
-                (Stage::Idle, Protocol::Http2) => self.bounds.goaway,
-                (Stage::Active, Protocol::Http2) if self.owing == 0 => self.bounds.stall,
-                _ if self.blocked => self.bounds.stall,
+                (Stage::Idle, Protocol::Http2) if self.ended_late || self.blocked => (goaway, Asks::Halfway),
+                (Stage::Idle, Protocol::Http2) => (HTTP2_IDLE.min(goaway), Asks::Halfway),
+                (Stage::Active, Protocol::Http2) if self.owing == 0 => (stall, Asks::Halfway),
+                _ if self.blocked => (stall, Asks::Halfway),
                 _ => return None,
             },
         };
-        let epoch = match timer {
-            Timer::Request => self.request_epoch,
-            Timer::State => self.state_epoch,
-            Timer::Progress => self.progress_epoch,
-        };
-        Some(Wait { after, epoch })
+        Some(bound)
     }
 
     /// Every response is with the engine, so what is written may be no more than answers to control frames.
@@ -580,10 +716,16 @@ impl Policy {
             self.balance = Balance::default();
             // The answer to a PING is waited for from the GOAWAY on, whatever streams come and go meanwhile.
             if !(self.protocol == Protocol::Http2 && matches!(stage, Stage::Active | Stage::Idle)) {
-                self.state_epoch += 1;
+                self.state_clock.restart();
             }
-            self.progress_epoch += 1;
+            self.progress_clock.restart();
         }
+    }
+}
+
+impl Clock {
+    fn restart(&mut self) {
+        *self = Self { epoch: self.epoch + 1, ..Self::default() };
     }
 }
 
@@ -690,6 +832,15 @@ mod tests {
     }
 
     #[test]
+    fn the_first_request_and_the_next_ones_have_bounds_of_their_own() {
+        let (mut policy, bounds) = (Policy::new(Bounds::default()), Bounds::default());
+        assert_eq!(bound(&policy, Timer::Request), Some(bounds.request));
+        served(&mut policy);
+        assert_eq!(bound(&policy, Timer::Request), Some(bounds.keep_alive));
+        assert!(bounds.keep_alive > Duration::from_secs(60), "longer than load balancers keep theirs");
+    }
+
+    #[test]
     fn a_request_in_flight_is_not_late_and_starts_the_wait_anew() {
         let mut policy = Policy::new(Bounds::default());
         let first = policy.wait(Timer::Request);
@@ -762,18 +913,48 @@ mod tests {
         assert!(wait.is_some() && policy.wait(Timer::Progress) == wait);
     }
 
-    #[test]
-    fn a_response_begun_before_the_drain_is_the_last_one() {
-        let mut policy = draining(|it| {
+    fn begun_before_the_drain() -> Policy {
+        draining(|it| {
             it.read(b"GET / HTTP/1.1\r\n\r\n");
             it.request(false);
             assert!(!it.response(false));
-        });
-        assert_eq!(policy.step(), Step::Finish);
-        policy.finishing();
+        })
+    }
+
+    #[test]
+    fn a_connection_whose_response_did_not_say_close_is_idle_behind_it() {
+        let mut policy = begun_before_the_drain();
+        assert_eq!(policy.step(), Step::Serve, "an engine that finishes reads no next request");
         policy.response_ended();
-        assert_eq!(policy.step(), Step::Serve);
-        assert_eq!(policy.wait(Timer::State), None, "the engine ends it at once");
+        assert_eq!((policy.state(), policy.step()), (ConnectionState::Idle, Step::Serve));
+        assert_eq!(bound(&policy, Timer::State), Some(Bounds::default().idle));
+        policy.expired(Timer::State);
+        assert_eq!(policy.step(), Step::Finish, "and no longer than that");
+    }
+
+    #[test]
+    fn a_request_behind_a_response_that_did_not_say_close_is_the_last_one() {
+        let mut policy = begun_before_the_drain();
+        policy.response_ended();
+        policy.read(b"GET / HTTP/1.1\r\n\r\n");
+        assert!(policy.request(false) && policy.response(false), "it is served, and says close");
+        policy.response_ended();
+        assert_eq!(policy.step(), Step::Finish, "at once");
+    }
+
+    #[test]
+    fn an_idle_connection_has_its_grace_once_its_last_response_is_written() {
+        let mut policy = begun_before_the_drain();
+        policy.blocked();
+        policy.response_ended();
+        assert_eq!(policy.wait(Timer::State), None);
+        assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().stall));
+        policy.wrote(1);
+        let wait = policy.wait(Timer::State);
+        assert_eq!(wait.map(|it| it.after), Some(Bounds::default().idle));
+        policy.blocked();
+        policy.wrote(1);
+        assert!(policy.wait(Timer::State) != wait, "each time anew");
     }
 
     #[test]
@@ -876,6 +1057,135 @@ mod tests {
         assert_ne!(policy.wait(Timer::Progress), first, "progress starts the wait anew");
         policy.expired(Timer::Progress);
         assert_eq!(policy.step(), Step::Close);
+    }
+
+    /// The timer is over, and the system says that so many bytes are not acknowledged.
+    fn over(policy: &mut Policy, timer: Timer, unacknowledged: Option<usize>) -> Step {
+        assert!(policy.asks(timer));
+        policy.unacknowledged(unacknowledged);
+        let before = policy.wait(timer);
+        policy.expired(timer);
+        assert!(before.is_some() && policy.wait(timer) != before, "a timer that is over counts no more");
+        policy.step()
+    }
+
+    fn asking(events: impl FnOnce(&mut Policy)) -> Policy {
+        let mut policy = Policy::new(Bounds::default()).asking();
+        events(&mut policy);
+        policy.drain();
+        policy
+    }
+
+    fn stalled(policy: &mut Policy) {
+        policy.read(b"GET / HTTP/1.1\r\n\r\n");
+        policy.request(false);
+        policy.blocked();
+    }
+
+    #[test]
+    fn a_client_that_acknowledges_something_now_and_then_is_not_cut() {
+        let mut policy = asking(stalled);
+        for left in (1..100).rev() {
+            assert_eq!(over(&mut policy, Timer::Progress, Some(left * 1000)), Step::Serve);
+            assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().stall / 2));
+        }
+        assert_eq!(over(&mut policy, Timer::Progress, Some(1000)), Step::Serve);
+        assert_eq!(over(&mut policy, Timer::Progress, Some(1000)), Step::Close);
+        assert!(policy.is_cut(), "and it is told");
+    }
+
+    #[test]
+    fn a_client_that_acknowledges_nothing_is_cut_after_its_bound_and_no_later() {
+        for unacknowledged in [Some(1000), None] {
+            let mut policy = asking(stalled);
+            assert_eq!(over(&mut policy, Timer::Progress, unacknowledged), Step::Serve, "half of it is over");
+            assert_eq!(over(&mut policy, Timer::Progress, unacknowledged), Step::Close);
+            assert!(policy.is_cut());
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_of_the_system_before_a_client_that_is_to_send_something_is_let_go() {
+        let lives: [fn(&mut Policy); 3] = [|_| {}, |it| it.read(b"GET / HTTP/1.1\r\nHo"), served];
+        for life in lives {
+            let mut policy = asking(life);
+            assert!(!policy.asks(Timer::State) && !policy.asks(Timer::Progress));
+            policy.expired(Timer::State);
+            assert!(policy.step() != Step::Serve && !policy.is_cut());
+        }
+    }
+
+    #[test]
+    fn the_grace_of_an_idle_connection_begins_once_its_client_has_the_last_response() {
+        let mut policy = asking(|it| {
+            it.read(b"GET / HTTP/1.1\r\n\r\n");
+            it.request(false);
+            let _ = it.response(false);
+        });
+        policy.response_ended();
+        for left in [2000, 1000, 0] {
+            assert_eq!(over(&mut policy, Timer::State, Some(left)), Step::Serve);
+            assert_eq!(bound(&policy, Timer::State), Some(Bounds::default().idle));
+        }
+        assert_eq!(over(&mut policy, Timer::State, Some(0)), Step::Finish);
+    }
+
+    #[test]
+    fn the_bound_of_a_ping_begins_once_what_was_written_before_it_is_with_the_client() {
+        let mut policy = asking(|it| {
+            it.read(PREFACE);
+            it.request(false);
+        });
+        policy.finishing();
+        for left in [2000, 1000, 0, 0] {
+            let _ = over(&mut policy, Timer::State, Some(left));
+            assert!(policy.request(false), "streams are served as long as it is not over");
+        }
+        let _ = over(&mut policy, Timer::State, Some(0));
+        assert!(!policy.request(false));
+    }
+
+    #[test]
+    fn http2_lingers_until_its_client_has_what_was_written_and_is_not_held_by_one_that_takes_nothing() {
+        let closing = || {
+            let mut policy = asking(|it| it.read(PREFACE));
+            policy.half_closed();
+            policy
+        };
+        let mut slow = closing();
+        for left in [2000, 1000, 0] {
+            assert_eq!(over(&mut slow, Timer::Progress, Some(left)), Step::Serve);
+        }
+        assert_eq!((over(&mut slow, Timer::Progress, Some(0)), slow.is_cut()), (Step::Close, false));
+        let mut gone = closing();
+        let asked = (1..10_000).find(|_| over(&mut gone, Timer::Progress, Some(1000)) == Step::Close);
+        let waited = asked.map(|it| HTTP2_QUIET * it);
+        assert_eq!((waited, gone.is_cut()), (Some(Bounds::default().stall), true));
+        assert_eq!(over(&mut closing(), Timer::Progress, Some(0)), Step::Close, "and no longer than that");
+    }
+
+    #[test]
+    fn http2_that_had_no_stream_in_the_drain_waits_for_its_ping_for_a_second() {
+        let mut policy = draining(|it| it.read(PREFACE));
+        policy.finishing();
+        assert_eq!(bound(&policy, Timer::Progress), Some(Duration::from_secs(1)));
+        policy.request(false);
+        policy.response_ended();
+        assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().goaway), "its response may be on its way");
+        let mut policy = Policy::new(Bounds { goaway: Duration::ZERO, ..Bounds::default() });
+        policy.read(PREFACE);
+        policy.drain();
+        assert_eq!(bound(&policy, Timer::Progress), Some(Duration::ZERO), "and no longer than for any");
+    }
+
+    #[test]
+    fn what_a_bound_cuts_is_told_and_what_asks_for_nothing_is_not_cut() {
+        let mut policy = draining(stalled);
+        policy.expired(Timer::Progress);
+        assert!(policy.is_cut());
+        let mut policy = draining(|_| {});
+        policy.expired(Timer::State);
+        assert!(!policy.is_cut());
     }
 
     #[test]

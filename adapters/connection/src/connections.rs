@@ -39,6 +39,7 @@ struct Shared {
 #[derive(Default)]
 struct Open {
     accepted: u64,
+    cut_by_bounds: u64,
     seen: HashMap<u64, Weak<Seen>>,
 }
 
@@ -120,6 +121,14 @@ impl Connections {
         list
     }
 
+    /// How many connections were ended by one of their [`Bounds`](ebbtide::connection::Bounds) under a request or a
+    /// response that was in flight, since these are kept. Each of their futures ended with
+    /// [`Error::Bound`](crate::Error::Bound). A drain in which this grew has lost something, also if it closed in time.
+    #[must_use]
+    pub fn cut_by_bounds(&self) -> u64 {
+        self.shared.open(|open| open.cut_by_bounds)
+    }
+
     pub(crate) fn accept(&self, name: Option<Label>) -> Arc<Seen> {
         let seen = self.shared.open(|open| {
             let id = open.accepted;
@@ -187,6 +196,10 @@ impl Seen {
         self.now(|now| {
             now.frozen.get_or_insert(now.since.elapsed());
         });
+    }
+
+    pub(crate) fn cut_by_bound(&self) {
+        self.connections.shared.open(|open| open.cut_by_bounds += 1);
     }
 
     pub(crate) fn begin(&self, id: u64, method: String, path: String) {

@@ -19,6 +19,9 @@ use crate::record::{Record, STEPS};
 pub enum Error {
     /// The drain was closed by force while the connection was open: whatever was in flight on it is cut.
     Forced,
+    /// A bound ended the connection under a request or a response: its client took nothing, or sent nothing, for too long.
+    /// [`Connections::cut_by_bounds`](crate::Connections::cut_by_bounds) counts them.
+    Bound,
     /// What the engine says: the client went away in mid-request, sent what is not HTTP, or the like.
     Engine(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -27,6 +30,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forced => f.write_str("the drain was closed by force while the connection was open"),
+            Self::Bound => f.write_str("the client took or sent nothing for too long"),
             Self::Engine(cause) => cause.fmt(f),
         }
     }
@@ -35,7 +39,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Forced => None,
+            Self::Forced | Self::Bound => None,
             Self::Engine(cause) => cause.source(),
         }
     }
@@ -81,7 +85,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     ///
     /// # Errors
     ///
-    /// The engine's, or that the drain was closed by force.
+    /// The engine's, that the drain was closed by force, or that a bound cut what was in flight.
     #[inline]
     pub fn poll<C, E>(
         &mut self,
@@ -108,7 +112,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
                 return Poll::Pending;
             }
             if let ControlFlow::Break(end) = self.step(engine.as_mut(), cx, &finish, &sleep) {
-                return end.map(Ok);
+                return end;
             }
         }
     }
@@ -121,12 +125,15 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         cx: &mut Context<'_>,
         finish: impl Fn(Pin<&mut C>),
         sleep: impl Fn(Duration) -> T,
-    ) -> ControlFlow<Poll<()>> {
+    ) -> ControlFlow<Poll<Result<(), Error>>> {
         self.is_new = false;
+        if self.draining.is_none() {
+            self.record.driven_by(cx.waker());
+        }
         // Under one lock, since the streams of HTTP/2 are tasks of their own.
         let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
         match step {
-            Step::Close => ControlFlow::Break(Poll::Ready(())),
+            Step::Close => ControlFlow::Break(Poll::Ready(self.let_go())),
             Step::Finish => {
                 finish(engine);
                 self.record.policy(Policy::finishing);
@@ -134,9 +141,19 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             }
             Step::Serve if !self.expired(waits, cx, &sleep) => ControlFlow::Break(Poll::Pending),
             // Before the engine: a request that it began now would be cut.
-            Step::Serve if self.record.policy(|it| it.step()) == Step::Close => ControlFlow::Break(Poll::Ready(())),
+            Step::Serve if self.record.policy(|it| it.step()) == Step::Close => {
+                ControlFlow::Break(Poll::Ready(self.let_go()))
+            }
             Step::Serve => ControlFlow::Continue(()),
         }
+    }
+
+    fn let_go(&self) -> Result<(), Error> {
+        if self.record.policy(|it| it.is_cut()) {
+            self.record.cut_by_bound();
+            return Err(Error::Bound);
+        }
+        Ok(())
     }
 
     /// Has the policy told of the drain. Returns whether that was closed by force.
@@ -170,7 +187,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
                 other => other.insert(Running { epoch: wait.epoch, sleep: Some(sleep(wait.after)) }),
             };
             if running.is_over(cx) {
-                self.record.policy(|it| it.expired(timer));
+                self.record.expired(timer);
                 return true;
             }
         }
@@ -232,7 +249,7 @@ mod tests {
             record.end(id);
             assert_eq!(poll(false), [bounds.request], "none for a request of its own");
         }
-        assert_eq!(poll(true), [bounds.request; 2], "there were some");
-        assert_eq!(poll(true), [bounds.request, bounds.request, bounds.idle], "there was none: it drains by itself");
+        assert_eq!(poll(true), [bounds.request, bounds.keep_alive], "there were some");
+        assert_eq!(poll(true), [bounds.request, bounds.keep_alive, bounds.idle], "there was none: it drains by itself");
     }
 }

@@ -95,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::Record;
+    use crate::record::UNTOLD;
 
     #[derive(Clone, Copy, Debug)]
     enum Event {
@@ -116,7 +117,8 @@ mod tests {
 
     /// Has a policy told everything at once, and one told by notes, and compares them.
     fn compare(events: &[Event]) {
-        let mut told = Policy::new(Bounds::default());
+        let bounds = Bounds { stall: UNTOLD * Bounds::default().stall, ..Bounds::default() };
+        let mut told = Policy::new(bounds);
         let drain = Drain::new();
         let record = Record::new(drain.watcher().guard().expect("running"), Bounds::default(), None);
         for event in events {

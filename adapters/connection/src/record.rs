@@ -4,11 +4,12 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Context;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
-use ebbtide::connection::{Bounds, Policy};
+use ebbtide::connection::{Bounds, Policy, Timer};
 use ebbtide::{Closed, Guard, Label, State, Watcher};
+use ebbtide_socket::Peer;
 
 use crate::connections::{Connections, Live, Seen};
 use crate::handshake::{Accepted, Handshake};
@@ -33,6 +34,10 @@ pub struct Record {
     /// Where the connection is kept for those who ask; the others pay nothing for it.
     seen: Option<Arc<Seen>>,
     requests: AtomicU64,
+    /// Of a connection that drains: what its `Drive` was polled by last.
+    driver: Mutex<Option<Waker>>,
+    /// The [`Peer`] that can be asked what it has acknowledged: the guard's own label, which ours may take the place of.
+    peer: Option<Label>,
 }
 
 /// [`Heeds::reads`](ebbtide::connection::Heeds::reads).
@@ -42,19 +47,44 @@ pub const WRITES: u8 = 2;
 /// [`Heeds::steps`](ebbtide::connection::Heeds::steps).
 pub const STEPS: u8 = 4;
 
+/// How much longer a client that takes nothing is waited for where the system does not tell whether it does:
+/// [`Bounds::stall`]. 30 s is half of what other servers give their clients while they run (nginx's `send_timeout`, 60 s).
+pub(crate) const UNTOLD: u32 = 6;
+
 impl Record {
     /// Of a connection that was just accepted; kept in `connections`, where that is asked for.
     pub fn new(accepted: impl Into<Accepted>, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
         let Accepted { guard, handshake } = accepted.into();
+        let asked = cfg!(target_os = "linux") && Peer::of(&guard).is_some_and(|peer| peer.addr().is_some());
+        let peer = if asked { guard.label().cloned() } else { None };
         let seen = connections.map(|it| it.accept(guard.label().cloned()));
         let guard = match &seen {
             Some(seen) => guard.labelled(Label::live(Live(seen.clone()))),
             None => guard,
         };
-        let (watcher, policy) = (guard.watcher(), Mutex::new(Policy::new(bounds)));
+        let policy = if peer.is_some() {
+            Policy::new(bounds).asking()
+        } else {
+            // Nobody tells whether the client reads.
+            Policy::new(Bounds { stall: bounds.stall.saturating_mul(UNTOLD), ..bounds })
+        };
+        let (watcher, policy) = (guard.watcher(), Mutex::new(policy));
         let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
         let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
-        Arc::new(Self { guard, watcher, handshake, policy, heeds, notes, asks, driven, seen, requests })
+        Arc::new(Self {
+            guard,
+            watcher,
+            handshake,
+            policy,
+            heeds,
+            notes,
+            asks,
+            driven,
+            seen,
+            requests,
+            driver: Mutex::new(None),
+            peer,
+        })
     }
 
     /// The connection's guard.
@@ -103,6 +133,27 @@ impl Record {
         self.heeds.load(Ordering::Relaxed) & what != 0
     }
 
+    /// A timer is over.
+    pub(crate) fn expired(&self, timer: Timer) {
+        if self.policy(|it| it.asks(timer)) {
+            // Not under the lock: it is a call into the system.
+            let bytes = self.unacknowledged();
+            self.policy(|it| it.unacknowledged(bytes));
+        }
+        self.policy(|it| it.expired(timer));
+    }
+
+    fn unacknowledged(&self) -> Option<usize> {
+        self.peer.as_ref()?.downcast_ref::<Peer>()?.unacknowledged()
+    }
+
+    /// A bound ended the connection under what was in flight.
+    pub(crate) fn cut_by_bound(&self) {
+        if let Some(seen) = &self.seen {
+            seen.cut_by_bound();
+        }
+    }
+
     /// From here on somebody else may have the I/O, and no [`Drive`](crate::Drive) is woken for it.
     pub fn hand_over(&self) {
         // Release, with the Acquire in `cut`: whoever gets the I/O later finds it so.
@@ -113,6 +164,30 @@ impl Record {
     pub fn upgraded(&self) {
         self.hand_over();
         self.policy(Policy::upgraded);
+    }
+
+    /// A stream of HTTP/2 that was upgraded has ended. Its task may be another than the connection's, which may have run
+    /// since the engine knew.
+    pub fn tunnel_ended(&self) {
+        self.policy(|it| {
+            it.offers();
+            it.response_ended();
+        });
+        let driver = self.driver().take();
+        if let Some(waker) = driver {
+            waker.wake();
+        }
+    }
+
+    /// Who is to be woken when a tunnel ends.
+    pub(crate) fn driven_by(&self, waker: &Waker) {
+        let clone = waker.clone();
+        let old = self.driver().replace(clone);
+        drop(old);
+    }
+
+    fn driver(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anybody looks at the connection's states.

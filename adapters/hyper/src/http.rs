@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::io::Io;
 use crate::service::{Responding, Service};
 use crate::serving::{Clock, Serving};
+use crate::tasks::Tasks;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -25,7 +26,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Make one, keep it, and call [`serve`](Self::serve) for every connection.
 #[derive(Clone)]
 pub struct Http<E> {
-    builder: auto::Builder<E>,
+    builder: auto::Builder<Tasks<E>>,
     clock: Clock,
     bounds: Bounds,
     connections: Option<Connections>,
@@ -38,7 +39,7 @@ impl<E> Http<E> {
     /// The timer is given to hyper too, but hyper's own limit on reading a request's head (`header_read_timeout`, 30 s) is
     /// off: [`Bounds::request`] takes its place, for less.
     pub fn new(executor: E, timer: impl Timer + Clone + Send + Sync + 'static) -> Self {
-        let mut builder = auto::Builder::new(executor);
+        let mut builder = auto::Builder::new(Tasks::new(executor));
         // To set one for each request costs as much as all the rest of this crate does.
         builder.http1().timer(timer.clone()).header_read_timeout(None);
         builder.http2().timer(timer.clone());
@@ -74,7 +75,7 @@ impl<E> Http<E> {
     ///
     /// A `header_read_timeout` that is set here counts beside [`Bounds::request`]. With HTTP/1's `half_close` hyper does
     /// not read while it serves a request: see [`Engine`](crate::Engine).
-    pub fn builder(&mut self) -> &mut auto::Builder<E> {
+    pub fn builder(&mut self) -> &mut auto::Builder<Tasks<E>> {
         &mut self.builder
     }
 
@@ -96,7 +97,7 @@ impl<E> Http<E> {
         io: I,
         service: S,
         guard: impl Into<Accepted>,
-    ) -> Serving<auto::UpgradeableConnection<'static, Io<I>, Service<S>, E>>
+    ) -> Serving<auto::UpgradeableConnection<'static, Io<I>, Service<S>, Tasks<E>>>
     where
         I: Read + Write + Unpin + Send + 'static,
         S: HyperService<Request<Incoming>, Response = Response<B>>,
@@ -104,7 +105,7 @@ impl<E> Http<E> {
         S::Error: Into<BoxError>,
         B: HttpBody + 'static,
         B::Error: Into<BoxError>,
-        E: auto::HttpServerConnExec<Responding<S::Future>, crate::Body<B>> + Clone,
+        Tasks<E>: auto::HttpServerConnExec<Responding<S::Future>, crate::Body<B>>,
     {
         self.serve_with(io, service, guard, |io, service| {
             self.builder.serve_connection_with_upgrades(io, service).into_owned()
@@ -113,6 +114,9 @@ impl<E> Http<E> {
 
     /// Serves one connection with an engine of your own: `build` gets the wrapped I/O and service, and puts them into
     /// whatever speaks the protocol. [`Bounds::request`] counts for it too, so it needs no limit for heads of its own.
+    ///
+    /// A stream of HTTP/2 that is upgraded here is in flight for as long as its connection: [`serve`](Self::serve) sees
+    /// its end.
     ///
     /// # Errors
     ///

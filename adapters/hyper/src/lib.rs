@@ -45,6 +45,7 @@ mod http;
 mod io;
 mod service;
 mod serving;
+mod tasks;
 
 pub use ebbtide::connection::{Bounds, ConnectionState};
 pub use ebbtide_connection::{Accepted, Connection, Connections, Counts, Error, Request};
@@ -52,5 +53,6 @@ pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;
 pub use io::Io;
-pub use service::{Body, Responding, Service};
+pub use service::{Body, Responding, Service, Unserved};
 pub use serving::Serving;
+pub use tasks::{Task, Tasks};

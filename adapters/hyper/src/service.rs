@@ -12,6 +12,10 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
+use crate::tasks;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A service whose requests hold up the drain.
 ///
 /// A request that may upgrade finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) in its extensions: the
@@ -35,14 +39,14 @@ where
     S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
 {
     type Response = Response<Body<B>>;
-    type Error = S::Error;
+    type Error = Unserved<S::Error>;
     type Future = Responding<S::Future>;
 
     #[inline]
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let what = || (request.method().as_str().into(), request.uri().path().into());
         let Some(id) = self.record.begin(!request.body().is_end_stream(), what) else {
-            return Responding { future: None, in_flight: None, connect: false, last: false };
+            return Responding { future: None, in_flight: None, connect: false, old: false, last: false };
         };
         let in_flight = InFlight { record: self.record.clone(), id, owes: true };
         // hyper puts it there, for CONNECT always.
@@ -51,9 +55,10 @@ where
             self.extend(&mut request);
         }
         let connect = upgradeable && request.method() == Method::CONNECT;
+        let old = request.version() < Version::HTTP_11;
         // Only for who looks at its states: the engine knows by itself.
         let last = self.record.is_seen() && is_last(request.version(), request.headers());
-        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, last }
+        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last }
     }
 }
 
@@ -115,28 +120,57 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Responding<F> {
-        // None where the request is not served: the connection is about to close under it.
+        // None where the request is not served.
         #[pin]
         future: Option<F>,
         in_flight: Option<InFlight>,
         connect: bool,
+        // HTTP/1.0.
+        old: bool,
         last: bool,
     }
+}
+
+/// Why a request has no response. Not a boxed error from the beginning: it would have each response moved about.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Unserved<E> {
+    /// It was not begun. A client may send such a request again, on another connection (RFC 9113, section 8.7).
+    Refused,
+    /// What its service says.
+    Failed(E),
+}
+
+impl<E: Into<BoxError>> From<Unserved<E>> for BoxError {
+    fn from(unserved: Unserved<E>) -> Self {
+        match unserved {
+            // By which hyper resets the stream.
+            Unserved::Refused => h2::Error::from(h2::Reason::REFUSED_STREAM).into(),
+            Unserved::Failed(error) => error.into(),
+        }
+    }
+}
+
+/// hyper gives a response to HTTP/1.0 a `keep-alive` beside our `close`, unless it is one of HTTP/1.0 itself: such as it
+/// says nothing are the last ones anyway.
+#[cold]
+fn age<B>(response: &mut Response<B>) {
+    *response.version_mut() = Version::HTTP_10;
 }
 
 impl<F, B, E> Future for Responding<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<Response<Body<B>>, E>;
+    type Output = Result<Response<Body<B>>, Unserved<E>>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(future) = this.future.as_pin_mut() else { return Poll::Pending };
+        let Some(future) = this.future.as_pin_mut() else { return Poll::Ready(Err(Unserved::Refused)) };
         let mut response = match future.poll(cx) {
             Poll::Ready(Ok(response)) => response,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(Unserved::Failed(error))),
             Poll::Pending => return Poll::Pending,
         };
         let mut in_flight = this.in_flight.take();
@@ -144,11 +178,15 @@ where
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
                 record.upgraded();
+                tasks::upgraded(record);
             } else {
                 *owes = false;
                 let last = *this.last || (record.is_seen() && says_close(response.headers()));
                 if record.response(last) {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                if *this.old && says_close(response.headers()) {
+                    age(&mut response);
                 }
             }
         }

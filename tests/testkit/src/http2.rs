@@ -39,6 +39,7 @@ struct Stream {
     ok: bool,
     body: Vec<u8>,
     ended: bool,
+    reset: Option<u32>,
 }
 
 struct Frame {
@@ -110,6 +111,14 @@ impl<S: Read + Write> Client<S> {
         self.open(&[0x83], "/upload", 0)
     }
 
+    /// Opens a stream that asks for a tunnel (RFC 9113, section 8.5). Returns its number.
+    pub fn tunnel(&mut self) -> u32 {
+        let id = self.next;
+        self.next += 2;
+        self.send(HEADERS, END_HEADERS, id, b"\x02\x07CONNECT\x01\x04test");
+        id
+    }
+
     /// Sends the last bytes of an upload.
     pub fn end_upload(&mut self, stream: u32, bytes: &[u8]) {
         self.send(DATA, END_STREAM, stream, bytes);
@@ -178,6 +187,12 @@ impl<S: Read + Write> Client<S> {
         self.streams.iter().any(|it| it.id == id)
     }
 
+    /// The code that the server has reset a stream with: 7 is `REFUSED_STREAM` (RFC 9113, section 7).
+    #[must_use]
+    pub fn reset_code(&self, id: u32) -> Option<u32> {
+        self.streams.iter().find(|it| it.id == id)?.reset
+    }
+
     fn open(&mut self, method: &[u8], path: &str, flags: u8) -> u32 {
         self.offer_open(method, path, flags).expect("the server still reads")
     }
@@ -226,7 +241,7 @@ impl<S: Read + Write> Client<S> {
 
     fn stream(&mut self, id: u32) -> &mut Stream {
         let at = self.streams.iter().position(|it| it.id == id).unwrap_or_else(|| {
-            self.streams.push(Stream { id, ok: false, body: Vec::new(), ended: false });
+            self.streams.push(Stream { id, ok: false, body: Vec::new(), ended: false, reset: None });
             self.streams.len() - 1
         });
         &mut self.streams[at]
@@ -239,7 +254,10 @@ impl Stream {
             // `:status: 200` is the static table's 8th.
             HEADERS => self.ok = frame.payload.first() == Some(&0x88),
             DATA => self.body.extend_from_slice(&frame.payload),
-            _ => self.ok = false,
+            _ => {
+                self.ok = false;
+                self.reset = frame.payload.first_chunk().map(|code| u32::from_be_bytes(*code));
+            }
         }
         self.ended |= frame.kind == RST_STREAM || frame.flags & END_STREAM != 0;
     }

@@ -12,7 +12,8 @@ use crate::world::World;
 const BOUND: Duration = SHORT.saturating_mul(4);
 
 // A head that begins in the instant its connection ends has the time of one who takes nothing.
-const LATE: Bounds = Bounds { request: BOUND, silent: SHORT, idle: SHORT, head: SHORT, stall: SHORT, ..PATIENT };
+const LATE: Bounds =
+    Bounds { request: BOUND, keep_alive: BOUND, silent: SHORT, idle: SHORT, head: SHORT, stall: SHORT, ..PATIENT };
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     vec![

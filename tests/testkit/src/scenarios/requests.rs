@@ -16,6 +16,8 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(fifty_requests_in_flight_all_complete_and_say_close),
         promise!(a_request_at_work_has_no_bound_of_its_own).bounds(Bounds::NONE),
         promise!(a_response_begun_before_the_drain_runs_to_its_end_and_fin_follows).bounds(SHORT_IDLE),
+        promise!(a_request_pipelined_behind_a_response_that_did_not_say_close_is_answered),
+        promise!(a_request_sent_behind_a_response_that_did_not_say_close_is_answered),
         promise!(an_upload_in_flight_is_read_to_its_end),
         promise!(an_upload_that_pauses_is_waited_for).bounds(Bounds::NONE),
         promise!(a_chunked_upload_in_flight_is_read_to_its_end),
@@ -23,6 +25,7 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(a_client_that_asks_whether_to_continue_is_told_while_draining),
         promise!(a_response_to_head_is_its_head),
         promise!(a_request_of_http_1_0_completes),
+        promise!(a_request_of_http_1_0_that_is_kept_alive_completes_and_is_told_the_end),
         promise!(a_response_of_unknown_length_to_http_1_0_runs_to_its_end),
         promise!(a_request_pipelined_behind_the_last_one_is_not_answered),
         promise!(a_large_response_reaches_a_client_that_reads_late).bounds(SHORT_IDLE),
@@ -84,6 +87,30 @@ fn a_response_begun_before_the_drain_runs_to_its_end_and_fin_follows<W: World>(w
     let response = client.expect("first last");
     assert!(!response.says_close(), "its head was written before the drain: {:?}", response.head);
     client.expect_fin();
+    world.drained();
+}
+
+fn a_request_pipelined_behind_a_response_that_did_not_say_close_is_answered<W: World>(world: W) {
+    let mut client = world.client();
+    client.get("/stream");
+    client.see("first ");
+    client.get("/hello");
+    world.start();
+    world.release();
+    assert!(!client.expect("first last").says_close(), "its head was written before the drain");
+    client.expect_last("hello");
+    world.drained();
+}
+
+fn a_request_sent_behind_a_response_that_did_not_say_close_is_answered<W: World>(world: W) {
+    let mut client = world.client();
+    client.get("/stream");
+    client.see("first ");
+    world.start();
+    world.release();
+    assert!(!client.expect("first last").says_close(), "its head was written before the drain");
+    client.get("/hello");
+    client.expect_last("hello");
     world.drained();
 }
 
@@ -159,6 +186,20 @@ fn a_request_of_http_1_0_completes<W: World>(world: W) {
     world.start();
     world.release();
     client.expect("held");
+    client.expect_fin();
+    drop(client);
+    world.drained();
+}
+
+/// What says `keep-alive` beside `close` has a client wait for more.
+fn a_request_of_http_1_0_that_is_kept_alive_completes_and_is_told_the_end<W: World>(world: W) {
+    let mut client = world.client();
+    client.send("GET /held HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    world.until_in_flight(1);
+    world.start();
+    world.release();
+    let response = client.expect("held");
+    assert!(!response.head.to_lowercase().contains("keep-alive"), "{:?}", response.head);
     client.expect_fin();
     drop(client);
     world.drained();
