@@ -78,9 +78,9 @@ impl Server {
         if let Ok(addr) = self.main.local_addr() {
             output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
         }
-        let life = Life::new(AsyncStd);
+        let life = Life::new(AsyncStd, options.ready_delay);
         let connections = Connections::new();
-        let work = Work::new(life.main(), &connections);
+        let work = Work::new(life.all(), life.main(), &connections);
         let application = Application::new(AsyncStd);
 
         let http = Http::new(async_std::task::sleep).connections(&connections).extend_every_request();

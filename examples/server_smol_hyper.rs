@@ -80,9 +80,9 @@ impl Server {
         if let Ok(addr) = self.main.local_addr() {
             output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
         }
-        let life = Life::new(Smol);
+        let life = Life::new(Smol, options.ready_delay);
         let connections = Connections::new();
-        let work = Work::new(life.main(), &connections);
+        let work = Work::new(life.all(), life.main(), &connections);
         let application = Application::new(Smol);
 
         let http = Http::new(Executor, SmolTimer::new()).connections(&connections).extend_every_request();

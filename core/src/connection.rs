@@ -365,6 +365,14 @@ impl Policy {
         }
     }
 
+    /// The drain is about to begin, and this connection's turn has come to hear of it. If it is one of HTTP/1, the response
+    /// at hand says so and is its last one; nothing else is taken away before the drain.
+    pub fn take_turn(&mut self) {
+        if self.protocol == Protocol::Http1 {
+            self.drain();
+        }
+    }
+
     /// These bytes came from the client.
     pub fn read(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {

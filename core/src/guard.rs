@@ -6,6 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::holders::Label;
+use crate::lame_duck::Turn;
 use crate::shards::{Hold, Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
@@ -77,6 +78,15 @@ impl Guard {
     pub fn labelled(&self, label: impl Into<Label>) -> Self {
         // A holder is never refused.
         Shared::labelled(&self.hold.shared, &label.into(), true).map_or_else(|| self.clone(), Self::new)
+    }
+
+    /// A turn in the [lame duck time](crate::LameDuck) of the drain, for a connection that is told of the end in its own
+    /// time; `None` if there is no such time, or it is over.
+    ///
+    /// It takes a lock.
+    #[must_use]
+    pub fn turn(&self) -> Option<Turn> {
+        self.hold.shared.take_turn().map(|(seat, is_late)| Turn::new(seat, is_late))
     }
 
     /// What it counts under.

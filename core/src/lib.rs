@@ -17,6 +17,7 @@ mod drain;
 mod drained;
 mod guard;
 mod holders;
+mod lame_duck;
 // Its links are wakers made of an `Arc`, which the standard library has only where there is compare-and-swap.
 #[cfg(target_has_atomic = "ptr")]
 mod order;
@@ -32,6 +33,7 @@ pub use drain::Drain;
 pub use drained::{Deadline, Drained};
 pub use guard::Guard;
 pub use holders::{Held, Label};
+pub use lame_duck::{LameDuck, Turn};
 #[cfg(target_has_atomic = "ptr")]
 pub use order::{Failure, Order, Part};
 pub use overdue::Overdue;

@@ -49,6 +49,10 @@ pub(crate) struct Hold {
 pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     lane: usize,
+    /// Whether the watchers that count here have a turn of their own in a lame duck time, so that a clone stays here.
+    apart: bool,
+    /// Whether that turn has come: not 0.
+    turn: AtomicU8,
     /// Wait for the start. Here, where a watcher finds them in one step: one may be made, asked and dropped per request.
     started: Waiters,
 }
@@ -67,7 +71,19 @@ struct Owned {
     holds: Vec<Arc<Hold>>,
     seats: Vec<Arc<Seat>>,
     labelled: BTreeMap<Label, Weak<Hold>>,
+    turns: Turns,
     overdue: Option<Overdue>,
+}
+
+/// The seats that hear of the drain before it starts, one after the other.
+#[derive(Debug, Default)]
+struct Turns {
+    seats: Vec<Arc<Seat>>,
+    /// How many of them have.
+    come: usize,
+    /// Whether the time has begun in which they do.
+    begun: bool,
+    taken: u32,
 }
 
 impl Shared {
@@ -136,7 +152,7 @@ impl Shared {
     #[inline]
     pub(crate) fn seat(&self, own: &Arc<Seat>) -> Arc<Seat> {
         let here = self.here();
-        if here == own.lane {
+        if here == own.lane || own.apart {
             // Most are cloned at home, where a plain clone needs no look at the count first.
             return own.clone();
         }
@@ -156,16 +172,16 @@ impl Shared {
     }
 
     pub(crate) fn start(&self) {
-        let (seats, last_counts) = self.owned.with(|owned| {
+        let (seats, turns, last_counts) = self.owned.with(|owned| {
             // The phase first: whoever asks for a guard from here on is refused.
             self.step(Phase::Running, Phase::Draining);
             let holds = core::mem::take(&mut owned.holds);
             // `into_inner` gives our count back without running the drop of `Hold` (which wakes) under the
             // lock; a `Hold` that nobody else counts comes out and is dropped below.
             let last_counts: Vec<Hold> = holds.into_iter().filter_map(Arc::into_inner).collect();
-            (core::mem::take(&mut owned.seats), last_counts)
+            (core::mem::take(&mut owned.seats), core::mem::take(&mut owned.turns.seats), last_counts)
         });
-        let wake = Wake(seats.into_iter().flat_map(|seat| seat.started.take()));
+        let wake = Wake(seats.into_iter().chain(turns).flat_map(|seat| seat.started.take()));
         // Before the watchers hear of it, so that none of them finds a drain that waits for nobody.
         drop(last_counts);
         wake.all();
@@ -192,6 +208,49 @@ impl Shared {
         if closed {
             self.wake_at_close();
         }
+    }
+
+    /// Makes so many turns, for watchers that are to hear of the drain before it starts. None once draining.
+    pub(crate) fn make_turns(this: &Arc<Self>, many: usize) {
+        this.owned.with(|owned| {
+            if this.phase() == Phase::Running {
+                owned.turns.seats.resize_with(many, || Arc::new(Seat::new(this.clone(), 0, true)));
+            }
+        });
+    }
+
+    /// The time begins in which the turns come.
+    pub(crate) fn begin_turns(&self) {
+        self.owned.with(|owned| owned.turns.begun = true);
+    }
+
+    /// The next turn comes.
+    pub(crate) fn next_turn(&self) {
+        let next = self.owned.with(|owned| {
+            let next = owned.turns.seats.get(owned.turns.come)?.clone();
+            owned.turns.come += 1;
+            // Under the lock, so that whoever takes a turn that is to come gets one that has not come. Release, with the
+            // Acquire of `has_come`.
+            next.turn.store(1, Ordering::Release);
+            Some(next)
+        });
+        if let Some(seat) = next {
+            Wake(seat.started.take()).all();
+        }
+    }
+
+    /// One of the turns that are still to come, and whether the time had begun in which they do. However many are taken,
+    /// one gets about as many as the other.
+    pub(crate) fn take_turn(&self) -> Option<(Arc<Seat>, bool)> {
+        self.owned.with(|owned| {
+            let Turns { seats, come, begun, taken } = &mut owned.turns;
+            let to_come = seats.get(*come..)?;
+            // A Weyl sequence: multiples of the golden ratio, modulo one, here in 32 bits. Any run of it is spread evenly.
+            *taken = taken.wrapping_add(0x9E37_79B9);
+            let place = (u64::from(*taken) * to_come.len() as u64) >> 32;
+            let seat = usize::try_from(place).ok().and_then(|place| to_come.get(place))?;
+            Some((seat.clone(), *begun))
+        })
     }
 
     /// How many guards are held.
@@ -241,7 +300,7 @@ fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &m
     let hold = Arc::new_cyclic(|hold| {
         let seat = Arc::new_cyclic(|seat| {
             known.push((hold.clone(), seat.clone()));
-            Seat { shared: with_lanes(lanes, known, owned), lane, started: Waiters::new() }
+            Seat::new(with_lanes(lanes, known, owned), lane, false)
         });
         let shared = seat.shared.clone();
         seats = Some(seat);
@@ -280,6 +339,22 @@ impl Drop for Hold {
 }
 
 impl Seat {
+    fn new(shared: Arc<Shared>, lane: usize, apart: bool) -> Self {
+        Self { shared, lane, apart, turn: AtomicU8::new(0), started: Waiters::new() }
+    }
+
+    /// Whether those who count here have heard: the drain has started, or their turn has come.
+    #[inline]
+    pub(crate) fn is_told(&self) -> bool {
+        self.shared.state() >= State::Draining || self.has_come()
+    }
+
+    /// Whether their turn has come.
+    #[inline]
+    pub(crate) fn has_come(&self) -> bool {
+        self.turn.load(Ordering::Acquire) != 0
+    }
+
     /// A seat outside the books, for a guard that outlives every watcher.
     pub(crate) fn of(hold: &Hold) -> Arc<Self> {
         let known = hold.shared.lanes[hold.lane].seat.upgrade();
@@ -287,7 +362,7 @@ impl Seat {
             // Nobody takes the wakers that are left at such a seat, so none may be. The count was read as zero without
             // an ordering; the fence has us see all that was written before it was lowered: that the drain has started.
             fence(Ordering::Acquire);
-            Arc::new(Self { shared: hold.shared.clone(), lane: hold.lane, started: Waiters::new() })
+            Arc::new(Self::new(hold.shared.clone(), hold.lane, false))
         })
     }
 

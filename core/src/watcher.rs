@@ -52,6 +52,10 @@ impl Watcher {
         Self { seat, place: Place::NONE }
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.seat.shared
+    }
+
     /// A guard, or `None` once draining has begun.
     ///
     /// After [`Drain::start`](crate::Drain::start) has returned the answer is `None`. A guard asked for while
@@ -183,8 +187,8 @@ impl Future for Watcher {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { seat, place } = &mut *self;
-        let shared = &*seat.shared;
-        place.poll(cx.waker(), move || shared.state() >= State::Draining, || seat.started())
+        let seat = &**seat;
+        place.poll(cx.waker(), move || seat.is_told(), move || seat.started())
     }
 }
 

@@ -11,9 +11,10 @@ use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use by_hand::{Count, poll};
-use ebbtide::{Drain, Guard, State, Watcher};
+use ebbtide::{Drain, Guard, LameDuck, State, Watcher};
 
 type Act = Box<dyn FnMut() + Send>;
 
@@ -382,7 +383,7 @@ fn a_crowd_that_has_left_leaves_no_memory() {
 
 #[test]
 fn a_drain_that_is_over_leaves_no_memory() {
-    let cases: [&dyn Fn(); 5] = [
+    let cases: [&dyn Fn(); 6] = [
         &|| drop(Drain::new()),
         &|| drop(Drain::new().start()),
         &|| drop(Drain::new().watcher()),
@@ -393,6 +394,12 @@ fn a_drain_that_is_over_leaves_no_memory() {
             let mut bounded = Box::pin(drain.start().deadline(ready(())));
             assert!(poll(&mut held, Waker::noop()).is_pending());
             assert!(poll(&mut bounded, Waker::noop()).is_ready());
+        },
+        &|| {
+            let drain = Drain::new();
+            let _lame_duck = LameDuck::new(&drain, Duration::from_secs(1));
+            let turn = guard(&drain).turn().expect("there is one");
+            assert!(poll(&mut turn.watcher(), Waker::noop()).is_pending());
         },
     ];
     cases[0](); // what is asked once in a process is not a leak

@@ -12,9 +12,10 @@ use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use by_hand::{Count, poll};
-use ebbtide::{Drain, Guard, Order, Overdue, State};
+use ebbtide::{Drain, Guard, LameDuck, Order, Overdue, State};
 use loom::sync::atomic::AtomicUsize as Traced;
 use loom::thread::spawn;
 
@@ -204,6 +205,35 @@ fn a_watcher_that_registers_during_the_start_is_woken() {
         drop(drain.start());
         there.join().unwrap().assert_over();
         here.join().unwrap().assert_over();
+    });
+}
+
+#[test]
+fn a_watcher_that_registers_as_its_turn_comes_is_woken() {
+    explore("watcher registration against turn and start", || {
+        let drain = Drain::new();
+        let lame_duck = LameDuck::new(&drain, Duration::from_millis(10));
+        let turn = guard(&drain).turn().expect("there is one");
+        let watcher = turn.watcher();
+        let there = spawn(move || Polled::new(watcher.clone()));
+        let comes = spawn(move || assert!(poll(Box::pin(lame_duck.pass(ready)), Waker::noop()).is_ready()));
+        drop(drain.start());
+        there.join().unwrap().assert_over();
+        comes.join().unwrap();
+    });
+}
+
+#[test]
+fn a_turn_that_has_come_is_seen_by_whoever_was_told() {
+    explore("turn against watcher", || {
+        let drain = Drain::new();
+        let lame_duck = LameDuck::new(&drain, Duration::from_millis(10));
+        let turn = guard(&drain).turn().expect("there is one");
+        let there = spawn(move || (Polled::new(turn.watcher()), turn));
+        assert!(poll(Box::pin(lame_duck.pass(ready)), Waker::noop()).is_ready());
+        let (told, turn) = there.join().unwrap();
+        told.assert_over();
+        assert!(turn.has_come());
     });
 }
 

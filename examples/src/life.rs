@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
 
-use ebbtide::{Drain, Guard, Order};
+use ebbtide::{Drain, Guard, LameDuck, Order};
 use ebbtide_signal::{Signals, escalate};
 use futures_util::future::{Either, select};
 
@@ -77,11 +77,40 @@ pub struct Life<R> {
 impl<R: Runtime> Life<R> {
     /// It begins.
     #[must_use]
-    pub fn new(runtime: R) -> Self {
+    pub fn new(runtime: R, lame_duck: Duration) -> Self {
         let (main, diagnostics) = (Drain::new(), Drain::new());
+        let order = match lame_duck {
+            Duration::ZERO => Order::new(),
+            window => Order::new().then([("lame duck", Self::lame_duck(&runtime, LameDuck::new(&main, window)))]),
+        };
         // The diagnostics last: until the main server has drained they say that this process lives.
-        let order = Order::new().then([("main", main.clone())]).then([("diagnostics", diagnostics.clone())]);
+        let order = order.then([("main", main.clone())]).then([("diagnostics", diagnostics.clone())]);
         Self { runtime, order, main, diagnostics }
+    }
+
+    /// The stage before the main server drains: over when that time is.
+    fn lame_duck(runtime: &R, lame_duck: LameDuck) -> Drain {
+        let stage = Drain::new();
+        let (begins, clock) = (stage.watcher(), runtime.clone());
+        let sleep = move |time| {
+            let clock = clock.clone();
+            async move { clock.sleep(time).await }
+        };
+        if let Some(guard) = begins.guard() {
+            let passing = guard.during(async move {
+                begins.await;
+                lame_duck.pass(sleep).await;
+            });
+            runtime.spawn(async {
+                passing.await;
+            });
+        }
+        stage
+    }
+
+    /// The drain of all, which is started by the signals: from then on the server is not ready.
+    pub fn all(&self) -> &Drain {
+        self.order.drain()
     }
 
     /// The main server's drain.
@@ -134,7 +163,7 @@ impl<R: Runtime> Life<R> {
                 None => std::future::pending().await,
             }
         };
-        let mut report = Report::begin(limit);
+        let mut report = Report::begin(options.ready_delay, limit);
         let mut end = pin!(self.order.drain().start().deadline(deadline));
         loop {
             report.progress(work);

@@ -13,17 +13,18 @@ use crate::work::Work;
 #[derive(Debug)]
 pub struct Report {
     since: Instant,
+    lame_duck: Duration,
     limit: Option<Duration>,
     live: bool,
     last: String,
 }
 
 impl Report {
-    /// The drain begins now; `limit` is when it will be closed by force.
+    /// It begins now, with a lame duck time; `limit` is when it will be closed by force.
     #[must_use]
-    pub fn begin(limit: Option<Duration>) -> Self {
+    pub fn begin(lame_duck: Duration, limit: Option<Duration>) -> Self {
         let live = io::stdout().is_terminal();
-        Self { since: Instant::now(), limit, live, last: String::new() }
+        Self { since: Instant::now(), lame_duck, limit, live, last: String::new() }
     }
 
     /// How often [`progress`](Self::progress) is worth calling.
@@ -34,10 +35,14 @@ impl Report {
 
     /// One line of how far the drain has come.
     pub fn progress(&mut self, work: &Work) {
-        let mut line = format!("draining: {} in flight", work.in_flight());
-        if let Some(limit) = self.limit {
-            let left = limit.saturating_sub(self.since.elapsed());
-            let _ = write!(line, ", {:.1} s left", left.as_secs_f64());
+        let passed = self.since.elapsed();
+        let (what, until) = match self.lame_duck {
+            lame_duck if passed < lame_duck => ("lame duck", Some(lame_duck)),
+            _ => ("draining", self.limit),
+        };
+        let mut line = format!("{what}: {} in flight", work.in_flight());
+        if let Some(until) = until {
+            let _ = write!(line, ", {:.1} s left", until.saturating_sub(passed).as_secs_f64());
         }
         if self.live {
             output::print(format!("\r\x1b[2K{line}"));

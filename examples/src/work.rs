@@ -7,24 +7,25 @@ use ebbtide_hyper::{Connection, Connections};
 /// The label of work that goes on after its response.
 pub const TASK: &str = "task";
 
-/// The main server's drain and its connections, to count what is in flight.
+/// The drain of all, the main server's, and its connections, to count what is in flight.
 #[derive(Clone, Debug)]
 pub struct Work {
-    drain: Drain,
+    all: Drain,
+    main: Drain,
     connections: Connections,
 }
 
 impl Work {
     /// What these are working on.
     #[must_use]
-    pub fn new(drain: &Drain, connections: &Connections) -> Self {
-        Self { drain: drain.clone(), connections: connections.clone() }
+    pub fn new(all: &Drain, main: &Drain, connections: &Connections) -> Self {
+        Self { all: all.clone(), main: main.clone(), connections: connections.clone() }
     }
 
-    /// How far the drain has come.
+    /// How far the drain has come. The server is ready while it runs.
     #[must_use]
     pub fn state(&self) -> State {
-        self.drain.state()
+        self.all.state()
     }
 
     /// Requests, upgraded connections and tasks.
@@ -32,7 +33,7 @@ impl Work {
     pub fn in_flight(&self) -> usize {
         let on = |it: &Connection| it.requests().len() + usize::from(it.state() == ConnectionState::Upgraded);
         let requests: usize = self.connections.list().iter().map(on).sum();
-        let tasks = self.drain.held().into_iter().filter(|it| *it.label() == TASK.into());
+        let tasks = self.main.held().into_iter().filter(|it| *it.label() == TASK.into());
         requests + tasks.map(|it| it.guards()).sum::<usize>()
     }
 }

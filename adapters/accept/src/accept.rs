@@ -74,7 +74,6 @@ pub struct Accept<R: Runtime, L: Listener<R>> {
     draining: Watcher,
     closed: Closed,
     pause: Option<Pin<Box<R::Sleep>>>,
-    lame_duck: LameDuck<R::Sleep>,
     shared: bool,
     permits: Option<Permits>,
     hook: Hook,
@@ -84,11 +83,6 @@ enum Source<R: Runtime, L: Listener<R>> {
     Listening(L),
     Emptying(Emptying<R, L::Socket>),
     Over,
-}
-
-enum LameDuck<T> {
-    For(Duration),
-    Since(Pin<Box<T>>),
 }
 
 /// How long to wait for descriptors or memory. Short, since a connection that ends frees both; long enough to cost
@@ -105,7 +99,6 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
             draining,
             guard: Some(guard),
             pause: None,
-            lame_duck: LameDuck::For(Duration::ZERO),
             shared: false,
             permits: None,
             hook: Hook::default(),
@@ -134,11 +127,6 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
     /// Tells of every error, with what is done about it.
     pub fn on_error(&mut self, told: impl FnMut(Severity, &io::Error) + Send + 'static) {
         self.hook = Hook::new(told);
-    }
-
-    /// Goes on accepting for so long after the drain began.
-    pub fn lame_duck(&mut self, time: Duration) {
-        self.lame_duck = LameDuck::For(time);
     }
 
     /// The next connection with its guard; `None` once the listener has closed behind the last one.
@@ -209,21 +197,9 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
         Some(self.guard.as_ref()?.labelled(peer.into_label()))
     }
 
-    /// Whether it is still listening though the drain has begun and the lame duck time is over.
+    /// Whether it is still listening though the drain has begun.
     fn is_leaving(&mut self, cx: &mut Context<'_>) -> bool {
-        if !matches!(self.source, Source::Listening(_)) || Pin::new(&mut self.draining).poll(cx).is_pending() {
-            return false;
-        }
-        match &mut self.lame_duck {
-            LameDuck::For(Duration::ZERO) => true,
-            LameDuck::For(time) => {
-                let mut since = Box::pin(R::sleep(*time));
-                let over = since.as_mut().poll(cx).is_ready();
-                self.lame_duck = LameDuck::Since(since);
-                over
-            }
-            LameDuck::Since(since) => since.as_mut().poll(cx).is_ready(),
-        }
+        matches!(self.source, Source::Listening(_)) && Pin::new(&mut self.draining).poll(cx).is_ready()
     }
 
     fn leave(&mut self) -> io::Result<()> {

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use ebbtide::{Closed, Guard, Until};
 
@@ -37,13 +36,6 @@ impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
         Fut: Future<Output = ()>,
     {
         Self { accept: Accept::new(listener, guard), connection }
-    }
-
-    /// Goes on accepting for so long after the drain began: a load balancer needs seconds to notice that this server is
-    /// not ready any more. Default: not at all.
-    pub fn lame_duck(mut self, time: Duration) -> Self {
-        self.accept.lame_duck(time);
-        self
     }
 
     /// Leaves the listening socket to its other owners when the drain begins: systemd, a parent, a successor, another

@@ -95,7 +95,7 @@ where
     // HTTP/1.0 knows no upgrade (RFC 9110, section 7.8).
     let upgradeable = !old && request.header(UPGRADE).is_some() && request.header(CONNECTION).is_some_and(says_upgrade);
     if upgradeable || extends {
-        request.ext_mut().insert(record.watcher().clone());
+        request.ext_mut().insert(record.news());
         request.ext_mut().insert(record.guard().clone());
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use ebbtide::connection::{Bounds, Policy, Timer};
-use ebbtide::{Closed, Guard, Label, State, Watcher};
+use ebbtide::{Closed, Guard, Label, State, Turn, Watcher};
 use ebbtide_socket::Peer;
 
 use crate::connections::{Connections, Live, Seen};
@@ -34,6 +34,10 @@ pub struct Record {
     /// Where the connection is kept for those who ask; the others pay nothing for it.
     seen: Option<Arc<Seen>>,
     requests: AtomicU64,
+    /// When it hears of the drain in a lame duck time; most services have none.
+    turn: Option<Turn>,
+    /// Whether it has answered a request. Kept for those who came in the lame duck time.
+    has_answered: AtomicBool,
     /// Of a connection that drains: what its `Drive` was polled by last.
     driver: Mutex<Option<Waker>>,
     /// The [`Peer`] that can be asked what it has acknowledged: the guard's own label, which ours may take the place of.
@@ -71,6 +75,7 @@ impl Record {
         let (watcher, policy) = (guard.watcher(), Mutex::new(policy));
         let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
         let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
+        let (turn, has_answered) = (guard.turn(), AtomicBool::new(false));
         Arc::new(Self {
             guard,
             watcher,
@@ -83,6 +88,8 @@ impl Record {
             seen,
             requests,
             driver: Mutex::new(None),
+            turn,
+            has_answered,
             peer,
         })
     }
@@ -95,6 +102,11 @@ impl Record {
     /// A watcher of its drain.
     pub fn watcher(&self) -> &Watcher {
         &self.watcher
+    }
+
+    /// The watcher that requests are given: one that is ready in the connection's turn, if the drain has a lame duck time.
+    pub fn news(&self) -> Watcher {
+        self.turn.as_ref().map_or_else(|| self.watcher.clone(), Turn::watcher)
     }
 
     /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
@@ -276,14 +288,24 @@ impl Record {
     pub fn response(&self, last: bool) -> bool {
         // The connection hears of the drain when its task runs; this response may be earlier.
         let is_draining = self.watcher.state() != State::Running;
-        !(!is_draining && !last && self.notes.response()) && self.responded(is_draining, last)
+        let is_told = is_draining || self.turn.as_ref().is_some_and(|turn| self.is_told(turn));
+        !(!is_told && !last && self.notes.response()) && self.responded(is_draining, is_told, last)
+    }
+
+    /// Whether a response is to say that the drain is about to start. Who came in the lame duck time is answered once
+    /// before.
+    fn is_told(&self, turn: &Turn) -> bool {
+        let is_of_use = !turn.is_late() || self.has_answered.swap(true, Ordering::Relaxed);
+        is_of_use && turn.has_come()
     }
 
     #[inline(never)]
-    fn responded(&self, is_draining: bool, last: bool) -> bool {
+    fn responded(&self, is_draining: bool, is_told: bool, last: bool) -> bool {
         self.policy(|it| {
             if is_draining {
                 it.drain();
+            } else if is_told {
+                it.take_turn();
             }
             it.response(last)
         })

@@ -65,7 +65,7 @@ where
 impl<S> Service<S> {
     #[inline(never)]
     fn extend(&self, request: &mut Request<Incoming>) {
-        request.extensions_mut().insert(self.record.watcher().clone());
+        request.extensions_mut().insert(self.record.news());
         request.extensions_mut().insert(self.record.guard().clone());
     }
 }

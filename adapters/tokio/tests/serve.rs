@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ebbtide::{Drain, Guard, State};
+use ebbtide::{Drain, Guard, LameDuck, State};
 use ebbtide_accept::{Listener, Peer, Severity};
 use ebbtide_tokio::Tokio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -203,15 +203,16 @@ async fn every_error_of_accepting_is_told_with_what_is_done_about_it() {
 }
 
 #[tokio::test]
-async fn a_lame_duck_goes_on_accepting() {
+async fn in_a_lame_duck_time_it_goes_on_accepting() {
     let drain = Drain::new();
-    let (address, server) = serve(&drain, |it| it.lame_duck(Duration::from_secs(600))).await;
-    drop(drain.start());
+    let (address, server) = serve(&drain, |it| it).await;
+    let passing = tokio::spawn(LameDuck::new(&drain, Duration::from_secs(600)).pass(tokio::time::sleep));
     let mut late = TcpStream::connect(address).await.expect("still open");
     assert!(echoed(&mut late).await);
-    assert_eq!(drain.state(), State::Draining);
+    assert_eq!(drain.state(), State::Running);
 
     drain.close();
+    passing.await.expect("it is over with the drain's start");
     server.await.expect("no panic").expect("a forced close is no error of the listener");
     assert!(TcpStream::connect(address).await.is_err(), "it listens on");
 }

@@ -40,7 +40,7 @@ fn run(start: Start) -> io::Result<()> {
             let (stream, guard) = handshake(stream, guard, |io| tls.accept(io));
             Either::Right(http.serve(TokioIo::new(stream), service, guard).map(drop))
         };
-        let mut served = serve(listener, start.guard, connection).lame_duck(start.lame_duck);
+        let mut served = serve(listener, start.guard, connection);
         if let Some(most) = start.max_connections {
             served = served.max_connections(most);
         }

@@ -222,11 +222,12 @@ fn one_that_closes_its_listener_without_emptying_the_queue() {
 }
 
 #[test]
-fn one_that_does_not_take_the_time_to_leave() {
+fn one_whose_connections_take_no_turn_in_the_time_before_the_drain() {
     fn server(start: Start) -> io::Result<()> {
-        serve(start, Connection::well)
+        serve(start, Connection::told)
     }
-    says(&broken(server, "a_lame_duck_serves_new_connections_and_says_close", KEPT), "refused");
+    let promise = "in_a_lame_duck_time_connections_are_told_by_their_responses_one_after_the_other";
+    says(&broken(server, promise, KEPT), "not told by half of the time");
 }
 
 #[test]

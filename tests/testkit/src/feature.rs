@@ -12,7 +12,7 @@ pub enum Feature {
     Work,
     /// A listener of its own, which closes when the drain begins.
     Listener,
-    /// [`Start::lame_duck`](crate::Start::lame_duck).
+    /// Connections that take a [turn](ebbtide::Guard::turn) in a lame duck time, as those of ebbtide's HTTP adapters do.
     LameDuck,
     /// [`Start::max_connections`](crate::Start::max_connections).
     MaxConnections,

@@ -72,7 +72,7 @@
 //!             let served = http.serve(FuturesIo::new(stream), service, guard);
 //!             async { drop(served.await) }
 //!         };
-//!         serve(listener, start.guard, connection).lame_duck(start.lame_duck).await?;
+//!         serve(listener, start.guard, connection).await?;
 //!         closed.await; // until the drain is over
 //!         Ok(())
 //!     })

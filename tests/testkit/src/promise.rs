@@ -22,7 +22,6 @@ pub(crate) struct Promise<W> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
-    pub(crate) lame_duck: Duration,
     pub(crate) max_connections: Option<usize>,
     pub(crate) owners: Owners,
 }
@@ -57,8 +56,7 @@ pub(crate) const PATIENT: Bounds = Bounds {
 impl<W> Promise<W> {
     /// With no bound that expires.
     pub(crate) fn new(name: &'static str, scenario: fn(W)) -> Self {
-        let settings =
-            Settings { bounds: PATIENT, lame_duck: Duration::ZERO, max_connections: None, owners: Owners::Server };
+        let settings = Settings { bounds: PATIENT, max_connections: None, owners: Owners::Server };
         Self { name, needs: None, settings, scenario }
     }
 
@@ -69,11 +67,6 @@ impl<W> Promise<W> {
 
     pub(crate) fn bounds(mut self, bounds: Bounds) -> Self {
         self.settings.bounds = bounds;
-        self
-    }
-
-    pub(crate) fn lame_duck(mut self, time: Duration) -> Self {
-        self.settings.lame_duck = time;
         self
     }
 

@@ -44,7 +44,6 @@ impl Sockets {
             guard: drain.watcher().guard().expect("running"),
             application: application.clone(),
             bounds: settings.bounds,
-            lame_duck: settings.lame_duck,
             max_connections: settings.max_connections,
             #[cfg(feature = "rustls")]
             tls: security.server(),

@@ -1,7 +1,6 @@
 //! What a server is given to start with.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use ebbtide::Guard;
 use ebbtide::connection::Bounds;
@@ -22,8 +21,6 @@ pub struct Start {
     pub application: Application,
     /// Its connections' bounds.
     pub bounds: Bounds,
-    /// How long it is to go on accepting once the drain has begun.
-    pub lame_duck: Duration,
     /// How many connections it may have at a time, where there is a limit.
     pub max_connections: Option<usize>,
     /// What its TLS is to be, where its clients come through TLS: [`Suite::over_tls`](crate::Suite::over_tls).

@@ -83,7 +83,7 @@ impl VirtualSuite {
     {
         let serve = move |start: &VirtualStart| simulation::serve(serve(start));
         let why = "there is no accept loop";
-        let features = [Feature::Listener, Feature::LameDuck, Feature::MaxConnections];
+        let features = [Feature::Listener, Feature::MaxConnections];
         let mut without = features.map(|feature| (feature, why.to_owned())).to_vec();
         without.push((Feature::Tls, NO_TLS.to_owned()));
         let (serve, security) = (Box::new(serve), Security::Plain);

@@ -3,7 +3,7 @@
 use ebbtide::connection::Bounds;
 
 use crate::feature::Feature;
-use crate::promise::{LONG, PATIENT, Promise, SHORT, promise};
+use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
@@ -13,8 +13,6 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
             .bounds(Bounds { silent: SHORT, ..PATIENT }),
         promise!(new_connections_are_refused_while_a_request_is_in_flight).needs(Feature::Listener),
         promise!(the_port_is_free_for_a_successor_while_a_request_is_in_flight).needs(Feature::Listener),
-        promise!(a_lame_duck_serves_new_connections_and_says_close).needs(Feature::LameDuck).lame_duck(LONG),
-        promise!(a_lame_duck_refuses_when_its_time_is_over).needs(Feature::LameDuck).lame_duck(SHORT),
         promise!(a_limit_of_connections_holds_the_rest_back_and_loses_none)
             .needs(Feature::MaxConnections)
             .max_connections(2),
@@ -73,29 +71,6 @@ fn the_port_is_free_for_a_successor_while_a_request_is_in_flight<W: World>(world
     let client = world.waiting("/held");
     world.start();
     world.until("a port that is free", || world.is_free());
-    world.release();
-    client.expect_last("held");
-    world.drained();
-}
-
-/// With a lame duck time that only a forced close ends.
-fn a_lame_duck_serves_new_connections_and_says_close<W: World>(world: W) {
-    let idle = world.idle();
-    world.start();
-    let early = world.client();
-    // For a loop that pays no heed to the time to leave: it would do so by now.
-    world.pass(SHORT);
-    for mut client in [idle, early, world.client()] {
-        client.get("/hello");
-        client.expect_last("hello");
-    }
-    let _ = world.cut();
-}
-
-fn a_lame_duck_refuses_when_its_time_is_over<W: World>(world: W) {
-    let client = world.waiting("/held");
-    world.start();
-    world.until_refused();
     world.release();
     client.expect_last("held");
     world.drained();

@@ -7,6 +7,7 @@ mod handshakes;
 mod heads;
 mod http2;
 mod idle;
+mod lame_duck;
 mod late;
 mod listener;
 mod load;
@@ -29,6 +30,7 @@ pub(crate) fn all<W: World>() -> Vec<Promise<W>> {
     all.extend(heads::promises());
     all.extend(late::promises());
     all.extend(handshakes::promises());
+    all.extend(lame_duck::promises());
     all.extend(listener::promises());
     all.extend(upgrades::promises());
     all.extend(guards::promises());

@@ -34,7 +34,7 @@ fn heard<W: World>(client: &mut Client<W::Stream>, line: &str) {
 }
 
 /// An upgraded connection that has echoed.
-fn upgraded<W: World>(world: &W) -> Client<W::Stream> {
+pub(super) fn upgraded<W: World>(world: &W) -> Client<W::Stream> {
     let mut client = world.client();
     client.send(UPGRADE);
     switched::<W>(&mut client);
