@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ebbtide::{Drain, Guard, LameDuck, Order};
 use ebbtide_signal::{Signals, escalate};

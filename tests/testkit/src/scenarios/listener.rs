@@ -112,7 +112,7 @@ fn connections_that_a_limit_holds_back_are_answered_while_draining<W: World>(wor
 fn newcomers_are_refused_while_a_limit_holds_others_back<W: World>(world: W) {
     let first = world.waiting("/held");
     let mut second = world.client();
-    second.get("/hello");
+    second.queue("GET /hello HTTP/1.1\r\nHost: test\r\n\r\n");
     world.start();
     world.until_refused();
     for _ in 0..10 {
