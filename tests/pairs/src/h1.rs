@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use ebbtide::Guard;
+use ebbtide::{Guard, Watcher};
 use ebbtide_testkit::{Application, Reply};
 use futures_lite::AsyncReadExt;
 use http_types::headers::{CONNECTION, UPGRADE};
@@ -34,7 +34,9 @@ async fn answer(
         let mut response = Response::new(StatusCode::SwitchingProtocols);
         response.insert_header(CONNECTION, "upgrade");
         response.insert_header(UPGRADE, "echo");
-        let (upgraded, watcher) = (response.recv_upgrade().await, guard.watcher());
+        let upgraded = response.recv_upgrade().await;
+        // The connection's own, which hears of the drain in its turn.
+        let watcher = request.ext().get::<Watcher>().cloned().unwrap_or_else(|| guard.watcher());
         // The connection holds a guard of its own from here.
         drop(guard);
         spawn(Box::pin(async {

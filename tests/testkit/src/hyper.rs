@@ -54,7 +54,9 @@ impl<E: Executor<Task> + Clone + Send + Sync + 'static> hyper::service::Service<
         let mut exchange = self.application.request(request.method().as_str(), request.uri().path());
         Box::pin(async move {
             if exchange.is_upgrade() {
-                let (upgraded, watcher) = (hyper::upgrade::on(&mut request), guard.watcher());
+                let upgraded = hyper::upgrade::on(&mut request);
+                // The connection's own, if it says when it hears of the drain.
+                let watcher = request.extensions_mut().remove().unwrap_or_else(|| guard.watcher());
                 executor.execute(Box::pin(async move {
                     let Ok(io) = upgraded.await else { return };
                     drop(exchange.echo(Upgraded(io), watcher).await);

@@ -164,7 +164,7 @@ fn upgraded_connections_are_told_one_after_the_other_in_a_lame_duck_time<W: Worl
     time.until(WINDOW);
     for client in clients.iter_mut().flatten() {
         // What was sent while it was not told yet has been echoed.
-        client.see("goodbye\n");
+        client.take_until("goodbye\n").unwrap_or_else(|end| panic!("{end} instead of a goodbye"));
         client.send("bye\n");
         client.expect_fin();
     }
