@@ -206,6 +206,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         let State { framing, rest, .. } = &mut *state;
         let unread = framing.take(rest);
         rest.drain(..unread);
+        let trailers = state.trailers.take();
+        // Who waits for them is not woken under the lock.
+        drop(state);
+        drop(trailers);
     }
 
     /// The connection is its handler's.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use ebbtide::Drain;
 use ebbtide_async_h1::Http;
 use futures_lite::io::Cursor;
-use futures_lite::{AsyncRead, AsyncWrite};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use http_types::headers::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use http_types::{Body, Request, Response, StatusCode};
 
@@ -193,6 +193,31 @@ fn trailers_come_behind_the_body() {
     });
     assert!(received.ends_with("\r\n\r\nabc [\"y\", \"z\"]"), "{received}");
     assert_eq!(error, None);
+}
+
+#[test]
+fn there_are_no_trailers_of_a_body_that_was_not_read() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let upload = "POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n";
+    let (mut client, connection) = smol::net::unix::UnixStream::pair().unwrap();
+    let drain = Drain::new();
+    let endpoint = move |mut request: Request| {
+        sender.send(request.recv_trailers()).unwrap();
+        ready(Ok("unread".into()))
+    };
+    let guard = drain.watcher().guard().expect("it runs");
+    let serving = Http::new(|_| pending::<()>()).serve(connection, endpoint, guard);
+    smol::block_on(smol::future::or(async { drop(serving.await) }, async {
+        client.write_all(upload.as_bytes()).await.unwrap();
+        let mut answered = Vec::new();
+        while !answered.ends_with(b"unread") {
+            let mut space = [0; 1024];
+            let read = client.read(&mut space).await.unwrap();
+            answered.extend_from_slice(&space[..read]);
+        }
+        let trailers = smol::future::poll_once(receiver.recv().unwrap()).await;
+        assert!(trailers.expect("nothing to wait for").is_none());
+    }));
 }
 
 #[derive(Default)]
