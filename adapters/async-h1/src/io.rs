@@ -225,6 +225,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         if state.stage != Stage::HalfClosed {
             ready!(state.inner()?.poll_close(cx))?;
             state.stage = Stage::HalfClosed;
+            // Whether there is anything to be read is to be known for sure.
+            state.turn = TURN;
             record.half_closed(!state.rest.is_empty());
         }
         loop {
