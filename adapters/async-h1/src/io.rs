@@ -206,6 +206,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         let State { framing, rest, .. } = &mut *state;
         let unread = framing.take(rest);
         rest.drain(..unread);
+        let trailers = state.trailers.take();
+        // Who waits for them is not woken under the lock.
+        drop(state);
+        drop(trailers);
     }
 
     /// The connection is its handler's.
@@ -221,6 +225,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         if state.stage != Stage::HalfClosed {
             ready!(state.inner()?.poll_close(cx))?;
             state.stage = Stage::HalfClosed;
+            // Whether there is anything to be read is to be known for sure.
+            state.turn = TURN;
             record.half_closed(!state.rest.is_empty());
         }
         loop {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use ebbtide::Drain;
 use ebbtide_async_h1::Http;
 use futures_lite::io::Cursor;
-use futures_lite::{AsyncRead, AsyncWrite};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use http_types::headers::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use http_types::{Body, Request, Response, StatusCode};
 
@@ -21,6 +21,8 @@ const SECOND: &str = "GET /second HTTP/1.1\r\nhost: test\r\nconnection: close\r\
 struct Client<'a> {
     sends: Cursor<Vec<u8>>,
     goes_on: &'static [u8],
+    /// How much of it there is at a time.
+    piece: usize,
     reads: &'a AtomicUsize,
     received: &'a std::sync::Mutex<Vec<u8>>,
 }
@@ -28,7 +30,8 @@ struct Client<'a> {
 impl AsyncRead for Client<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        match Pin::new(&mut self.sends).poll_read(cx, buf) {
+        let piece = buf.len().min(self.piece);
+        match Pin::new(&mut self.sends).poll_read(cx, &mut buf[..piece]) {
             Poll::Ready(Ok(0)) if !self.goes_on.is_empty() => {
                 let whole = buf.len() / self.goes_on.len() * self.goes_on.len();
                 for (to, from) in buf[..whole].iter_mut().zip(self.goes_on.iter().cycle()) {
@@ -38,6 +41,14 @@ impl AsyncRead for Client<'_> {
             }
             read => read,
         }
+    }
+}
+
+impl Drop for Client<'_> {
+    /// What a server has not read resets the connection, and with it the last response.
+    fn drop(&mut self) {
+        let unread = self.sends.get_ref().len() as u64 - self.sends.position();
+        assert!(unread == 0 || std::thread::panicking(), "{unread} B were not read");
     }
 }
 
@@ -61,9 +72,17 @@ fn served<F>(sends: &str, endpoint: impl Fn(Request) -> F + 'static) -> (String,
 where
     F: Future<Output = http_types::Result<Response>>,
 {
+    served_in(usize::MAX, sends, endpoint)
+}
+
+/// The same, where so much comes at a time.
+fn served_in<F>(piece: usize, sends: &str, endpoint: impl Fn(Request) -> F + 'static) -> (String, Option<String>)
+where
+    F: Future<Output = http_types::Result<Response>>,
+{
     // What is served is to live for as long as it likes.
     let (reads, received) = (Box::leak(Box::default()), &*Box::leak(Box::default()));
-    let client = Client { sends: Cursor::new(sends.into()), goes_on: b"", reads, received };
+    let client = Client { sends: Cursor::new(sends.into()), goes_on: b"", piece, reads, received };
     let drain = Drain::new();
     let guard = drain.watcher().guard().expect("it runs");
     let end = smol::block_on(Http::new(|_| pending::<()>()).serve(client, endpoint, guard));
@@ -195,6 +214,43 @@ fn trailers_come_behind_the_body() {
     assert_eq!(error, None);
 }
 
+#[test]
+fn there_are_no_trailers_of_a_body_that_was_not_read() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let upload = "POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n";
+    let (mut client, connection) = smol::net::unix::UnixStream::pair().unwrap();
+    let drain = Drain::new();
+    let endpoint = move |mut request: Request| {
+        sender.send(request.recv_trailers()).unwrap();
+        ready(Ok("unread".into()))
+    };
+    let guard = drain.watcher().guard().expect("it runs");
+    let serving = Http::new(|_| pending::<()>()).serve(connection, endpoint, guard);
+    smol::block_on(smol::future::or(async { drop(serving.await) }, async {
+        client.write_all(upload.as_bytes()).await.unwrap();
+        let mut answered = Vec::new();
+        while !answered.ends_with(b"unread") {
+            let mut space = [0; 1024];
+            let read = client.read(&mut space).await.unwrap();
+            answered.extend_from_slice(&space[..read]);
+        }
+        let trailers = smol::future::poll_once(receiver.recv().unwrap()).await;
+        assert!(trailers.expect("nothing to wait for").is_none());
+    }));
+}
+
+#[test]
+fn what_comes_behind_the_last_request_is_read_whoevers_turn_it_is() {
+    let first = "GET /a/long/way HTTP/1.1\r\nhost: test\r\nconnection: persist\r\n\r\n";
+    let last = "GET /a/longer/way HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    assert_eq!(first.len(), last.len());
+    for requests in 0..70 {
+        let sends = format!("{}{last}{}", first.repeat(requests), "x".repeat(1000));
+        let (_, error) = served_in(last.len(), &sends, |_| ready(Ok("".into())));
+        assert_eq!(error, None);
+    }
+}
+
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -217,7 +273,13 @@ fn a_client_that_sends_without_a_pause_leaves_the_thread_to_others() {
         ("nonsense\r\n\r\n", "x"),
     ] {
         let (reads, received) = (&*Box::leak(Box::default()), &*Box::leak(Box::default()));
-        let client = Client { sends: Cursor::new(sends.into()), goes_on: goes_on.as_bytes(), reads, received };
+        let client = Client {
+            sends: Cursor::new(sends.into()),
+            goes_on: goes_on.as_bytes(),
+            piece: usize::MAX,
+            reads,
+            received,
+        };
         let drain = Drain::new();
         let endpoint = |mut request: Request| async move {
             futures_lite::io::copy(&mut request, &mut futures_lite::io::sink()).await?;
