@@ -240,6 +240,10 @@ struct Clock {
     unacknowledged: Option<usize>,
     /// How long the client has acknowledged nothing.
     quiet: Duration,
+    /// How many bytes were written since it began.
+    written: usize,
+    /// Whether all was acknowledged that was written before it began.
+    emptied: bool,
 }
 
 /// What the system is asked before a bound counts as over.
@@ -450,6 +454,9 @@ impl Policy {
 
     /// The client took so many of the bytes that were to be written.
     pub fn wrote(&mut self, bytes: usize) {
+        for clock in [&mut self.state_clock, &mut self.progress_clock] {
+            clock.written = clock.written.saturating_add(bytes);
+        }
         if self.blocked && (self.stage, self.protocol) == (Stage::Idle, Protocol::Http1) {
             self.state_clock.restart();
         }
@@ -608,6 +615,7 @@ impl Policy {
     fn goes_on(&mut self, timer: Timer, unacknowledged: Option<usize>) -> bool {
         let (Some((bound, asks)), Some(wait)) = (self.bound(timer), self.wait(timer)) else { return false };
         let stall = self.bounds.stall;
+        let answers_only = self.answers_only() && matches!(self.stage, Stage::Active | Stage::Idle);
         let clock = match timer {
             Timer::Request => return false,
             Timer::State => &mut self.state_clock,
@@ -615,6 +623,10 @@ impl Policy {
         };
         let before = clock.unacknowledged;
         clock.unacknowledged = unacknowledged;
+        clock.emptied |= unacknowledged.is_some_and(|it| it == 0 || it < clock.written);
+        // What is on its way behind the last response are answers to what the client itself sends: it could go on so for ever.
+        let (before, unacknowledged) =
+            if clock.emptied && answers_only { (None, None) } else { (before, unacknowledged) };
         let reads = matches!((before, unacknowledged), (Some(before), Some(now)) if now < before);
         clock.quiet = if reads { Duration::ZERO } else { clock.quiet.saturating_add(wait.after) };
         let bound = match (asks, unacknowledged) {
@@ -1075,6 +1087,27 @@ mod tests {
         policy.expired(timer);
         assert!(before.is_some() && policy.wait(timer) != before, "a timer that is over counts no more");
         policy.step()
+    }
+
+    #[test]
+    fn answers_to_what_a_client_sends_are_no_progress_once_all_was_acknowledged() {
+        let mut policy = asking(|it| it.read(PREFACE));
+        policy.finishing();
+        let bound = Bounds::default().goaway;
+        let mut waited = Duration::ZERO;
+        // Each time another answer is on its way.
+        for on_its_way in [13, 26].into_iter().cycle().take(100) {
+            policy.wrote(26);
+            let Some(wait) = policy.wait(Timer::State) else { break };
+            waited += wait.after;
+            policy.unacknowledged(Some(on_its_way));
+            policy.expired(Timer::State);
+            if !policy.request(false) {
+                break;
+            }
+            policy.response_ended();
+        }
+        assert_eq!(waited, bound, "it could open streams for ever");
     }
 
     fn asking(events: impl FnOnce(&mut Policy)) -> Policy {
