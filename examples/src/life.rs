@@ -164,14 +164,14 @@ impl<R: Runtime> Life<R> {
                 None => std::future::pending().await,
             }
         };
-        let mut report = Report::begin(options.ready_delay, limit);
+        let mut report = Report::begin(options.ready_delay, limit, work);
         let mut end = pin!(self.order.drain().start().deadline(deadline));
         loop {
             report.progress(work);
             let pause = pin!(self.runtime.sleep(report.interval()));
             if let Either::Left(_) = select(end.as_mut(), pause).await {
                 // The whole is over, so the main server is: its own end names what was cut.
-                return report.end(&self.main.start().await);
+                return report.end(&self.main.start().await, work);
             }
         }
     }

@@ -14,6 +14,8 @@ use crate::work::Work;
 pub struct Report {
     since: Instant,
     lame_duck: Duration,
+    /// How many connections had been cut by bounds before.
+    cut_before: u64,
     limit: Option<Duration>,
     live: bool,
     last: String,
@@ -22,9 +24,9 @@ pub struct Report {
 impl Report {
     /// It begins now, with a lame duck time; `limit` is when it will be closed by force.
     #[must_use]
-    pub fn begin(lame_duck: Duration, limit: Option<Duration>) -> Self {
+    pub fn begin(lame_duck: Duration, limit: Option<Duration>, work: &Work) -> Self {
         let live = io::stdout().is_terminal();
-        Self { since: Instant::now(), lame_duck, limit, live, last: String::new() }
+        Self { since: Instant::now(), lame_duck, cut_before: work.cut_by_bounds(), limit, live, last: String::new() }
     }
 
     /// How often [`progress`](Self::progress) is worth calling.
@@ -53,17 +55,21 @@ impl Report {
     }
 
     /// The last line. Returns the exit code.
-    pub fn end(self, outcome: &Result<(), Overdue>) -> u8 {
+    pub fn end(self, outcome: &Result<(), Overdue>, work: &Work) -> u8 {
         let took = self.since.elapsed().as_secs_f64();
-        let line = match outcome {
+        let cut_by_bounds = work.cut_by_bounds() - self.cut_before;
+        let mut line = match outcome {
             Ok(()) => format!("drained in {took:.3} s"),
             Err(overdue) => {
                 format!("closed by force after {took:.3} s; cut: {}", cut(overdue))
             }
         };
+        if cut_by_bounds > 0 {
+            let _ = write!(line, "; cut because its client took or sent nothing for too long: {cut_by_bounds}");
+        }
         let clear = if self.live { "\r\x1b[2K" } else { "" };
         output::say(format!("{clear}{line}"));
-        u8::from(outcome.is_err())
+        u8::from(outcome.is_err() || cut_by_bounds > 0)
     }
 }
 

@@ -28,6 +28,12 @@ impl Work {
         self.all.state()
     }
 
+    /// How many connections were ended by a bound under what was in flight.
+    #[must_use]
+    pub fn cut_by_bounds(&self) -> u64 {
+        self.connections.cut_by_bounds()
+    }
+
     /// Requests, upgraded connections and tasks.
     #[must_use]
     pub fn in_flight(&self) -> usize {
