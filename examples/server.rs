@@ -95,7 +95,7 @@ impl Server {
             plain.serve(TokioIo::new(stream), app.clone(), guard).map(drop)
         });
         let served = served.on_error(life::accept_failed);
-        let served = if self.shared { served.shared() } else { served };
+        let served = if self.shared { served.shared() } else { served.sole_owner() };
         life.serve("main listener", served);
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {

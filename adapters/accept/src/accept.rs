@@ -74,9 +74,17 @@ pub struct Accept<R: Runtime, L: Listener<R>> {
     draining: Watcher,
     closed: Closed,
     pause: Option<Pin<Box<R::Sleep>>>,
-    shared: bool,
+    owners: Owners,
     permits: Option<Permits>,
     hook: Hook,
+}
+
+/// Who has the listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owners {
+    Unknown,
+    This,
+    More,
 }
 
 enum Source<R: Runtime, L: Listener<R>> {
@@ -99,7 +107,7 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
             draining,
             guard: Some(guard),
             pause: None,
-            shared: false,
+            owners: Owners::Unknown,
             permits: None,
             hook: Hook::default(),
         }
@@ -107,7 +115,12 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
 
     /// Leaves the listening socket, and what is queued in it, to its other owners when the drain begins.
     pub fn shared(&mut self) {
-        self.shared = true;
+        self.owners = Owners::More;
+    }
+
+    /// Says that nobody else has the listening socket.
+    pub fn sole_owner(&mut self) {
+        self.owners = Owners::This;
     }
 
     /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
@@ -204,8 +217,12 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
 
     fn leave(&mut self) -> io::Result<()> {
         if let Source::Listening(listener) = std::mem::replace(&mut self.source, Source::Over) {
-            if !self.shared {
-                self.source = Source::Emptying(Emptying::new(listener.into_socket()?, &mut self.hook));
+            if self.owners != Owners::More {
+                self.source = Source::Emptying(Emptying::new(
+                    listener.into_socket()?,
+                    self.owners == Owners::This,
+                    &mut self.hook,
+                ));
             }
         }
         Ok(())

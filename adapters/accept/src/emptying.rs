@@ -37,9 +37,9 @@ const TICK: Duration = Duration::from_millis(4);
 
 impl<R: Runtime, L: Socket> Emptying<R, L> {
     /// Accepts what is there, and lets in nobody new.
-    pub(crate) fn new(socket: L, hook: &mut Hook) -> Self {
+    pub(crate) fn new(socket: L, alone: bool, hook: &mut Hook) -> Self {
         let mut this =
-            Self { queue: Queue::new(socket, |error| hook.tell(&error)), next: None, bound: None, failed: None };
+            Self { queue: Queue::new(socket, alone, |error| hook.tell(&error)), next: None, bound: None, failed: None };
         this.look(hook, false);
         this
     }
@@ -158,7 +158,7 @@ mod tests {
 
     impl Kernel {
         fn empty(&self) -> Emptying<Virtual, Self> {
-            Emptying::new(self.clone(), &mut Hook::default())
+            Emptying::new(self.clone(), false, &mut Hook::default())
         }
 
         fn is_open(&self) -> bool {

@@ -4,7 +4,7 @@
 //! [`Accept`] turns a [`Listener`] into connections with a guard each, and [`Serve`] spawns a task for each of them:
 //!
 //! - Every connection has its guard before it can be lost: it is a clone of the one the loop holds.
-//! - When the drain begins, and the lame duck time is over, the kernel is told to begin no more handshakes, those that are
+//! - When the drain begins, the kernel is told to begin no more handshakes, those that are
 //!   under way are waited for, and what is queued is accepted; only then the listener closes. A close before that
 //!   would reset them all. Where the kernel cannot say what is under way, 100 ms more are waited; where it cannot be told
 //!   to refuse, newcomers are accepted until then.
@@ -18,7 +18,8 @@
 //! # What cannot be had
 //!
 //! Between the moment in which a TCP listener is given back to its other owners and the close, about a microsecond, a
-//! client may connect and is reset if there are none. The kernel does not say whether there are.
+//! client may connect and is reset if there are none. The kernel does not say whether there are; [`Serve::sole_owner`]
+//! does.
 
 mod accept;
 mod emptying;

@@ -52,6 +52,8 @@ pub(crate) struct Queue<L: Socket> {
 struct Refusing<L: Socket> {
     socket: L,
     refuses: bool,
+    /// Whether nobody else has the socket, as its user says.
+    alone: bool,
 }
 
 /// Who may still come to a listener that is to close.
@@ -75,8 +77,8 @@ const LOOKS: usize = 64;
 impl<L: Socket> Queue<L> {
     /// Accepts what is there, has newcomers refused, and accepts what came until then. What goes wrong here goes wrong
     /// at the next [look](Self::look) again.
-    pub(crate) fn new(socket: L, mut skipped: impl FnMut(io::Error)) -> Self {
-        let socket = Some(Refusing { socket, refuses: false });
+    pub(crate) fn new(socket: L, alone: bool, mut skipped: impl FnMut(io::Error)) -> Self {
+        let socket = Some(Refusing { socket, refuses: false, alone });
         let mut queue = Self { socket, accepted: VecDeque::new() };
         // Most of it before the listener refuses, so that it does so for as short a time as can be.
         drop(queue.accept(1, &mut skipped));
@@ -154,7 +156,7 @@ impl<L: Socket> Refusing<L> {
 
 impl<L: Socket> Drop for Refusing<L> {
     fn drop(&mut self) {
-        if self.refuses {
+        if self.refuses && !self.alone {
             // The last thing before the close: who comes between the two is reset, if nobody else has the socket.
             self.socket.admit();
         }
@@ -240,7 +242,7 @@ mod tests {
     }
 
     fn queue<L: Socket>(socket: L) -> Queue<L> {
-        Queue::new(socket, |error| panic!("{error}"))
+        Queue::new(socket, false, |error| panic!("{error}"))
     }
 
     #[test]

@@ -49,6 +49,16 @@ impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
         self
     }
 
+    /// Says that nobody else has the listening socket: it was bound by this process, and neither cloned nor handed on.
+    /// Default: others may have it, so what is done to it for the drain is taken back before it is closed, and a client
+    /// that connects in the microsecond between the two is reset.
+    ///
+    /// If it is not true, the other owners of a TCP listener can never accept again, on Linux.
+    pub fn sole_owner(mut self) -> Self {
+        self.accept.sole_owner();
+        self
+    }
+
     /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
     /// kernel's queue: nothing is lost. When the drain begins those are accepted, so that newcomers are refused at once,
     /// and served one by one as others end. Default: no limit.
