@@ -140,11 +140,11 @@ impl Turn {
         Watcher::new(self.seat.clone())
     }
 
-    /// Whether the turn has come. The start of the drain is for the drain to tell.
+    /// Whether the turn has come, or the drain has started.
     #[inline]
     #[must_use]
     pub fn has_come(&self) -> bool {
-        self.seat.has_come()
+        self.seat.is_told()
     }
 
     /// Whether it was taken after the lame duck time had begun: by a connection that has come since, which is to be of

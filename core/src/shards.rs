@@ -51,8 +51,9 @@ pub(crate) struct Seat {
     lane: usize,
     /// Whether the watchers that count here have a turn of their own in a lame duck time, so that a clone stays here.
     apart: bool,
-    /// Whether that turn has come: not 0.
-    turn: AtomicU8,
+    /// Whether those who count here have heard: not 0. It is here and not with the phase, so that a watcher finds it in one
+    /// step, and because some hear before the start.
+    told: AtomicU8,
     /// Wait for the start. Here, where a watcher finds them in one step: one may be made, asked and dropped per request.
     started: Waiters,
 }
@@ -175,16 +176,19 @@ impl Shared {
         let (seats, turns, last_counts) = self.owned.with(|owned| {
             // The phase first: whoever asks for a guard from here on is refused.
             self.step(Phase::Running, Phase::Draining);
+            // Under the lock: another `start` that returns meanwhile has told them too.
+            for seat in owned.seats.iter().chain(&owned.turns.seats) {
+                seat.tell();
+            }
             let holds = core::mem::take(&mut owned.holds);
             // `into_inner` gives our count back without running the drop of `Hold` (which wakes) under the
             // lock; a `Hold` that nobody else counts comes out and is dropped below.
             let last_counts: Vec<Hold> = holds.into_iter().filter_map(Arc::into_inner).collect();
             (core::mem::take(&mut owned.seats), core::mem::take(&mut owned.turns.seats), last_counts)
         });
-        let wake = Wake(seats.into_iter().chain(turns).flat_map(|seat| seat.started.take()));
         // Before the watchers hear of it, so that none of them finds a drain that waits for nobody.
         drop(last_counts);
-        wake.all();
+        Wake(seats.into_iter().chain(turns).flat_map(|seat| seat.started.take())).all();
     }
 
     /// Starts, and closes at once whatever is held.
@@ -229,9 +233,8 @@ impl Shared {
         let next = self.owned.with(|owned| {
             let next = owned.turns.seats.get(owned.turns.come)?.clone();
             owned.turns.come += 1;
-            // Under the lock, so that whoever takes a turn that is to come gets one that has not come. Release, with the
-            // Acquire of `has_come`.
-            next.turn.store(1, Ordering::Release);
+            // Under the lock, so that whoever takes a turn that is to come gets one that has not come.
+            next.tell();
             Some(next)
         });
         if let Some(seat) = next {
@@ -340,19 +343,19 @@ impl Drop for Hold {
 
 impl Seat {
     fn new(shared: Arc<Shared>, lane: usize, apart: bool) -> Self {
-        Self { shared, lane, apart, turn: AtomicU8::new(0), started: Waiters::new() }
+        Self { shared, lane, apart, told: AtomicU8::new(0), started: Waiters::new() }
+    }
+
+    /// To be followed by a wake of those who wait here, and by it alone.
+    fn tell(&self) {
+        // Release, with the Acquire of `is_told`: whoever has heard of the start sees that it has started.
+        self.told.store(1, Ordering::Release);
     }
 
     /// Whether those who count here have heard: the drain has started, or their turn has come.
     #[inline]
     pub(crate) fn is_told(&self) -> bool {
-        self.shared.state() >= State::Draining || self.has_come()
-    }
-
-    /// Whether their turn has come.
-    #[inline]
-    pub(crate) fn has_come(&self) -> bool {
-        self.turn.load(Ordering::Acquire) != 0
+        self.told.load(Ordering::Acquire) != 0
     }
 
     /// A seat outside the books, for a guard that outlives every watcher.
@@ -362,7 +365,9 @@ impl Seat {
             // Nobody takes the wakers that are left at such a seat, so none may be. The count was read as zero without
             // an ordering; the fence has us see all that was written before it was lowered: that the drain has started.
             fence(Ordering::Acquire);
-            Arc::new(Self::new(hold.shared.clone(), hold.lane, false))
+            let seat = Self::new(hold.shared.clone(), hold.lane, false);
+            seat.tell();
+            Arc::new(seat)
         })
     }
 
