@@ -23,7 +23,7 @@ pub struct Io<I> {
     write_closed: Closed,
     shutdown: Shutdown,
     /// How many reads are left of the connection's turn.
-    turn: usize,
+    turn: u8,
 }
 
 #[derive(Debug)]
@@ -35,10 +35,10 @@ enum Shutdown {
 
 /// What is read while the policy listens. One page of stack; a longer head takes another read.
 const LOOK: usize = 4096;
-/// How many reads there may be without a pause before it is the turn of the thread's other tasks; a large one counts for
-/// several. hyper reads for as long as a chunk's size goes on, and zeros before one never end; an executor that interrupts
-/// nobody, such as smol's, would run nothing else.
-const TURN: usize = 64;
+/// How many reads there may be without a pause before it is the turn of the thread's other tasks. hyper reads for as long as
+/// a chunk's size goes on, and zeros before one never end; an executor that interrupts nobody, such as smol's, would run
+/// nothing else. So few because a read of hyper may be one of 400 KiB.
+const TURN: u8 = 16;
 
 impl<I> Io<I> {
     pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
@@ -51,16 +51,21 @@ impl<I> Io<I> {
         &self.inner
     }
 
-    /// Ready while it is the connection's turn, for a read of as much as there is room for.
+    /// Ready while it is the connection's turn.
     #[inline]
-    fn poll_turn(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<()> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.turn == 0 {
-            self.turn = TURN;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            return self.pause(cx);
         }
-        self.turn = self.turn.saturating_sub(1 + room / LOOK);
+        self.turn -= 1;
         Poll::Ready(())
+    }
+
+    #[cold]
+    fn pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn = TURN;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn moved(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -93,7 +98,7 @@ impl<I: Read + Unpin> Read for Io<I> {
         let this = &mut *self;
         cut(&mut this.read_closed, &this.record, cx)?;
         // Of a pause of our own nobody can tell whether there is more.
-        ready!(this.poll_turn(cx, buf.remaining()));
+        ready!(this.poll_turn(cx));
         let read = if this.record.heeds(READS) {
             this.look(cx, buf)
         } else {
@@ -154,7 +159,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
                     this.shutdown = Shutdown::HalfClosed;
                 }
                 Shutdown::HalfClosed => {
-                    ready!(this.poll_turn(cx, LOOK));
+                    ready!(this.poll_turn(cx));
                     let mut space = [MaybeUninit::uninit(); LOOK];
                     let mut rest = ReadBuf::uninit(&mut space);
                     let read = Pin::new(&mut this.inner).poll_read(cx, rest.unfilled());

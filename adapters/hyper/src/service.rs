@@ -80,11 +80,17 @@ struct InFlight {
 }
 
 impl InFlight {
+    #[inline]
     fn tell(&mut self, owes: bool) {
         if self.owes != owes {
             self.owes = owes;
-            self.record.policy(|it| if owes { it.owes() } else { it.offers() });
+            self.changed();
         }
+    }
+
+    #[inline(never)]
+    fn changed(&self) {
+        self.record.policy(|it| if self.owes { it.owes() } else { it.offers() });
     }
 }
 
