@@ -376,6 +376,7 @@ fn a_guard_that_is_all_there_is_can_still_be_watched() {
         let held = guard(&drain);
         let there = spawn(move || {
             let watcher = Polled::new(held.watcher());
+            assert!(watcher.1.is_some() || watcher.0.state() != State::Running, "told of a start that is not seen");
             let guard = Polled::new(held);
             (watcher, guard.0.state())
         });
