@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn, ready};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 use by_hand::{Count, poll};
@@ -77,8 +78,17 @@ fn a_watcher_of_a_turn_is_woken_in_it_and_no_other_is() {
     let mut told = turn.watcher().clone();
     assert!(poll(&mut told, &waker).is_pending());
     let mut drained = drain.watcher();
+    // Wherever they are made.
+    let clones = (0..8).map(|_| {
+        thread::spawn({
+            let watcher = turn.watcher();
+            move || watcher.clone()
+        })
+    });
+    let clones: Vec<_> = clones.map(|it| it.join().expect("no panic")).collect();
     assert!(pass(lame_duck, WINDOW, 1, || ()));
     assert_eq!(count.wakes(), 1);
+    assert!(clones.into_iter().all(|it| poll(it, &waker).is_ready()));
     assert!(poll(&mut told, &waker).is_ready());
     assert!(poll(&mut drained, Waker::noop()).is_pending(), "the drain is for somebody else to start");
     assert_eq!((told.state(), drain.state()), (State::Running, State::Running));
