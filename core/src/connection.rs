@@ -62,12 +62,13 @@ pub struct Bounds {
     /// [`head`](Self::head) besides, which makes 35 s. [`Duration::MAX`]: for ever, and no timer is set, neither for this
     /// nor for [`keep_alive`](Self::keep_alive).
     ///
-    /// A connection of HTTP/2 has no such bound: whether its client is there is for PINGs to tell.
+    /// It is for half of an HTTP/2 preface too. A connection of HTTP/2 has [`keep_alive`](Self::keep_alive) from its preface on.
     pub request: Duration,
     /// Before the drain: for the head of the next request, counted from the request before. 75 s, and up to twice as long,
     /// since a timer is set for a connection and not for each of its requests. Then the same happens. Longer than what
     /// load balancers keep theirs for, which is 60 s in most: who ends it first is not surprised by the other's end, and
-    /// one that is surprised in mid-request answers its own client with 502. (nginx has 75 s too.)
+    /// one that is surprised in mid-request answers its own client with 502. (nginx has 75 s too.) A connection of HTTP/2 on
+    /// which no stream is open for so long is told by GOAWAY; one whose client never sends its SETTINGS is one of those.
     pub keep_alive: Duration,
     /// Grace for the first byte of a connection. 150 ms. (Go holds the drain 5 s: golang/go#59037.)
     pub silent: Duration,
@@ -686,6 +687,9 @@ impl Policy {
                     }
                     (bound, Asks::Nothing)
                 }
+                (Stage::Active | Stage::Idle, Protocol::Http2) if request.max(keep_alive) < Duration::MAX => {
+                    (keep_alive, Asks::Nothing)
+                }
                 _ => return None,
             },
             Timer::State => match (self.stage, self.protocol) {
@@ -877,11 +881,28 @@ mod tests {
     }
 
     #[test]
-    fn http2_and_who_asks_for_no_bound_are_waited_for_for_ever() {
-        let mut http2 = Policy::new(Bounds::default());
+    fn who_asks_for_no_bound_is_waited_for_for_ever() {
+        let mut http2 = Policy::new(Bounds { keep_alive: Duration::MAX, ..Bounds::default() });
         http2.read(PREFACE);
         assert_eq!(http2.wait(Timer::Request), None);
         assert_eq!(Policy::new(Bounds::NONE).wait(Timer::Request), None);
+    }
+
+    #[test]
+    fn http2_on_which_nothing_is_asked_for_is_told_by_goaway_and_one_with_a_stream_is_not() {
+        let mut policy = Policy::new(Bounds::default());
+        policy.read(PREFACE);
+        assert_eq!(bound(&policy, Timer::Request), Some(Bounds::default().keep_alive));
+        assert!(policy.request(false));
+        policy.expired(Timer::Request);
+        assert_eq!(policy.step(), Step::Serve, "a stream is open");
+        assert!(!policy.response(false));
+        policy.response_ended();
+        assert_eq!(bound(&policy, Timer::Request), Some(Bounds::default().keep_alive));
+        policy.expired(Timer::Request);
+        assert_eq!(policy.step(), Step::Finish);
+        policy.finishing();
+        assert!(policy.request(false), "it crossed the GOAWAY");
     }
 
     #[test]

@@ -37,9 +37,15 @@ enum Kind {
 struct Live(Arc<Box<dyn Tells>>);
 
 /// What tells of itself, and may be asked what it is.
-trait Tells: fmt::Display + Any + Send + Sync {}
+trait Tells: fmt::Display + Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+}
 
-impl<T: fmt::Display + Any + Send + Sync> Tells for T {}
+impl<T: fmt::Display + Any + Send + Sync> Tells for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
 
 impl Label {
     /// The place in the source that calls this.
@@ -97,7 +103,7 @@ impl Label {
     #[must_use]
     pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
         match &self.0 {
-            Kind::Live(live) => (&**live.0 as &dyn Any).downcast_ref(),
+            Kind::Live(live) => (**live.0).as_any().downcast_ref(),
             Kind::Words(_) | Kind::Place(_) => None,
         }
     }

@@ -254,7 +254,9 @@ impl Life {
         assert!(self.policy.heeds().steps || silent, "it has something to say, and is not asked");
         assert!(self.draining || self.half_closed || waits == [None; 2], "bounded while the service runs");
         let is_over = self.half_closed || self.upgraded || (self.last && self.in_flight() == 0);
-        let waits_for_request = !(self.draining || self.is_http2() || is_over);
+        // A connection of HTTP/2 is none of the two that are over.
+        let is_over = if self.is_http2() { self.half_closed } else { is_over };
+        let waits_for_request = !(self.draining || is_over);
         assert_eq!(self.policy.wait(Timer::Request).is_some(), waits_for_request, "the wait for the next request");
         let expects_more = self.heard || self.had_body || self.is_http2();
         let lingers = self.half_closed && step != Step::Close && expects_more;

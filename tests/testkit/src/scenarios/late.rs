@@ -20,6 +20,9 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         late(promise!(a_connection_that_asks_for_nothing_ends_by_fin_though_nothing_drains)),
         late(promise!(an_idle_connection_that_asks_for_no_more_ends_by_fin_though_nothing_drains)),
         late(promise!(half_a_head_that_never_ends_is_not_waited_for_for_ever_though_nothing_drains)),
+        promise!(a_connection_of_http2_without_a_stream_is_told_by_goaway_though_nothing_drains)
+            .needs(Feature::Http2)
+            .bounds(Bounds { goaway: SHORT, ..LATE }),
         promise!(a_request_in_flight_is_not_late).bounds(LATE),
     ]
 }
@@ -43,6 +46,15 @@ fn half_a_head_that_never_ends_is_not_waited_for_for_ever_though_nothing_drains<
         client.send("GET /hello HTTP/1.1\r\nHo");
         let _ = client.end();
     }
+    serves(world);
+}
+
+fn a_connection_of_http2_without_a_stream_is_told_by_goaway_though_nothing_drains<W: World>(world: W) {
+    let mut client = world.http2();
+    let id = client.get("/hello");
+    assert_eq!(client.response(id), "hello");
+    client.until_goaways(2);
+    client.expect_fin();
     serves(world);
 }
 
