@@ -52,7 +52,7 @@ impl Guard {
         Self { hold, place: Place::NONE }
     }
 
-    /// A watcher of the drain that this guard holds up.
+    /// A watcher of the drain that this guard holds up. It hears of its start, not of a [turn](Self::turn) before that.
     ///
     /// # Examples
     ///

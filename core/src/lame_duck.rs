@@ -62,12 +62,13 @@ const MOST: u32 = 256;
 const STEP: Duration = Duration::from_millis(10);
 
 impl LameDuck {
-    /// A lame duck time before `drain`, in which its connections are told one after the other.
+    /// A lame duck time before `drain`, in which its connections are told one after the other. If a drain has several such
+    /// times, they are told in the first one that was made.
     pub fn new(drain: &Drain, window: Duration) -> Self {
         let turns = u32::try_from(window.as_millis() / STEP.as_millis()).unwrap_or(MOST).min(MOST);
         let watcher = drain.watcher();
-        Shared::make_turns(watcher.shared(), turns as usize);
-        Self { watcher, window, turns }
+        let makes = Shared::make_turns(watcher.shared(), turns as usize);
+        Self { watcher, window, turns: if makes { turns } else { 0 } }
     }
 
     /// The same, but no connection is told before the drain: all of them are at the end.

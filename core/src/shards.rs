@@ -214,13 +214,16 @@ impl Shared {
         }
     }
 
-    /// Makes so many turns, for watchers that are to hear of the drain before it starts. None once draining.
-    pub(crate) fn make_turns(this: &Arc<Self>, many: usize) {
+    /// Makes so many turns, for watchers that are to hear of the drain before it starts. Returns whether it did: not once
+    /// draining, and not a second time, since somebody may wait for those that there are.
+    pub(crate) fn make_turns(this: &Arc<Self>, many: usize) -> bool {
         this.owned.with(|owned| {
-            if this.phase() == Phase::Running {
+            let makes = this.phase() == Phase::Running && owned.turns.seats.is_empty();
+            if makes {
                 owned.turns.seats.resize_with(many, || Arc::new(Seat::new(this.clone(), 0, true)));
             }
-        });
+            makes
+        })
     }
 
     /// The time begins in which the turns come.

@@ -128,6 +128,18 @@ fn a_turn_that_is_taken_in_the_time_is_still_to_come() {
 }
 
 #[test]
+fn a_second_time_before_the_same_drain_takes_nobody_out_of_the_first() {
+    let drain = Drain::new();
+    let first = LameDuck::new(&drain, WINDOW);
+    let connection = guard(&drain);
+    let turns = turns(&connection, 100);
+    assert!(pass(LameDuck::new(&drain, WINDOW / 5), WINDOW, 1, || ()));
+    assert!(turns.iter().all(|turn| !turn.has_come()));
+    assert!(pass(first, WINDOW, 1, || ()));
+    assert!(turns.iter().all(Turn::has_come));
+}
+
+#[test]
 fn all_at_the_end_no_turn_comes_before_the_drain() {
     let drain = Drain::new();
     let connection = guard(&drain);

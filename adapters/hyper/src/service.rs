@@ -19,7 +19,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A service whose requests hold up the drain.
 ///
 /// A request that may upgrade finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) in its extensions: the
-/// first to hear of the drain, the second to hold it up for work that goes on after the response. With
+/// first to hear of the drain, and before it of the connection's turn in a [lame duck time](ebbtide::LameDuck); the second to
+/// hold the drain up for work that goes on after the response. (A watcher that is made of the guard knows of no turn.) With
 /// [`Http::extend_every_request`](crate::Http::extend_every_request) every request does.
 #[derive(Debug)]
 pub struct Service<S> {
