@@ -158,9 +158,9 @@ impl Server {
         kill_process(self.process.pid(), signal).expect("it is alive");
     }
 
-    /// Sends a signal so long after another that it is no repeat of that one, which it is within 100 ms.
+    /// Sends a signal so long after another that it is no repeat of that one, which it is within 150 ms.
     pub fn signal_later(&self, signal: Signal) {
-        thread::sleep(Duration::from_millis(150));
+        thread::sleep(Duration::from_millis(250));
         self.signal(signal);
     }
 

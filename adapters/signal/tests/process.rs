@@ -92,7 +92,7 @@ fn child() {
             for _ in 0..3 {
                 kill_process(getpid(), Sent::TERM).expect("it is alive");
                 // The same signal within 100 ms is a repeat.
-                std::thread::sleep(Duration::from_millis(150));
+                std::thread::sleep(Duration::from_millis(250));
             }
         }
         "closes" => {
@@ -106,7 +106,7 @@ fn child() {
             block_on(drain.watcher());
             println!("draining");
             // Longer than a repeat is one: whatever came with the first signal has come.
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(Duration::from_millis(250));
             println!("{:?}", drain.state());
             return;
         }
