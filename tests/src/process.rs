@@ -205,7 +205,7 @@ impl Server {
         assert_eq!(exit.code, Some(0), "{exit:#?}");
     }
 
-    /// Waits for the end, which is to be a drain closed by force. Returns the line that says what was cut.
+    /// Waits for the end, which is to be a drain that cut something, by force or by a bound. Returns the line that says what.
     #[must_use]
     pub fn cut(self) -> String {
         let mut exit = self.exit();

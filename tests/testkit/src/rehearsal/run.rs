@@ -204,7 +204,8 @@ impl<'a> Run<'a> {
                 close.note(point, fault);
             }
             // Its client may have another request on the wire, where nothing has told it that this was the last.
-            let idle = heard.complete > 0 || (heard.begun > 0 && heard.coincides);
+            let untold = heard.coincides || !response.says_close();
+            let idle = heard.complete > 0 || (heard.begun > 0 && untold);
             let grace = if idle { self.rehearsal.bounds.idle } else { Duration::ZERO };
             fin.note(point, heard.not_fin(grace + SLACK));
         }
