@@ -28,9 +28,9 @@ PATIENCE = 15
 
 
 class Server:
-    def __init__(self, folder, program, namespace):
+    def __init__(self, folder, program, namespace, *flags):
         command = ["ip", "netns", "exec", namespace, os.path.join(folder, program)]
-        command += ["--addr", f"{SERVER}:0", "--diag-addr", "127.0.0.1:0"]
+        command += ["--addr", f"{SERVER}:0", "--diag-addr", "127.0.0.1:0", *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for line in self.process.stdout:
             if line.startswith("serving on http://"):
@@ -137,7 +137,8 @@ def poll_of(connection):
 
 def drain_a_download(folder, program, link, size):
     """A client that reads all the time, as fast as the link lets it. Returns what was wrong."""
-    server = Server(folder, program, link.servers)
+    # Without a deadline, which is shorter than this takes.
+    server = Server(folder, program, link.servers, "--drain-timeout-ms", "0")
     with socket.create_connection(server.address, PATIENCE) as client:
         client.sendall(f"GET /big?bytes={size} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
         read = client.recv(1 << 16)
