@@ -63,6 +63,18 @@ fn ignoring(signal: &str) -> Command {
     shell
 }
 
+/// A program that does this to signals, which are inherited over exec, and becomes this binary. `None`, and a word about it,
+/// where there is no such program.
+fn by_env(option: &str) -> Option<Command> {
+    if !Command::new("env").args([option, "true"]).output().is_ok_and(|it| it.status.success()) {
+        println!("SKIPPED: no `env {option}` here (GNU coreutils 8.31)");
+        return None;
+    }
+    let mut env = Command::new("env");
+    env.arg(option).arg(itself());
+    Some(env)
+}
+
 /// Not a test by itself: what the children run.
 #[test]
 fn child() {
@@ -187,17 +199,7 @@ fn an_interrupt_that_arrives_twice_is_one() {
 #[test]
 fn a_terminal_that_closes_starts_the_drain() {
     // Whatever the tests were started by may ignore it, as nohup does.
-    let heeding = || {
-        let mut env = Command::new("env");
-        env.arg("--default-signal=HUP");
-        env
-    };
-    if !heeding().arg("true").output().is_ok_and(|it| it.status.success()) {
-        println!("SKIPPED: no `env --default-signal` here (GNU coreutils 8.31)");
-        return;
-    }
-    let mut env = heeding();
-    env.arg(itself());
+    let Some(env) = by_env("--default-signal=HUP") else { return };
     let mut process = Process::run_by(env, "counts");
     process.says("ready");
     process.send(Sent::HUP);
@@ -232,17 +234,7 @@ fn what_asks_to_end_is_heard_though_the_parent_ignores_it() {
 /// A mask is inherited over exec; only who starts a process can block what it hears.
 #[test]
 fn what_the_parent_has_blocked_arrives() {
-    let blocking = || {
-        let mut env = Command::new("env");
-        env.arg("--block-signal=TERM");
-        env
-    };
-    if !blocking().arg("true").output().is_ok_and(|it| it.status.success()) {
-        println!("SKIPPED: no `env --block-signal` here (GNU coreutils 8.31)");
-        return;
-    }
-    let mut env = blocking();
-    env.arg(itself());
+    let Some(env) = by_env("--block-signal=TERM") else { return };
     let mut process = Process::run_by(env, "counts");
     process.says("ready");
     process.send(Sent::TERM);
