@@ -124,9 +124,12 @@ fn a_handler_that_blocks_its_thread_does_not_hold_up_the_end_by_force() {
 #[test]
 fn a_second_signal_ends_the_ready_delay() {
     let server = Server::start(&["--ready-delay-ms", "600000"]);
+    // Something to cut: an idle server may have let go of its listeners before it is closed.
+    let _client = endless(&server);
     server.drain();
     server.signal(Signal::INT);
-    let _ = server.cut();
+    let report = server.cut();
+    assert!(report.contains("GET /slow"), "{report}");
 }
 
 /// Sends three signals, the last two of them at once. Returns whether one has killed; if not, the second has forced.
