@@ -4,8 +4,9 @@
 //! [`drain`](Policy::drain) and so on), asks what to do ([`step`](Policy::step)) and which timers to keep
 //! ([`wait`](Policy::wait)). It knows no socket, no clock and no HTTP library.
 //!
-//! Until the drain begins there is one thing that a connection can do wrong: not to ask for anything. One that does so for
-//! [`Bounds::request`] drains by itself.
+//! Until the drain begins two things are bounded. A connection that asks for nothing drains by itself, after
+//! [`Bounds::request`] or [`Bounds::keep_alive`]; one whose client neither takes nor sends what is due is closed after
+//! [`Bounds::progress`].
 //!
 //! | the connection, when the drain begins | what happens |
 //! |---|---|
@@ -18,9 +19,10 @@
 //! | HTTP/2 | told by GOAWAY at once; streams complete; its preface and its last PING are bounded |
 //! | upgraded | left to its handler |
 //! | a client that takes nothing | bounded, in every state |
+//! | a client that has ended its direction behind its request | answered; let go if it turns out to be gone |
 //!
-//! A request at work has no bound but the drain's own deadline, whatever its handler waits for, be it a body that does
-//! not come: from the outside both look alike.
+//! A request at work has no bound but the drain's own deadline, whatever its handler waits for, except for a body that does
+//! not come: an engine that asks its connection for one says so by [`awaits_body`](Policy::awaits_body).
 //!
 //! # Examples
 //!
@@ -59,8 +61,7 @@ pub struct Bounds {
     /// Before the drain: for the head of the first request, counted from the connection's beginning. 30 s: a client that has
     /// just connected has something to say. Then the connection drains by itself, as if the drain had begun for it alone:
     /// so a request that comes at the last moment is answered, and a head that has begun by then has
-    /// [`head`](Self::head) besides, which makes 35 s. [`Duration::MAX`]: for ever, and no timer is set, neither for this
-    /// nor for [`keep_alive`](Self::keep_alive).
+    /// [`head`](Self::head) besides, which makes 35 s. [`Duration::MAX`]: for ever.
     ///
     /// It is for half of an HTTP/2 preface too. A connection of HTTP/2 has [`keep_alive`](Self::keep_alive) from its preface on.
     pub request: Duration,
@@ -70,6 +71,19 @@ pub struct Bounds {
     /// one that is surprised in mid-request answers its own client with 502. (nginx has 75 s too.) A connection of HTTP/2 on
     /// which no stream is open for so long is told by GOAWAY; one whose client never sends its SETTINGS is one of those.
     pub keep_alive: Duration,
+    /// For a client to take some of a response, or to send some of a body that its handler waits for. 60 s,
+    /// and up to twice as long; then the connection is closed, and counts as cut. Of a body at least 256 bytes in half of that
+    /// time, for one that comes byte by byte would never end. ([`Duration::MAX`]: for ever.) nginx has 60 s for each
+    /// (`send_timeout`, `client_body_timeout`). A body on HTTP/2 has no such bound: streams that are silent for long are
+    /// usual there.
+    ///
+    /// While it drains, a body has the same bound, and a response has [`stall`](Self::stall).
+    pub progress: Duration,
+    /// Before the drain: for the connection as a whole. After it, it drains by itself: its responses say
+    /// `Connection: close`, or it is told by GOAWAY, and what is in flight completes. So clients come back through the load
+    /// balancer, and a fleet that has grown gets its share of them. Off ([`Duration::MAX`]) unless it is set. Adapters vary it
+    /// by up to a tenth for each connection, so that those that came together do not go together.
+    pub age: Duration,
     /// Grace for the first byte of a connection. 150 ms. (Go holds the drain 5 s: golang/go#59037.)
     pub silent: Duration,
     /// Grace for a request already on the wire to an idle connection. 100 ms. (hyperium/hyper#3792.)
@@ -92,6 +106,10 @@ pub struct Bounds {
     /// For reading and dropping what a client still sends after our end was written (RFC 9112, section 9.6). 3 s, and
     /// longer as long as the client takes what was written before, where the system tells: bytes that meet a closed socket
     /// are answered by a reset, which would destroy that.
+    ///
+    /// So long, too, a client is taken to be there that has ended its direction behind its request, while nothing of the
+    /// response that it has begun to get is to be written: then nothing tells whether it is. (Before the drain it has
+    /// [`progress`](Self::progress).)
     pub linger: Duration,
 }
 
@@ -101,6 +119,8 @@ impl Bounds {
     pub const NONE: Self = Self {
         request: Duration::MAX,
         keep_alive: Duration::MAX,
+        progress: Duration::MAX,
+        age: Duration::MAX,
         silent: Duration::ZERO,
         idle: Duration::ZERO,
         head: Duration::ZERO,
@@ -116,6 +136,8 @@ impl Default for Bounds {
         Self {
             request: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
+            progress: Duration::from_secs(60),
+            age: Duration::MAX,
             silent: Duration::from_millis(150),
             idle: Duration::from_millis(100),
             head: Duration::from_secs(5),
@@ -172,6 +194,8 @@ pub enum Timer {
     /// epoch may run out first: most requests come in time, and to start one anew for each of them costs more than they
     /// do.
     Request,
+    /// Runs from the connection's beginning to that of its drain: [`Bounds::age`].
+    Age,
     /// Runs from the moment a state was entered.
     State,
     /// Starts anew whenever bytes move.
@@ -185,6 +209,9 @@ pub struct Wait {
     pub after: Duration,
     /// A wait of another epoch is another wait: start its timer anew.
     pub epoch: u64,
+    /// But only once that of the earlier one has run out: it may be some time longer, and to start a timer costs more than
+    /// most waits do.
+    pub is_lazy: bool,
 }
 
 /// What a [`Policy`] heeds.
@@ -199,8 +226,8 @@ pub struct Heeds {
     /// they happen. Where not, they may be told later, before anything else is, and what they say of any request but the
     /// last need not be told at all: a connection comes back to where it was.
     pub requests: bool,
-    /// [`Policy::step`] and [`Policy::wait`] are to be asked. Where not, they are once at the beginning, and when the timer
-    /// for a request is over.
+    /// [`Policy::step`] and [`Policy::wait`] are to be asked. If not, they are once at the beginning, and when the timer
+    /// for a request, or that for the connection's age, is over.
     pub steps: bool,
 }
 
@@ -216,10 +243,12 @@ pub struct Policy {
     in_flight: usize,
     /// How many of them wait for their application, and not for the client.
     owing: usize,
-    /// The head of the response in flight is written, without `Connection: close`.
-    kept_alive: bool,
+    answer: Answer,
     /// The last write was not taken.
     blocked: bool,
+    body: Body,
+    /// The client has ended its direction behind its request. So often it was looked whether it is gone.
+    looks: Option<u32>,
     /// The last request had a body, of which some may still be on its way.
     had_body: bool,
     balance: Balance,
@@ -234,7 +263,32 @@ pub struct Policy {
     cut: bool,
 }
 
-/// A wait of a connection that drains, and what was asked of the system since it began.
+/// How far the last request of HTTP/1 is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// There was none, or it is not HTTP any more.
+    None,
+    /// The head of its response is still to be written.
+    Owed,
+    /// It was, and was the connection's last.
+    Last,
+    /// It was, without `Connection: close`.
+    KeptAlive,
+}
+
+/// What is known of a body that the engine waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    NotAwaited,
+    Awaited,
+    /// For half of its bound. Only now are its bytes counted, and whether it is awaited still is to be told anew.
+    Late {
+        awaited: bool,
+        bytes: usize,
+    },
+}
+
+/// A wait of a connection, and what was asked of the system since it began.
 #[derive(Clone, Copy, Debug, Default)]
 struct Clock {
     epoch: u64,
@@ -258,6 +312,8 @@ enum Asks {
     AtTheEnd,
     /// The same, and then the bound is over.
     Once,
+    /// Nothing: halfway the policy asks itself what has come of the body.
+    OfBody,
 }
 
 /// Whether the connection is to end.
@@ -315,6 +371,14 @@ const HTTP2_QUIET: Duration = Duration::from_millis(20);
 /// For the answer to a PING where no stream is open: nobody waits for anything then.
 const HTTP2_IDLE: Duration = Duration::from_secs(1);
 
+/// How soon it is looked whether a client that ended its direction is gone, at first and then: the first time is for a
+/// reset to come back.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is to come of a body in half of its bound.
+const LEAST: usize = 256;
+
 impl Policy {
     /// A connection that was just accepted.
     #[must_use]
@@ -327,8 +391,10 @@ impl Policy {
             end: End::Open,
             in_flight: 0,
             owing: 0,
-            kept_alive: false,
+            answer: Answer::None,
             blocked: false,
+            body: Body::NotAwaited,
+            looks: None,
             had_body: false,
             balance: Balance::default(),
             request_epoch: 0,
@@ -386,6 +452,7 @@ impl Policy {
         // HTTP comes behind it.
         self.handshake_over();
         self.balance.read(bytes.len());
+        self.came(bytes.len());
         match self.stage {
             Stage::Preface(before) => {
                 let expected = &PREFACE[before..];
@@ -418,6 +485,55 @@ impl Policy {
         }
     }
 
+    /// Some of a body that is late.
+    fn came(&mut self, more: usize) {
+        let Body::Late { bytes, .. } = &mut self.body else { return };
+        *bytes += more;
+        if *bytes >= LEAST {
+            self.body = Body::NotAwaited;
+            self.progress_clock.restart();
+        }
+    }
+
+    /// The engine asks for more of the body of the request at hand (HTTP/1), and nothing has come. To be told each time, since
+    /// it may ask no more.
+    pub fn awaits_body(&mut self) {
+        match &mut self.body {
+            Body::NotAwaited if self.stage == Stage::Active && self.had_body => {
+                self.body = Body::Awaited;
+                self.progress_clock.restart();
+            }
+            Body::Late { awaited, .. } => *awaited = true,
+            Body::NotAwaited | Body::Awaited => {}
+        }
+    }
+
+    /// The client has ended its direction while its request, of which all has come, is being served (HTTP/1). It may wait for
+    /// its response, or be gone: the two look alike until something is written to it. May be told more than once. Returns
+    /// whether to write an interim response, such as `100 Continue`, which any client of HTTP/1.1 takes (RFC 9110, section
+    /// 15.2): to one that is gone it is answered by a reset.
+    pub fn client_ended(&mut self) -> bool {
+        if self.stage != Stage::Active || self.looks.is_some() {
+            return false;
+        }
+        self.looks = Some(0);
+        self.state_clock.restart();
+        self.answer == Answer::Owed && !self.blocked
+    }
+
+    /// Whether a request is in flight on a connection of HTTP/1.
+    #[must_use]
+    pub fn serves_http1(&self) -> bool {
+        (self.stage, self.protocol) == (Stage::Active, Protocol::Http1)
+    }
+
+    /// Whether the request at hand (HTTP/1) has no response yet and can be given one: it may be answered with `503` by an
+    /// adapter that is closed by force.
+    #[must_use]
+    pub fn owes_answer(&self) -> bool {
+        self.protocol == Protocol::Http1 && self.answer == Answer::Owed && !self.blocked
+    }
+
     /// Some of what precedes HTTP came from the client: of a TLS handshake, or a PROXY header. What is
     /// [`read`](Self::read) is what follows.
     pub fn handshake(&mut self) {
@@ -439,17 +555,22 @@ impl Policy {
     pub fn heeds(&self) -> Heeds {
         let ends = self.end != End::Open;
         let leaves = matches!(self.stage, Stage::Lingering { .. } | Stage::Closed);
+        let is_late = matches!(self.body, Body::Late { .. });
+        let is_taken_slowly = self.stage == Stage::Active && self.answers_only();
+        let waits = self.blocked || is_taken_slowly || self.body != Body::NotAwaited || self.looks.is_some();
         let reads = match self.stage {
-            Stage::Head | Stage::Active | Stage::Upgraded | Stage::Closed => false,
+            // There is a balance to be kept, or a body to be counted.
+            Stage::Active => is_late || is_taken_slowly,
+            Stage::Head | Stage::Upgraded | Stage::Closed => false,
             // There is a balance to be kept, but not before the drain.
             Stage::Idle => ends || self.protocol == Protocol::Http1,
             Stage::Preface(_) | Stage::Handshake | Stage::Ending | Stage::Lingering { .. } => true,
         };
         Heeds {
             reads,
-            writes: ends || self.blocked,
+            writes: ends || waits,
             requests: ends || self.protocol == Protocol::Http2 || self.stage != Stage::Idle,
-            steps: ends || leaves,
+            steps: ends || leaves || waits,
         }
     }
 
@@ -462,6 +583,9 @@ impl Policy {
             self.state_clock.restart();
         }
         self.blocked = false;
+        if let Some(looks) = &mut self.looks {
+            *looks = (*looks).min(1);
+        }
         if self.balance.wrote(bytes) || !self.answers_only() {
             self.progress_clock.restart();
         }
@@ -484,7 +608,8 @@ impl Policy {
         self.in_flight += 1;
         self.owing += 1;
         self.had_body = has_body;
-        self.kept_alive = false;
+        self.answer = Answer::Owed;
+        self.body = Body::NotAwaited;
         self.request_epoch += 1;
         self.enter(Stage::Active);
         true
@@ -495,7 +620,7 @@ impl Policy {
     #[must_use = "the response is to say `Connection: close` where this is true"]
     pub fn response(&mut self, last: bool) -> bool {
         let close = self.end != End::Open && self.protocol == Protocol::Http1;
-        self.kept_alive = !(close || last);
+        self.answer = if close || last { Answer::Last } else { Answer::KeptAlive };
         self.offers();
         close
     }
@@ -524,7 +649,11 @@ impl Policy {
         if self.in_flight > 0 || self.stage != Stage::Active {
             return;
         }
-        let goes_on = self.protocol == Protocol::Http2 || (self.kept_alive && self.end != End::Finishing);
+        self.body = Body::NotAwaited;
+        // The next one is waited for from here on.
+        self.request_epoch += 1;
+        let kept_alive = self.answer == Answer::KeptAlive && self.end != End::Finishing;
+        let goes_on = self.protocol == Protocol::Http2 || kept_alive;
         self.enter(if goes_on { Stage::Idle } else { Stage::Ending });
     }
 
@@ -534,6 +663,7 @@ impl Policy {
     /// Such a stream is in flight until [`offers`](Self::offers) and [`response_ended`](Self::response_ended) are told for
     /// it once more than for its response.
     pub fn upgraded(&mut self) {
+        self.answer = Answer::None;
         match self.protocol {
             Protocol::Http1 => self.enter(Stage::Upgraded),
             // Beside its response. Only the engine knows when such a stream ends.
@@ -575,7 +705,7 @@ impl Policy {
     /// Whether to tell [`unacknowledged`](Self::unacknowledged) before this timer is [`expired`](Self::expired).
     #[must_use]
     pub fn asks(&self, timer: Timer) -> bool {
-        self.asks && self.bound(timer).is_some_and(|(_, asks)| asks != Asks::Nothing)
+        self.asks && self.bound(timer).is_some_and(|(_, asks)| !matches!(asks, Asks::Nothing | Asks::OfBody))
     }
 
     /// How many bytes that were written the client has not acknowledged, as the system says now; `None` where it does not
@@ -587,13 +717,14 @@ impl Policy {
     /// A [`wait`](Self::wait) is over.
     pub fn expired(&mut self, timer: Timer) {
         let unacknowledged = self.unacknowledged.take();
-        if self.asks && self.goes_on(timer, unacknowledged) {
+        if (self.asks && self.goes_on(timer, unacknowledged)) || (timer == Timer::Progress && self.body_goes_on()) {
             return;
         }
         match (timer, self.stage, self.protocol) {
             // As long as it is in flight, the next one cannot be late.
             (Timer::Request, Stage::Active, _) => self.request_epoch += 1,
-            (Timer::Request, ..) => self.drain(),
+            (Timer::Request | Timer::Age, ..) => self.drain(),
+            (Timer::State, Stage::Active, Protocol::Http1) => self.looked(),
             // What is in flight completes.
             (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.end = End::Refusing,
             // Idle is the one state in which the engine still has something to do: to write its end. (It is asked to
@@ -606,6 +737,33 @@ impl Policy {
         }
     }
 
+    /// The client ended its direction, and is not known to be gone. If its response has begun, and for long nothing of it was
+    /// to be written, nothing will tell, so it is taken for gone.
+    fn looked(&mut self) {
+        let Some(looks) = &mut self.looks else { return };
+        *looks += 1;
+        let silent = LOOK.saturating_mul(*looks);
+        self.state_clock.restart();
+        let bound = if self.end == End::Open { self.bounds.progress } else { self.bounds.linger };
+        if self.answer != Answer::Owed && silent > bound {
+            self.enter(Stage::Closed);
+        }
+    }
+
+    /// Half of the bound of a body is over, if there is one. Returns whether to wait on.
+    fn body_goes_on(&mut self) -> bool {
+        let goes_on = match self.body {
+            _ if self.blocked => return false,
+            Body::NotAwaited | Body::Late { awaited: true, .. } => return false,
+            Body::Awaited => Body::Late { awaited: false, bytes: 0 },
+            // Nobody waits for it any more.
+            Body::Late { awaited: false, .. } => Body::NotAwaited,
+        };
+        self.body = goes_on;
+        self.progress_clock.epoch += 1;
+        true
+    }
+
     /// Whether a bound closed the connection under something that was in flight, or not all with its client yet.
     #[must_use]
     pub fn is_cut(&self) -> bool {
@@ -615,10 +773,10 @@ impl Policy {
     /// Whether the client is to be waited for still, by what the system says.
     fn goes_on(&mut self, timer: Timer, unacknowledged: Option<usize>) -> bool {
         let (Some((bound, asks)), Some(wait)) = (self.bound(timer), self.wait(timer)) else { return false };
-        let stall = self.bounds.stall;
+        let stall = if self.end == End::Open { self.bounds.progress } else { self.bounds.stall };
         let answers_only = self.answers_only() && matches!(self.stage, Stage::Active | Stage::Idle);
         let clock = match timer {
-            Timer::Request => return false,
+            Timer::Request | Timer::Age => return false,
             Timer::State => &mut self.state_clock,
             Timer::Progress => &mut self.progress_clock,
         };
@@ -631,7 +789,7 @@ impl Policy {
         let reads = matches!((before, unacknowledged), (Some(before), Some(now)) if now < before);
         clock.quiet = if reads { Duration::ZERO } else { clock.quiet.saturating_add(wait.after) };
         let bound = match (asks, unacknowledged) {
-            (Asks::Nothing, _) => return false,
+            (Asks::Nothing | Asks::OfBody, _) => return false,
             (_, Some(1..)) => stall,
             (Asks::Once, _) => Duration::ZERO,
             (Asks::Halfway | Asks::AtTheEnd, _) => bound,
@@ -659,43 +817,30 @@ impl Policy {
     #[must_use]
     pub fn wait(&self, timer: Timer) -> Option<Wait> {
         let (bound, asks) = self.bound(timer)?;
-        let after = if self.asks && asks == Asks::Halfway { bound / 2 } else { bound };
+        let is_halved = (self.asks && asks == Asks::Halfway) || asks == Asks::OfBody;
+        let after = if is_halved { bound / 2 } else { bound };
         let epoch = match timer {
             Timer::Request => self.request_epoch,
+            Timer::Age => 0,
             Timer::State => self.state_clock.epoch,
             Timer::Progress => self.progress_clock.epoch,
         };
-        Some(Wait { after, epoch })
+        let is_lazy = timer == Timer::Progress && self.end == End::Open;
+        Some(Wait { after, epoch, is_lazy })
     }
 
     fn bound(&self, timer: Timer) -> Option<(Duration, Asks)> {
-        let Bounds { silent, idle, head, preface, goaway, stall, linger, request, keep_alive } = self.bounds;
-        let lingering = matches!(self.stage, Stage::Lingering { .. });
-        let is_open = self.end == End::Open && !lingering;
-        if is_open != (timer == Timer::Request) {
-            return None;
+        let Bounds { silent, idle, head, preface, goaway, stall, linger, .. } = self.bounds;
+        if self.end == End::Open && !matches!(self.stage, Stage::Lingering { .. }) {
+            return self.bound_while_open(timer);
         }
         let bound = match timer {
-            Timer::Request => match (self.stage, self.protocol) {
-                (Stage::Preface(_) | Stage::Handshake | Stage::Head | Stage::Active | Stage::Idle, Protocol::Http1)
-                    if request < Duration::MAX =>
-                {
-                    // What was begun is counted from 0 on.
-                    let bound = if self.request_epoch == 0 { request } else { keep_alive };
-                    if bound == Duration::MAX {
-                        return None;
-                    }
-                    (bound, Asks::Nothing)
-                }
-                (Stage::Active | Stage::Idle, Protocol::Http2) if request.max(keep_alive) < Duration::MAX => {
-                    (keep_alive, Asks::Nothing)
-                }
-                _ => return None,
-            },
+            Timer::Request | Timer::Age => return None,
             Timer::State => match (self.stage, self.protocol) {
                 (Stage::Preface(0), _) => (silent, Asks::Nothing),
                 (Stage::Preface(_), _) => (preface, Asks::Nothing),
                 (Stage::Handshake | Stage::Head, _) => (head, Asks::Nothing),
+                (Stage::Active, Protocol::Http1) => return self.look(),
                 // Before the rest of the last response is written there is nothing that the client could ask next.
                 (Stage::Idle, Protocol::Http1) if !self.blocked => {
                     (idle, if self.ended_late { Asks::AtTheEnd } else { Asks::Nothing })
@@ -715,10 +860,41 @@ impl Policy {
                 (Stage::Idle, Protocol::Http2) => (HTTP2_IDLE.min(goaway), Asks::Halfway),
                 (Stage::Active, Protocol::Http2) if self.owing == 0 => (stall, Asks::Halfway),
                 _ if self.blocked => (stall, Asks::Halfway),
+                (Stage::Active, Protocol::Http1) => return self.bound_of_body(),
                 _ => return None,
             },
         };
         Some(bound)
+    }
+
+    /// Before the drain.
+    fn bound_while_open(&self, timer: Timer) -> Option<(Duration, Asks)> {
+        let Bounds { request, keep_alive, progress, age, .. } = self.bounds;
+        let is_http = !matches!(self.stage, Stage::Ending | Stage::Upgraded | Stage::Closed | Stage::Lingering { .. });
+        let bound = match timer {
+            // What was begun is counted from 0 on.
+            Timer::Request if is_http && self.request_epoch == 0 && self.protocol == Protocol::Http1 => request,
+            Timer::Request if is_http => keep_alive,
+            Timer::Age if is_http => age,
+            Timer::State if (self.stage, self.protocol) == (Stage::Active, Protocol::Http1) => return self.look(),
+            Timer::Progress if matches!(self.stage, Stage::Upgraded | Stage::Closed) => return None,
+            Timer::Progress if self.blocked || (self.stage == Stage::Active && self.answers_only()) => {
+                return (progress < Duration::MAX).then_some((progress, Asks::Halfway));
+            }
+            Timer::Progress => return self.bound_of_body(),
+            _ => return None,
+        };
+        (bound < Duration::MAX).then_some((bound, Asks::Nothing))
+    }
+
+    fn bound_of_body(&self) -> Option<(Duration, Asks)> {
+        let bound = self.bounds.progress;
+        (bound < Duration::MAX && self.body != Body::NotAwaited).then_some((bound, Asks::OfBody))
+    }
+
+    /// When to look whether a client that ended its direction is gone.
+    fn look(&self) -> Option<(Duration, Asks)> {
+        Some((if self.looks? == 0 { FIRST_LOOK } else { LOOK }, Asks::Nothing))
     }
 
     /// Every response is with the engine, so what is written may be no more than answers to control frames.
@@ -797,9 +973,175 @@ mod tests {
             assert_eq!(policy.wait(timer), None);
         }
         policy.read(b"GET /");
-        policy.blocked();
-        assert_eq!((policy.wait(Timer::State), policy.wait(Timer::Progress)), (None, None));
+        for timer in [Timer::Age, Timer::State, Timer::Progress] {
+            assert_eq!(policy.wait(timer), None);
+        }
         assert_eq!(policy.step(), Step::Serve);
+    }
+
+    fn uploading(policy: &mut Policy) {
+        policy.read(b"PUT / HTTP/1.1\r\n");
+        policy.request(true);
+        policy.awaits_body();
+    }
+
+    #[test]
+    fn a_response_that_nobody_takes_is_cut_though_nothing_drains() {
+        let mut policy = Policy::new(Bounds::default());
+        stalled(&mut policy);
+        let wait = policy.wait(Timer::Progress).expect("bounded");
+        assert_eq!((wait.after, wait.is_lazy, policy.heeds().steps), (Bounds::default().progress, true, true));
+        policy.wrote(1);
+        assert_eq!(bound(&policy, Timer::Progress), None);
+        policy.blocked();
+        assert_ne!(policy.wait(Timer::Progress), Some(wait), "progress starts the wait anew");
+        policy.expired(Timer::Progress);
+        assert_eq!((policy.step(), policy.is_cut()), (Step::Close, true));
+    }
+
+    #[test]
+    fn a_response_that_is_taken_slowly_is_not_cut_though_its_socket_takes_nothing() {
+        let mut policy = Policy::new(Bounds::default()).asking();
+        stalled(&mut policy);
+        for left in (1..100).rev() {
+            assert_eq!(over(&mut policy, Timer::Progress, Some(left * 1000)), Step::Serve);
+        }
+        assert_eq!(over(&mut policy, Timer::Progress, Some(1000)), Step::Serve);
+        assert_eq!(over(&mut policy, Timer::Progress, Some(1000)), Step::Close);
+    }
+
+    #[test]
+    fn http2_that_opens_no_window_is_cut_though_nothing_drains() {
+        let mut policy = Policy::new(Bounds::default());
+        policy.read(PREFACE);
+        policy.request(false);
+        assert_eq!(bound(&policy, Timer::Progress), None, "the response is owed");
+        let _ = policy.response(false);
+        let wait = policy.wait(Timer::Progress);
+        assert_eq!(wait.map(|it| it.after), Some(Bounds::default().progress));
+        assert!(policy.heeds().reads && policy.heeds().writes && policy.heeds().steps);
+        policy.read(&[0; 17]);
+        policy.wrote(17);
+        assert_eq!(policy.wait(Timer::Progress), wait, "a PING and its answer are no progress");
+        policy.wrote(16_384);
+        assert_ne!(policy.wait(Timer::Progress), wait, "a DATA frame is");
+        policy.expired(Timer::Progress);
+        assert_eq!((policy.step(), policy.is_cut()), (Step::Close, true));
+    }
+
+    #[test]
+    fn a_body_that_does_not_come_is_cut_after_its_bound() {
+        for begin in [|_: &mut Policy| {}, Policy::drain] {
+            let mut policy = Policy::new(Bounds::default());
+            uploading(&mut policy);
+            begin(&mut policy);
+            assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().progress / 2));
+            policy.expired(Timer::Progress);
+            assert_eq!(policy.step(), Step::Serve);
+            assert!(policy.heeds().reads, "from now on its bytes count");
+            policy.awaits_body();
+            assert_eq!(bound(&policy, Timer::Progress), Some(Bounds::default().progress / 2));
+            policy.expired(Timer::Progress);
+            assert_eq!((policy.step(), policy.is_cut()), (Step::Close, true));
+        }
+    }
+
+    #[test]
+    fn a_body_that_comes_byte_by_byte_is_cut_and_one_that_comes_slowly_is_not() {
+        let lives = |more: usize| {
+            let mut policy = Policy::new(Bounds::default());
+            uploading(&mut policy);
+            (0..100).all(|_| {
+                policy.expired(Timer::Progress);
+                policy.read(&[0; LEAST][..more]);
+                policy.awaits_body();
+                policy.step() == Step::Serve
+            })
+        };
+        assert!(!lives(LEAST - 1) && lives(LEAST));
+    }
+
+    #[test]
+    fn a_body_that_its_handler_no_longer_waits_for_bounds_nothing() {
+        let mut policy = Policy::new(Bounds::default());
+        uploading(&mut policy);
+        policy.expired(Timer::Progress);
+        policy.expired(Timer::Progress);
+        assert_eq!((policy.step(), policy.wait(Timer::Progress)), (Step::Serve, None));
+        let mut without = Policy::new(Bounds::default());
+        without.request(false);
+        without.awaits_body();
+        assert_eq!(without.wait(Timer::Progress), None, "an engine that reads on behind a request waits for no body");
+    }
+
+    #[test]
+    fn a_client_that_ended_its_direction_is_asked_once_and_looked_after_until_it_is_answered() {
+        for begin in [|_: &mut Policy| {}, Policy::drain] {
+            let mut policy = Policy::new(Bounds::default());
+            policy.request(false);
+            begin(&mut policy);
+            assert!(policy.client_ended() && !policy.client_ended());
+            assert_eq!(bound(&policy, Timer::State), Some(FIRST_LOOK));
+            for _ in 0..10_000 {
+                policy.expired(Timer::State);
+                assert_eq!((policy.step(), bound(&policy, Timer::State)), (Step::Serve, Some(LOOK)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_that_ended_its_direction_is_gone_if_nothing_of_its_response_was_written_for_long() {
+        let bounds = Bounds::default();
+        let (running, drain): (fn(&mut Policy), fn(&mut Policy)) = (|_| {}, Policy::drain);
+        let begins = [(running, bounds.progress), (drain, bounds.linger)];
+        for (begin, bound) in begins {
+            let mut policy = Policy::new(bounds);
+            policy.request(false);
+            let _ = policy.response(false);
+            assert!(!policy.client_ended(), "in the midst of a response nothing may be asked");
+            begin(&mut policy);
+            let looked = |policy: &mut Policy| {
+                policy.expired(Timer::State);
+                policy.step() == Step::Close
+            };
+            let looks = (1..1000).find(|_| looked(&mut policy)).expect("bounded");
+            assert_eq!((LOOK * (looks - 1), policy.is_cut()), (bound, false), "who is gone was not cut");
+        }
+    }
+
+    #[test]
+    fn a_connection_of_an_age_drains_by_itself() {
+        let mut policy = Policy::new(Bounds { age: LOOK, ..Bounds::default() });
+        let wait = policy.wait(Timer::Age);
+        assert_eq!(wait.map(|it| it.after), Some(LOOK));
+        served(&mut policy);
+        assert_eq!(policy.wait(Timer::Age), wait, "a request does not make it younger");
+        policy.read(b"GET / HTTP/1.1\r\n\r\n");
+        policy.request(false);
+        policy.expired(Timer::Age);
+        assert!(policy.response(false), "it says close");
+        assert_eq!(policy.wait(Timer::Age), None);
+    }
+
+    #[test]
+    fn an_answer_is_owed_from_a_request_to_its_response() {
+        let mut policy = Policy::new(Bounds::default());
+        assert!(!policy.owes_answer());
+        policy.request(false);
+        assert!(policy.owes_answer());
+        policy.blocked();
+        assert!(!policy.owes_answer(), "something is half written");
+        policy.wrote(1);
+        let _ = policy.response(false);
+        assert!(!policy.owes_answer());
+        let mut dropped = Policy::new(Bounds::default());
+        dropped.request(false);
+        dropped.response_ended();
+        assert!(dropped.owes_answer(), "its handler is gone");
+        let mut upgraded = Policy::new(Bounds::default());
+        upgraded.request(false);
+        upgraded.upgraded();
+        assert!(!upgraded.owes_answer());
     }
 
     #[test]
@@ -876,8 +1218,10 @@ mod tests {
         let later = policy.wait(Timer::Request);
         let _ = policy.response(false);
         policy.response_ended();
-        assert_eq!((policy.wait(Timer::Request), policy.step()), (later, Step::Serve));
-        assert!(first != in_flight && in_flight != later, "{first:?} {in_flight:?} {later:?}");
+        let idle = policy.wait(Timer::Request);
+        assert_eq!(policy.step(), Step::Serve);
+        let waits = [first, in_flight, later, idle];
+        assert!(waits.is_sorted_by(|before, after| before != after), "each is a wait of its own: {waits:?}");
     }
 
     #[test]

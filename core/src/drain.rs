@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::drained::Drained;
+use crate::drained::{Drained, Released};
 use crate::holders::Held;
 use crate::shards::{Seat, Shared};
 use crate::state::State;
@@ -94,6 +94,27 @@ impl Drain {
     /// ```
     pub fn close(&self) {
         self.shared().close();
+    }
+
+    /// A future that is ready once every guard has been released, also those that a forced close has cut.
+    ///
+    /// What is cut may have a last word to say, as ebbtide's HTTP adapters have for requests without a response; it is said
+    /// when the cut task is dropped or polled, which takes a moment. A `main` that returns at once may be faster. So wait
+    /// for this, but not for long: a task that blocks its thread never lets go.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().guard();
+    /// drain.close();
+    /// drop(guard); // as the task that had it would
+    /// drain.released().await;
+    /// # });
+    /// ```
+    pub fn released(&self) -> Released {
+        Released::new(self.shared().seat(&self.last.seat))
     }
 
     /// How far this drain has come.

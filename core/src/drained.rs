@@ -103,6 +103,45 @@ impl fmt::Debug for Drained {
     }
 }
 
+/// The future of [`Drain::released`](crate::Drain::released).
+///
+/// # Cancel safety
+///
+/// Dropping it loses nothing.
+#[must_use = "futures do nothing unless polled"]
+pub struct Released {
+    seat: Arc<Seat>,
+    place: Place,
+}
+
+impl Released {
+    pub(crate) fn new(seat: Arc<Seat>) -> Self {
+        Self { seat, place: Place::NONE }
+    }
+}
+
+impl Future for Released {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { seat, place } = &mut *self;
+        let shared = &*seat.shared;
+        place.poll(cx.waker(), || shared.is_released(), || shared.released())
+    }
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.place.forget(|| self.seat.shared.released());
+    }
+}
+
+impl fmt::Debug for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Released").field("guards", &self.seat.shared.guards()).finish_non_exhaustive()
+    }
+}
+
 pin_project! {
     /// The future of [`Drained::deadline`].
     #[derive(Debug)]

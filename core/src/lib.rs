@@ -30,7 +30,7 @@ mod waiters;
 mod watcher;
 
 pub use drain::Drain;
-pub use drained::{Deadline, Drained};
+pub use drained::{Deadline, Drained, Released};
 pub use guard::Guard;
 pub use holders::{Held, Label};
 pub use lame_duck::{LameDuck, Turn};

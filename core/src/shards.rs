@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     open_lanes: AtomicUsize,
     lanes: Box<[Lane]>,
     owned: Lock<Owned>,
+    /// Wait for the last release, also behind a forced close. A list of their own: what waits in one waits for one event.
+    released: Waiters,
 }
 
 /// What guards count in one lane. Its drop is the release of the lane's last guard.
@@ -284,6 +286,17 @@ impl Shared {
         }
     }
 
+    /// Those who wait for the last release.
+    pub(crate) fn released(&self) -> &Waiters {
+        &self.released
+    }
+
+    /// Whether every guard has been released, those that were cut included.
+    pub(crate) fn is_released(&self) -> bool {
+        // Acquire: whoever sees it sees what the holders wrote.
+        self.open_lanes.load(Ordering::Acquire) == 0
+    }
+
     fn wake_at_close(&self) {
         Wake(self.lanes.iter().flat_map(|lane| lane.closed.take())).all();
     }
@@ -300,6 +313,7 @@ fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &m
             open_lanes: AtomicUsize::new(lane),
             lanes: lanes.collect(),
             owned: Lock::new(Owned::default()),
+            released: Waiters::new(),
         });
     }
     let mut seats = None;
@@ -337,9 +351,11 @@ impl Drop for Hold {
             });
         }
         // AcqRel: the one that closes has seen all that the holders of the other lanes wrote.
-        if self.shared.open_lanes.fetch_sub(1, Ordering::AcqRel) == 1 && self.shared.step(Phase::Draining, Phase::Clean)
-        {
-            self.shared.wake_at_close();
+        if self.shared.open_lanes.fetch_sub(1, Ordering::AcqRel) == 1 {
+            if self.shared.step(Phase::Draining, Phase::Clean) {
+                self.shared.wake_at_close();
+            }
+            Wake(self.shared.released.take()).all();
         }
     }
 }

@@ -20,6 +20,10 @@ enum Event {
     ResponseEnded,
     Wrote(usize),
     Blocked,
+    /// HTTP/1: the engine waits for a body.
+    AwaitsBody,
+    /// HTTP/1: the client has ended its direction behind its request.
+    ClientEnded,
     Upgraded,
     HalfClosed,
     Drain,
@@ -40,6 +44,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         6 => Just(Event::ResponseEnded),
         4 => (1..40_000_usize).prop_map(Event::Wrote),
         4 => Just(Event::Blocked),
+        2 => Just(Event::AwaitsBody),
+        1 => Just(Event::ClientEnded),
         1 => Just(Event::Upgraded),
         2 => Just(Event::HalfClosed),
         2 => Just(Event::Drain),
@@ -67,6 +73,9 @@ struct Life {
     /// No request follows: HTTP/1 was told to close, or its response never came.
     last: bool,
     blocked: bool,
+    /// HTTP/1: the engine has waited for the body of the request at hand; and the client has ended its direction.
+    awaits: bool,
+    ended: bool,
     /// HTTP/1: the connection is its handler's.
     upgraded: bool,
     half_closed: bool,
@@ -91,6 +100,8 @@ impl Life {
             tunnels: 0,
             last: false,
             blocked: false,
+            awaits: false,
+            ended: false,
             upgraded: false,
             half_closed: false,
             heard: false,
@@ -111,7 +122,8 @@ impl Life {
 
     /// Whether all that is in flight waits for the client. In HTTP/1 only the socket tells.
     fn waits_for_client(&self) -> bool {
-        self.blocked || (self.is_http2() && self.asked + self.owed + self.tunnels == 0)
+        let taken = self.is_http2() && self.in_flight() > 0 && self.asked + self.owed + self.tunnels == 0;
+        self.blocked || taken
     }
 
     /// Whether an engine can produce `event` now.
@@ -127,6 +139,7 @@ impl Life {
                 !self.is_preface && self.in_flight() == 0 && !ends
             }
             Event::Response(_) => self.asked > 0,
+            Event::AwaitsBody | Event::ClientEnded => !self.is_http2() && !self.upgraded && self.in_flight() > 0,
             Event::Owes => self.answered > self.owed,
             Event::Offers => self.owed > 0,
             Event::Upgraded => self.asked > 0 && !self.finished,
@@ -163,6 +176,7 @@ impl Life {
                 self.asked += usize::from(served);
                 if served {
                     self.had_body = has_body;
+                    self.awaits = false;
                 }
             }
             Event::Response(last) => {
@@ -212,6 +226,15 @@ impl Life {
                 self.policy.blocked();
                 self.blocked = true;
             }
+            Event::AwaitsBody => {
+                self.policy.awaits_body();
+                self.awaits = self.had_body;
+            }
+            Event::ClientEnded => {
+                let asks = self.policy.client_ended();
+                assert!(!asks || (self.asked > 0 && !self.blocked && !self.ended), "asked in the midst of a response");
+                self.ended = true;
+            }
             Event::HalfClosed => {
                 self.policy.half_closed();
                 self.half_closed = true;
@@ -222,13 +245,17 @@ impl Life {
             }
             Event::Step => self.step(),
             Event::Expired(timer) => {
-                let takes_nothing = timer == Timer::Progress && self.waits_for_client();
+                let is_clients = match timer {
+                    Timer::Progress => self.waits_for_client() || self.awaits,
+                    Timer::State => self.ended && self.answered > 0,
+                    Timer::Request | Timer::Age => false,
+                };
                 self.policy.expired(timer);
                 self.draining |= timer == Timer::Request && self.in_flight() == 0;
                 // Asked at once: an engine that ran before it could begin a request, which would be cut.
                 self.step();
                 let closes = self.closed;
-                assert!(!closes || self.in_flight() == 0 || takes_nothing, "an active request was closed");
+                assert!(!closes || self.in_flight() == 0 || is_clients, "an active request was closed");
                 assert!(!closes || !self.upgraded, "what is its handler's was closed");
             }
         }
@@ -252,11 +279,16 @@ impl Life {
         assert!(!self.closed || step == Step::Close, "closed, and then not");
         let silent = step == Step::Serve && waits == [None; 2];
         assert!(self.policy.heeds().steps || silent, "it has something to say, and is not asked");
-        assert!(self.draining || self.half_closed || waits == [None; 2], "bounded while the service runs");
+        let waits_for_client = self.waits_for_client() || self.awaits || self.ended;
+        let may_be_bounded = self.draining || self.half_closed || (waits_for_client && !self.upgraded);
+        assert!(may_be_bounded || waits == [None; 2], "bounded while the service runs, and for nothing");
+        if self.waits_for_client() && !self.upgraded && step == Step::Serve {
+            assert_ne!(waits, [None; 2], "the client takes nothing, and nothing bounds it");
+        }
         let is_over = self.half_closed || self.upgraded || (self.last && self.in_flight() == 0);
         // A connection of HTTP/2 is none of the two that are over.
         let is_over = if self.is_http2() { self.half_closed } else { is_over };
-        let waits_for_request = !(self.draining || is_over);
+        let waits_for_request = !(self.draining || is_over || step == Step::Close);
         assert_eq!(self.policy.wait(Timer::Request).is_some(), waits_for_request, "the wait for the next request");
         let expects_more = self.heard || self.had_body || self.is_http2();
         let lingers = self.half_closed && step != Step::Close && expects_more;
@@ -267,9 +299,7 @@ impl Life {
         if self.in_flight() == 0 {
             assert_ne!(waits, [None; 2], "nothing is in flight, and nothing bounds it");
         }
-        if self.waits_for_client() {
-            assert_ne!(waits, [None; 2], "the client takes nothing, and nothing bounds it");
-        } else if self.in_flight() > 0 {
+        if self.in_flight() > 0 && !waits_for_client {
             // The other timer of HTTP/2 is that of our PING, which cuts nothing that is in flight.
             assert!(waits[1].is_none() && (waits[0].is_none() || self.is_http2()), "an active request is bounded");
         }
@@ -280,7 +310,7 @@ impl Life {
         if self.policy.wait(Timer::Request).is_none() {
             self.live(Event::Drain);
         }
-        for _ in 0..7 {
+        for _ in 0..12 {
             self.step();
             let timers = [Timer::Request, Timer::State, Timer::Progress];
             let offered = timers.into_iter().find(|it| self.policy.wait(*it).is_some());

@@ -66,6 +66,9 @@ pub fn accept_failed(what: impl Display, error: &io::Error) {
     output::complain(format!("server: {what}: {error}"));
 }
 
+/// For how long a server that was closed by force waits for the tasks that it has cut.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// A server's parts, in the order they end in.
 #[derive(Debug)]
 pub struct Life<R> {
@@ -171,7 +174,13 @@ impl<R: Runtime> Life<R> {
             let pause = pin!(self.runtime.sleep(report.interval()));
             if let Either::Left(_) = select(end.as_mut(), pause).await {
                 // The whole is over, so the main server is: its own end names what was cut.
-                return report.end(&self.main.start().await, work);
+                let ended = self.main.start().await;
+                if ended.is_err() {
+                    // For what is cut to be answered with 503.
+                    let (released, most) = (pin!(self.main.released()), pin!(self.runtime.sleep(LAST_WORDS)));
+                    select(released, most).await;
+                }
+                return report.end(&ended, work);
             }
         }
     }

@@ -222,17 +222,58 @@ fn a_client_that_goes_away_in_the_middle_of_its_upload_does_not_hold_the_drain()
 }
 
 #[test]
-fn a_client_that_ends_its_direction_does_not_hold_the_drain() {
-    let server = Server::start(&[]);
-    let (mut idle, mut busy) = (Client::idle(server.main), Client::connect(server.main));
-    busy.get("/slow?ms=60000");
-    server.until_status("Running, 1 in flight");
-    server.drain();
-    // hyper takes an end in the middle of a request for the client's departure.
-    busy.half_close();
-    idle.half_close();
-    assert_eq!(idle.end(), End::Fin);
-    server.drained();
+fn a_client_that_ends_its_direction_behind_its_request_is_answered() {
+    let ends = |client: &mut Client, request: &str| {
+        client.send(request);
+        client.half_close();
+    };
+    for begins in [false, true] {
+        let server = Server::start(&[]);
+        let mut clients: Vec<_> = (0..4).map(|_| Client::connect(server.main)).collect();
+        let [slow, old, upload, stream] = &mut clients[..] else { unreachable!("four") };
+        ends(slow, "GET /slow?ms=1500 HTTP/1.1\r\nHost: test\r\n\r\n");
+        ends(old, "GET /slow?ms=1500 HTTP/1.0\r\n\r\n");
+        ends(stream, "GET /stream?chunks=4&ms=500 HTTP/1.1\r\nHost: test\r\n\r\n");
+        ends(upload, "POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nend");
+        assert_eq!(upload.response().text(), "3");
+        server.until_status("Running, 3 in flight");
+        if begins {
+            server.drain();
+        }
+        assert_eq!(slow.response().text(), "slow 1500");
+        assert_eq!(old.response().text(), "slow 1500");
+        assert_eq!(stream.response().text(), "chunk 0\nchunk 1\nchunk 2\nchunk 3\n");
+        for client in &mut clients {
+            assert_eq!(client.end(), End::Fin);
+        }
+        if !begins {
+            server.drain();
+        }
+        server.drained();
+    }
+}
+
+#[test]
+fn a_client_that_is_gone_frees_its_handler() {
+    for begins in [false, true] {
+        let server = Server::start(&["--drain-timeout-ms", "0"]);
+        let (mut waits, mut streams) = (Client::connect(server.main), Client::connect(server.main));
+        waits.get("/slow?ms=600000");
+        streams.get("/stream?chunks=6000&ms=100");
+        streams.see("chunk 0\n");
+        server.until_status("Running, 2 in flight");
+        if begins {
+            server.drain();
+        }
+        // With nothing unread, so that it is an end like that of a client that waits.
+        drop(waits);
+        drop(streams);
+        if !begins {
+            server.until_status("Running, 0 in flight");
+            server.drain();
+        }
+        server.drained();
+    }
 }
 
 #[test]

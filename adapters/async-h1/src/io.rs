@@ -4,11 +4,11 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use ebbtide::Closed;
 use ebbtide::connection::Policy;
-use ebbtide_connection::{Record, WRITES, cut};
+use ebbtide_connection::{CONTINUE, Ended, READS, Record, WRITES, cut};
 use futures_io::{AsyncRead, AsyncWrite};
 use http_types::StatusCode;
 use http_types::trailers::{Sender, Trailers};
@@ -18,7 +18,7 @@ use crate::head::{self, Head};
 
 /// A connection, as its owner has it.
 #[derive(Debug)]
-pub(crate) struct Connection<I> {
+pub(crate) struct Connection<I: AsyncRead + AsyncWrite + Unpin> {
     shared: Arc<Shared<I>>,
 }
 
@@ -79,7 +79,8 @@ const LOOK: usize = 4096;
 /// How many reads and requests there may be without a pause before it is the turn of the thread's other tasks. A client
 /// that sends without a pause would have them wait, on an executor that interrupts nobody.
 const TURN: u32 = 32;
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// What is read and dropped at most, in pages, when a connection is dropped behind its last words.
+const LEFT: usize = 64;
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
@@ -174,17 +175,34 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     }
 
     /// Ready if the client goes away while its request, of which all has been read, is being served. A client that does
-    /// not take what is written to it is there: to end its direction is no departure then.
+    /// not take what is written to it is there.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let mut state = self.shared.state();
+        let Shared { record, state } = &*self.shared;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.blocked && state.framing.is_over() && state.rest.len() < head::LONGEST {
             match ready!(state.poll_more(cx)) {
-                Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(error),
             }
         }
-        Poll::Pending
+        if state.blocked || !state.framing.is_over() || state.rest.len() >= head::LONGEST {
+            return Poll::Pending;
+        }
+        // It has ended its direction.
+        match record.client_ended() {
+            Ended::Gone => return Poll::Ready(io::Error::new(io::ErrorKind::UnexpectedEof, "the client went away")),
+            Ended::Ask => state.owed = CONTINUE,
+            // A reset shows by a write and, behind the client's end, by no read.
+            Ended::Wait => match state.inner().map(|inner| inner.poll_write(cx, &[])) {
+                Err(error) | Ok(Poll::Ready(Err(error))) => return Poll::Ready(error),
+                Ok(_) => {}
+            },
+        }
+        match ready!(state.poll_owed(cx)) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(error),
+        }
     }
 
     /// Whether all of the body has come, read or not.
@@ -241,13 +259,34 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     }
 }
 
-impl<I> Drop for Connection<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> Drop for Connection<I> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         // A handler may have kept a body, but there is nothing more to be had from it.
         let inner = if state.stage == Stage::Upgraded { None } else { state.inner.take() };
+        let is_clear = state.owed.is_empty() || state.owed.len() == CONTINUE.len();
         drop(state);
-        drop(inner);
+        let words = self.shared.record.last_words().filter(|_| is_clear);
+        if let (Some(mut inner), Some(words)) = (inner, words) {
+            say(Pin::new(&mut inner), words);
+        }
+    }
+}
+
+/// The last words. Nobody is there to wait: what is not taken at once is not said.
+fn say<I: AsyncRead + AsyncWrite>(mut inner: Pin<&mut I>, words: &[u8]) {
+    let cx = &mut Context::from_waker(Waker::noop());
+    if !matches!(inner.as_mut().poll_write(cx, words), Poll::Ready(Ok(_))) {
+        return;
+    }
+    let _ = inner.as_mut().poll_flush(cx);
+    let _ = inner.as_mut().poll_close(cx);
+    // What has come would be answered by a reset, which may destroy them.
+    let mut rest = [0; LOOK];
+    for _ in 0..LEFT {
+        if !matches!(inner.as_mut().poll_read(cx, &mut rest), Poll::Ready(Ok(1..))) {
+            return;
+        }
     }
 }
 
@@ -377,11 +416,20 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         cut(&mut this.read_closed, &this.shared.record, cx)?;
+        let Shared { record, .. } = &*self.shared;
         let mut state = self.shared.state();
         let read = match &mut *state {
             // A body that was kept beyond its response gets nothing of the next request.
             it if it.request != self.request => Poll::Ready(Ok(0)),
-            it if it.stage != Stage::Upgraded => it.poll_body(cx, buf),
+            it if it.stage != Stage::Upgraded => {
+                let read = it.poll_body(cx, buf);
+                match &read {
+                    Poll::Ready(Ok(bytes)) if record.heeds(READS) => record.policy(|it| it.read(&buf[..*bytes])),
+                    Poll::Pending => record.policy(Policy::awaits_body),
+                    Poll::Ready(_) => {}
+                }
+                read
+            }
             it if !it.rest.is_empty() => Poll::Ready(Ok(hand_out(&mut it.rest, buf))),
             it => it.inner()?.poll_read(cx, buf),
         };

@@ -52,11 +52,11 @@ pub struct Drive<T> {
     closed: Closed,
     /// It was not yet asked what to do.
     is_new: bool,
-    timers: [Option<Running<T>>; 3],
+    timers: [Option<Running<T>>; TIMERS.len()],
 }
 
 /// In the order they are kept in.
-const TIMERS: [Timer; 3] = [Timer::Request, Timer::State, Timer::Progress];
+const TIMERS: [Timer; 4] = [Timer::Request, Timer::Age, Timer::State, Timer::Progress];
 
 struct Running<T> {
     epoch: u64,
@@ -78,7 +78,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     /// Drives the connection of this record.
     pub fn new(record: Arc<Record>) -> Self {
         let (draining, closed) = (Some(record.watcher().clone()), record.watcher().closed());
-        Self { record, draining, closed, is_new: true, timers: [None, None, None] }
+        Self { record, draining, closed, is_new: true, timers: [None, None, None, None] }
     }
 
     /// One poll of the connection: `finish` asks the engine to end after what is in flight, and `sleep` makes a timer.
@@ -168,20 +168,31 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         false
     }
 
-    /// Whether the timer for a request is over. It may be one for an earlier request: the policy knows.
+    /// Whether the timer for a request is over, or that for the connection's age. It may be one for an earlier request: the
+    /// policy knows.
     #[inline]
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let [request, ..] = &mut self.timers;
-        request.as_mut().is_some_and(|running| running.is_over(cx))
+        let [request, age, ..] = &mut self.timers;
+        // Both, for each is to be polled.
+        let [request, age] = [request, age].map(|it| it.as_mut().is_some_and(|running| running.is_over(cx)));
+        request || age
     }
 
     /// Keeps the timers that the policy asks for. Returns whether one is over, of which it has been told.
-    fn expired(&mut self, waits: [Option<Wait>; 3], cx: &mut Context<'_>, sleep: impl Fn(Duration) -> T) -> bool {
+    fn expired(
+        &mut self,
+        waits: [Option<Wait>; TIMERS.len()],
+        cx: &mut Context<'_>,
+        sleep: impl Fn(Duration) -> T,
+    ) -> bool {
         for ((timer, wait), running) in TIMERS.into_iter().zip(waits).zip(&mut self.timers) {
             let Some(wait) = wait else {
                 *running = None;
                 continue;
             };
+            if wait.is_lazy && running.as_mut().is_some_and(|it| it.epoch != wait.epoch && !it.is_over(cx)) {
+                continue;
+            }
             let running = match running {
                 Some(same) if same.epoch == wait.epoch => same,
                 other => other.insert(Running { epoch: wait.epoch, sleep: Some(sleep(wait.after)) }),

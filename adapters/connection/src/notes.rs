@@ -57,6 +57,15 @@ impl Notes {
         }
     }
 
+    /// Whether a request is in flight; `None` if the policy knows.
+    #[inline]
+    pub(crate) fn is_serving(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            OFF => None,
+            noted => Some(matches!(noted & STEP, REQUESTED | ANSWERED)),
+        }
+    }
+
     /// Something was read. It may have been the end: then the connection ends, and it is the same.
     #[inline]
     pub(crate) fn heard(&self) {

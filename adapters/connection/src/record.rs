@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use ebbtide::connection::{Bounds, Policy, Timer};
 use ebbtide::{Closed, Guard, Label, State, Turn, Watcher};
@@ -38,6 +39,8 @@ pub struct Record {
     turn: Option<Turn>,
     /// Whether it has answered a request. Kept for those who came in the lame duck time.
     has_answered: AtomicBool,
+    /// Whether the client has sent a request of HTTP/1.0, which knows no interim responses.
+    is_old: AtomicBool,
     /// Of a connection that drains: what its `Drive` was polled by last.
     driver: Mutex<Option<Waker>>,
     /// The [`Peer`] that can be asked what it has acknowledged: the guard's own label, which ours may take the place of.
@@ -50,6 +53,28 @@ pub const READS: u8 = 1;
 pub const WRITES: u8 = 2;
 /// [`Heeds::steps`](ebbtide::connection::Heeds::steps).
 pub const STEPS: u8 = 4;
+
+/// A request of HTTP/1 is in flight.
+const SERVES: u8 = 8;
+
+/// What a client is answered whose request is cut before its response has begun. One second, since whoever drains is about
+/// to be replaced.
+pub const UNAVAILABLE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+
+/// The interim response that any client of HTTP/1.1 takes (RFC 9110, section 15.2).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What to do about a client that has ended its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is gone.
+    Gone,
+    /// Write it a [`CONTINUE`], which shows whether it is.
+    Ask,
+    /// Wait, and look again when the connection is polled.
+    Wait,
+}
 
 /// How much longer a client that takes nothing is waited for where the system does not tell whether it does:
 /// [`Bounds::stall`]. 30 s is half of what other servers give their clients while they run (nginx's `send_timeout`, 60 s).
@@ -66,6 +91,7 @@ impl Record {
             Some(seen) => guard.labelled(Label::live(Live(seen.clone()))),
             None => guard,
         };
+        let bounds = Bounds { age: spread(bounds.age), ..bounds };
         let policy = if peer.is_some() {
             Policy::new(bounds).asking()
         } else {
@@ -75,7 +101,7 @@ impl Record {
         let (watcher, policy) = (guard.watcher(), Mutex::new(policy));
         let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
         let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
-        let (turn, has_answered) = (guard.turn(), AtomicBool::new(false));
+        let (turn, has_answered, is_old) = (guard.turn(), AtomicBool::new(false), AtomicBool::new(false));
         Arc::new(Self {
             guard,
             watcher,
@@ -88,6 +114,7 @@ impl Record {
             seen,
             requests,
             driver: Mutex::new(None),
+            is_old,
             turn,
             has_answered,
             peer,
@@ -126,7 +153,8 @@ impl Record {
             self.notes.begin();
         }
         let bit = |is: bool, bit: u8| if is { bit } else { 0 };
-        let heeds = bit(heeds.reads && !notes, READS) | bit(heeds.writes, WRITES) | bit(heeds.steps, STEPS);
+        let serves = bit(policy.serves_http1(), SERVES);
+        let heeds = bit(heeds.reads && !notes, READS) | bit(heeds.writes, WRITES) | bit(heeds.steps, STEPS) | serves;
         // Relaxed: HTTP/1 is one task. The streams of HTTP/2 are tasks of their own, and what crosses a step of theirs
         // may come before or after it anyway.
         self.heeds.store(heeds, Ordering::Relaxed);
@@ -143,6 +171,33 @@ impl Record {
     #[inline]
     pub fn heeds(&self, what: u8) -> bool {
         self.heeds.load(Ordering::Relaxed) & what != 0
+    }
+
+    /// Whether a request of HTTP/1 is in flight.
+    #[inline]
+    pub fn is_serving(&self) -> bool {
+        self.notes.is_serving().unwrap_or_else(|| self.heeds(SERVES))
+    }
+
+    /// The client has sent a request of HTTP/1.0.
+    pub fn is_old(&self) {
+        self.is_old.store(true, Ordering::Relaxed);
+    }
+
+    /// The client has ended its direction behind its request. On a connection that began with a handshake that is its
+    /// departure: behind TLS whoever ends one direction is about to end the other, and a reset does not show.
+    pub fn client_ended(&self) -> Ended {
+        if self.handshake.is_some() {
+            return Ended::Gone;
+        }
+        let asks = self.policy(Policy::client_ended) && !self.is_old.load(Ordering::Relaxed);
+        if asks { Ended::Ask } else { Ended::Wait }
+    }
+
+    /// What the client is to be written, if the connection can take it, now that it is dropped: [`UNAVAILABLE`], if the drain
+    /// was closed by force before its response had begun.
+    pub fn last_words(&self) -> Option<&'static [u8]> {
+        (self.is_cut() && self.policy(|it| it.owes_answer())).then_some(UNAVAILABLE)
     }
 
     /// A timer is over.
@@ -359,6 +414,19 @@ pub fn cut(closed: &mut Closed, record: &Record, cx: &mut Context<'_>) -> io::Re
         return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
     }
     Ok(())
+}
+
+/// A connection's own age: up to a tenth more or less than this.
+fn spread(age: Duration) -> Duration {
+    static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
+    if age == Duration::MAX {
+        return age;
+    }
+    // A Weyl sequence: multiples of the golden ratio, modulo one, here in 32 bits. Any run of it is spread evenly.
+    let place = CONNECTIONS.fetch_add(0x9E37_79B9, Ordering::Relaxed);
+    let most = age / 5;
+    let more = (u128::from(place) * most.as_nanos()) >> 32;
+    age.saturating_sub(age / 10) + Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ impl<E> Http<E> {
     pub fn new(executor: E, timer: impl Timer + Clone + Send + Sync + 'static) -> Self {
         let mut builder = auto::Builder::new(Tasks::new(executor));
         // To set one for each request costs as much as all the rest of this crate does.
-        builder.http1().timer(timer.clone()).header_read_timeout(None);
+        // hyper would take a client that has ended its direction for one that is gone: `Io` looks after that.
+        builder.http1().timer(timer.clone()).header_read_timeout(None).half_close(true);
         builder.http2().timer(timer.clone());
         Self { builder, clock: Arc::new(timer), bounds: Bounds::default(), connections: None, extends: false }
     }
@@ -73,8 +74,8 @@ impl<E> Http<E> {
 
     /// hyper's own settings.
     ///
-    /// A `header_read_timeout` that is set here counts beside [`Bounds::request`]. With HTTP/1's `half_close` hyper does
-    /// not read while it serves a request: see [`Engine`](crate::Engine).
+    /// A `header_read_timeout` that is set here counts beside [`Bounds::request`]. Leave HTTP/1's `half_close` as it is, which
+    /// is on: [`Bounds::progress`] takes what hyper asks for during a request for a body that it waits for.
     pub fn builder(&mut self) -> &mut auto::Builder<Tasks<E>> {
         &mut self.builder
     }
@@ -107,13 +108,16 @@ impl<E> Http<E> {
         B::Error: Into<BoxError>,
         Tasks<E>: auto::HttpServerConnExec<Responding<S::Future>, crate::Body<B>>,
     {
-        self.serve_with(io, service, guard, |io, service| {
+        self.serving(io, service, guard, true, |io, service| {
             self.builder.serve_connection_with_upgrades(io, service).into_owned()
         })
     }
 
     /// Serves one connection with an engine of your own: `build` gets the wrapped I/O and service, and puts them into
     /// whatever speaks the protocol. [`Bounds::request`] counts for it too, so it needs no limit for heads of its own.
+    ///
+    /// Whether a client that ends its direction behind its request is answered is the engine's to say here, and
+    /// [`Bounds::progress`] is for responses only: [`serve`](Self::serve) looks after both.
     ///
     /// A stream of HTTP/2 that is upgraded here is in flight for as long as its connection: [`serve`](Self::serve) sees
     /// its end.
@@ -137,15 +141,27 @@ impl<E> Http<E> {
     /// # let _ = served.await;
     /// # }
     /// ```
-    pub fn serve_with<I, S, C: Engine>(
+    pub fn serve_with<I: Read + Write + Unpin, S, C: Engine>(
         &self,
         io: I,
         service: S,
         guard: impl Into<Accepted>,
         build: impl FnOnce(Io<I>, Service<S>) -> C,
     ) -> Serving<C> {
+        self.serving(io, service, guard, false, build)
+    }
+
+    fn serving<I: Read + Write + Unpin, S, C: Engine>(
+        &self,
+        io: I,
+        service: S,
+        guard: impl Into<Accepted>,
+        looks_ahead: bool,
+        build: impl FnOnce(Io<I>, Service<S>) -> C,
+    ) -> Serving<C> {
         let record = Record::new(guard, self.bounds, self.connections.as_ref());
-        let engine = build(Io::new(io, record.clone()), Service::new(service, record.clone(), self.extends));
+        let engine =
+            build(Io::new(io, record.clone(), looks_ahead), Service::new(service, record.clone(), self.extends));
         Serving::new(engine, record, self.clock.clone())
     }
 }

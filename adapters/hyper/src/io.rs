@@ -1,13 +1,14 @@
-//! The connection's bytes: seen, guarded, and read on for a while after our end.
+//! The connection's bytes: seen, guarded, looked for ahead of hyper, and read on for a while after our end.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use ebbtide::Closed;
-use ebbtide_connection::{READS, Record, WRITES, cut};
+use ebbtide::connection::Policy;
+use ebbtide_connection::{CONTINUE, Ended, READS, Record, WRITES, cut};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 /// A connection whose guard it carries.
@@ -15,15 +16,27 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 /// hyper hands it on at an upgrade, so the drain waits for whoever has it then. Once the drain is closed by force,
 /// every operation fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
 #[derive(Debug)]
-pub struct Io<I> {
+pub struct Io<I: Read + Write + Unpin> {
     inner: I,
     record: Arc<Record>,
+    /// If hyper reads for what it needs and no further: what is there besides, since it would not see its client leave.
+    ahead: Option<Ahead>,
     /// One for each direction: after an upgrade they may be polled by two tasks.
     read_closed: Closed,
     write_closed: Closed,
     shutdown: Shutdown,
     /// How many reads are left of the connection's turn.
     turn: u8,
+}
+
+/// What came while hyper had a request and asked for nothing.
+#[derive(Debug, Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    /// The client has ended its direction behind them.
+    ended: bool,
+    /// What is left of what the client is asked by.
+    owed: &'static [u8],
 }
 
 #[derive(Debug)]
@@ -40,10 +53,15 @@ const LOOK: usize = 4096;
 /// nothing else. So few because a read of hyper may be one of 400 KiB.
 const TURN: u8 = 16;
 
-impl<I> Io<I> {
-    pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
+/// What is read and dropped at most, in pages, when a connection is dropped behind its last words.
+const LEFT: usize = 64;
+
+impl<I: Read + Write + Unpin> Io<I> {
+    /// `looks_ahead`: hyper does not, since it is to serve clients that have ended their direction (`half_close`).
+    pub(crate) fn new(inner: I, record: Arc<Record>, looks_ahead: bool) -> Self {
         let (read_closed, write_closed) = (record.watcher().closed(), record.watcher().closed());
-        Self { inner, record, read_closed, write_closed, shutdown: Shutdown::Open, turn: TURN }
+        let ahead = looks_ahead.then(Ahead::default);
+        Self { inner, record, ahead, read_closed, write_closed, shutdown: Shutdown::Open, turn: TURN }
     }
 
     /// The connection itself. Bytes read or written past this wrapper are unknown to the policy.
@@ -71,14 +89,87 @@ impl<I> Io<I> {
     fn moved(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(bytes)) if self.record.heeds(WRITES) => self.record.policy(|it| it.wrote(*bytes)),
-            Poll::Pending => self.record.policy(ebbtide::connection::Policy::blocked),
+            Poll::Pending => self.record.policy(Policy::blocked),
             Poll::Ready(_) => {}
         }
         written
     }
 }
 
-impl<I: Read + Unpin> Io<I> {
+impl<I: Read + Write + Unpin> Io<I> {
+    /// Looks for what hyper does not ask for while it serves a request: the next one, or the client's departure, which is
+    /// the error.
+    #[inline(never)]
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(ahead) = &mut self.ahead else { return Ok(()) };
+        if !ahead.bytes.is_empty() {
+            return Ok(());
+        }
+        let mut space = [MaybeUninit::uninit(); LOOK];
+        let mut more = ReadBuf::uninit(&mut space);
+        let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, more.unfilled()) else {
+            self.record.asked(true);
+            return Ok(());
+        };
+        read?;
+        if more.filled().is_empty() {
+            ahead.ended = true;
+            self.record.asked(true);
+            match self.record.client_ended() {
+                Ended::Gone => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client went away")),
+                Ended::Ask => ahead.owed = CONTINUE,
+                // A reset shows by a write and, behind the client's end, by no read.
+                Ended::Wait => {
+                    if let Poll::Ready(reset @ Err(_)) = Pin::new(&mut self.inner).poll_write(cx, &[]) {
+                        return reset.map(drop);
+                    }
+                }
+            }
+        } else {
+            ahead.bytes.extend_from_slice(more.filled());
+            self.record.asked(false);
+        }
+        match self.poll_owed(cx) {
+            Poll::Ready(asked) => asked,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Writes what the client is asked by. Nothing else may come between.
+    #[inline]
+    fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.ahead {
+            Some(ahead) if !ahead.owed.is_empty() => {
+                while !ahead.owed.is_empty() {
+                    let written = ready!(Pin::new(&mut self.inner).poll_write(cx, ahead.owed))?;
+                    ahead.owed = &ahead.owed[written..];
+                }
+                Pin::new(&mut self.inner).poll_flush(cx)
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Hands out what came ahead, if anything did: returns whether that was it.
+    #[inline]
+    fn hand_out(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
+        match &mut self.ahead {
+            Some(ahead) if !ahead.bytes.is_empty() => {
+                let length = buf.remaining().min(ahead.bytes.len());
+                self.record.read(&ahead.bytes[..length]);
+                buf.put_slice(&ahead.bytes[..length]);
+                ahead.bytes.drain(..length);
+                if ahead.bytes.is_empty() {
+                    ahead.bytes = Vec::new();
+                }
+                self.record.asked(false);
+                true
+            }
+            Some(ahead) => ahead.ended,
+            None => false,
+        }
+    }
+
     /// A cursor does not tell what was put into it, so what must be seen is read here and copied. Out of line: hardly
     /// any read is, and the page would be in the frame of all.
     #[inline(never)]
@@ -93,10 +184,13 @@ impl<I: Read + Unpin> Io<I> {
     }
 }
 
-impl<I: Read + Unpin> Read for Io<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+impl<I: Read + Write + Unpin> Read for Io<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         cut(&mut this.read_closed, &this.record, cx)?;
+        if this.hand_out(&mut buf) {
+            return Poll::Ready(Ok(()));
+        }
         // Of a pause of our own nobody can tell whether there is more.
         ready!(this.poll_turn(cx));
         let read = if this.record.heeds(READS) {
@@ -110,6 +204,9 @@ impl<I: Read + Unpin> Read for Io<I> {
         };
         if read.is_pending() {
             this.turn = TURN;
+            if this.ahead.is_some() && this.record.is_serving() {
+                this.record.policy(Policy::awaits_body);
+            }
         }
         this.record.asked(read.is_pending());
         read
@@ -120,6 +217,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         cut(&mut this.write_closed, &this.record, cx)?;
+        ready!(this.poll_owed(cx))?;
         let written = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.moved(written)
     }
@@ -131,6 +229,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         cut(&mut this.write_closed, &this.record, cx)?;
+        ready!(this.poll_owed(cx))?;
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
         this.moved(written)
     }
@@ -142,7 +241,13 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         cut(&mut this.write_closed, &this.record, cx)?;
-        Pin::new(&mut this.inner).poll_flush(cx)
+        ready!(this.poll_owed(cx))?;
+        let flushed = ready!(Pin::new(&mut this.inner).poll_flush(cx));
+        // It is what hyper does last whenever it is polled, and nothing of a response is left with it then.
+        if this.record.is_serving() {
+            this.look_ahead(cx)?;
+        }
+        Poll::Ready(flushed)
     }
 
     /// Writes our end, then reads and drops what the client still sends, for as long as the policy says: bytes that
@@ -154,6 +259,10 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
         loop {
             match this.shutdown {
                 Shutdown::Open => {
+                    if this.ahead.is_some() && this.record.has_more() {
+                        // hyper has not asked since the request.
+                        let _the_end_will_tell = this.look_ahead(cx);
+                    }
                     ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
                     this.record.half_closed(this.record.has_more());
                     this.shutdown = Shutdown::HalfClosed;
@@ -173,6 +282,30 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
                     }
                 }
                 Shutdown::Over => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+/// The last words: dropped in a forced close with a response owed, it says that there will be none.
+impl<I: Read + Write + Unpin> Drop for Io<I> {
+    fn drop(&mut self) {
+        let is_clear = self.ahead.as_ref().is_none_or(|ahead| ahead.owed.is_empty());
+        let Some(words) = self.record.last_words().filter(|_| is_clear) else { return };
+        // Nobody is there to wait: what is not taken at once is not said.
+        let (mut inner, cx) = (Pin::new(&mut self.inner), &mut Context::from_waker(Waker::noop()));
+        if !matches!(inner.as_mut().poll_write(cx, words), Poll::Ready(Ok(_))) {
+            return;
+        }
+        let _ = inner.as_mut().poll_flush(cx);
+        let _ = inner.as_mut().poll_shutdown(cx);
+        // What has come would be answered by a reset, which may destroy them.
+        for _ in 0..LEFT {
+            let mut space = [MaybeUninit::uninit(); LOOK];
+            let mut rest = ReadBuf::uninit(&mut space);
+            let read = inner.as_mut().poll_read(cx, rest.unfilled());
+            if !matches!(read, Poll::Ready(Ok(()))) || rest.filled().is_empty() {
+                return;
             }
         }
     }

@@ -57,6 +57,9 @@ where
         }
         let connect = upgradeable && request.method() == Method::CONNECT;
         let old = request.version() < Version::HTTP_11;
+        if old {
+            self.record.is_old();
+        }
         // Only for who looks at its states: the engine knows by itself.
         let last = self.record.is_seen() && is_last(request.version(), request.headers());
         Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last }

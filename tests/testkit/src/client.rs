@@ -90,6 +90,15 @@ impl<S: Read + Write> Client<S> {
         response
     }
 
+    /// The end of a request that was cut by force: none of its response, or in place of it a 503 that says close.
+    #[track_caller]
+    pub fn expect_cut(&mut self) {
+        if let Ok(response) = self.answer() {
+            assert!(response.is_unavailable(), "an answer though the drain is closed: {:?}", response.head);
+            assert!(self.answer().is_err(), "another answer behind the last one");
+        }
+    }
+
     /// The next response, which is to be a success with this body, to say close, and to be followed by the end.
     #[track_caller]
     pub fn expect_last(mut self, body: &str) {
@@ -98,13 +107,16 @@ impl<S: Read + Write> Client<S> {
         self.expect_fin();
     }
 
-    /// The next response, if it comes.
+    /// The next response, if it comes: a final one, whatever came before it.
     ///
     /// # Errors
     ///
     /// The end that came before it was complete.
     pub fn answer(&mut self) -> Result<Response, End> {
         let mut response = self.head()?;
+        while response.is_interim() {
+            response = self.head()?;
+        }
         response.body = match (response.header("content-length"), response.header("transfer-encoding")) {
             (Some(length), _) => self.take(length.parse().expect("a number"))?,
             (None, Some(_)) => self.chunks()?,
@@ -180,6 +192,17 @@ impl Response {
     #[must_use]
     pub fn says_close(&self) -> bool {
         self.header("connection").is_some_and(|it| it.eq_ignore_ascii_case("close"))
+    }
+
+    /// Whether it is an interim one that another follows.
+    fn is_interim(&self) -> bool {
+        (100..200).contains(&self.status) && self.status != 101
+    }
+
+    /// Whether it says that the server is about to be gone, and that its client may try again.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.status == 503 && self.says_close() && self.header("retry-after").is_some()
     }
 
     /// The body.

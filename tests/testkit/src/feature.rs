@@ -20,6 +20,10 @@ pub enum Feature {
     Shared,
     /// A bound on the wait for a request while nothing drains: [`Bounds::request`](ebbtide::connection::Bounds::request).
     RequestBound,
+    /// A `503` for a request of HTTP/1 that is cut by force before its response has begun.
+    LastWords,
+    /// An answer for a client of HTTP/1 that has ended its direction behind its request. (Behind TLS that is its departure.)
+    HalfClosed,
     /// Clients that come through TLS: [`Suite::over_tls`](crate::Suite::over_tls). The promises are about handshakes; the
     /// others are about every connection, through TLS or not.
     Tls,

@@ -42,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WAITS: u32 = 4;
 /// Why a promise about handshakes is none of a suite's.
 pub(crate) const NO_TLS: &str = "its clients do not come through TLS";
+#[cfg(feature = "rustls")]
+pub(crate) const NO_HALF_CLOSE: &str = "behind TLS whoever ends one direction is about to end the other";
 
 impl Suite {
     /// The suite for a server of this name. `serve` starts one and serves until its drain is over; it is called on a
@@ -57,6 +59,7 @@ impl Suite {
         self.security = Security::Tls(crate::tls::Identity::new());
         self.server.push_str(", TLS");
         self.without.retain(|(feature, _)| *feature != Feature::Tls);
+        self.without.push((Feature::HalfClosed, NO_HALF_CLOSE.to_owned()));
         self
     }
 

@@ -18,6 +18,8 @@ use crate::report::{Outcome, Report, Verdict};
 use crate::runtime::Runtime;
 use crate::scenarios;
 use crate::simulation::{self, Serve, Simulation};
+#[cfg(feature = "rustls")]
+use crate::suite::NO_HALF_CLOSE;
 use crate::suite::{NO_TLS, how};
 
 /// Every promise that needs no accept loop, put to what serves a connection: each in a [`Simulation`] of its own.
@@ -96,6 +98,7 @@ impl VirtualSuite {
         self.security = Security::Tls(crate::tls::Identity::new());
         self.server.push_str(", TLS");
         self.without.retain(|(feature, _)| *feature != Feature::Tls);
+        self.without.push((Feature::HalfClosed, NO_HALF_CLOSE.to_owned()));
         self
     }
 

@@ -105,9 +105,8 @@ impl<'a> Run<'a> {
 
     /// How long all of it may take, whatever happens.
     fn whole(&self) -> Duration {
-        // Nothing waits for its request here before the drain has begun.
-        let Bounds { silent, idle, head, preface, goaway, stall, linger, request: _, keep_alive: _ } =
-            self.rehearsal.bounds;
+        // Nothing waits for its request here before the drain has begun, and for a body nothing waits at all.
+        let Bounds { silent, idle, head, preface, goaway, stall, linger, .. } = self.rehearsal.bounds;
         // A pipe does not tell whether its client reads.
         let stall = stall.saturating_mul(6);
         [silent, idle, head, preface, goaway, stall, linger, SLACK].iter().sum::<Duration>() + self.reference.took

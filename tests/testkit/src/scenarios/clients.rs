@@ -2,6 +2,8 @@
 
 use ebbtide::connection::Bounds;
 
+use crate::client::Client;
+use crate::feature::Feature;
 use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;
 
@@ -16,6 +18,7 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(a_client_that_ends_its_direction_while_idle_hears_the_end),
         promise!(a_client_that_ends_its_direction_while_it_waits_does_not_hold_the_drain),
         promise!(a_client_that_ends_its_direction_in_the_middle_of_a_head_does_not_hold_the_drain),
+        promise!(a_client_that_ends_its_direction_behind_its_request_is_answered).needs(Feature::HalfClosed),
         promise!(a_client_that_takes_nothing_does_not_hold_the_drain_for_ever)
             .bounds(Bounds { stall: SHORT, ..PATIENT }),
         promise!(a_client_that_never_ends_its_direction_does_not_hold_the_drain_for_ever).bounds(Bounds {
@@ -86,6 +89,28 @@ fn a_client_that_ends_its_direction_while_idle_hears_the_end<W: World>(world: W)
     client.half_close();
     client.expect_fin();
     drop(client);
+    world.drained();
+}
+
+fn a_client_that_ends_its_direction_behind_its_request_is_answered<W: World>(world: W) {
+    let ends = |mut client: Client<W::Stream>, request: &str| {
+        client.send(request);
+        client.half_close();
+        client
+    };
+    let mut running = ends(world.client(), "GET /held HTTP/1.1\r\nHost: test\r\n\r\n");
+    let mut old = ends(world.client(), "GET /held HTTP/1.0\r\n\r\n");
+    let upload = "POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nup";
+    ends(world.client(), upload).expect("up");
+    world.until_in_flight(2);
+    let mut draining = world.waiting("/held");
+    world.start();
+    draining.half_close();
+    world.release();
+    for client in [&mut running, &mut old, &mut draining] {
+        client.expect("held");
+        client.expect_fin();
+    }
     world.drained();
 }
 

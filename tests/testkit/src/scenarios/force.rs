@@ -7,6 +7,7 @@ use crate::world::World;
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     vec![
         promise!(a_forced_close_ends_every_exchange_and_every_connection),
+        promise!(a_request_cut_before_its_response_is_answered_503).needs(Feature::LastWords),
         promise!(a_forced_close_while_running_ends_the_server_too),
         promise!(a_forced_close_ends_a_response_that_is_not_taken),
         promise!(a_forced_close_says_how_much_is_cut),
@@ -28,7 +29,29 @@ fn a_forced_close_ends_every_exchange_and_every_connection<W: World>(world: W) {
     world.start();
     let _ = world.cut();
     for client in &mut clients {
-        assert!(client.answer().is_err(), "an answer though the drain is closed");
+        client.expect_cut();
+    }
+}
+
+fn a_request_cut_before_its_response_is_answered_503<W: World>(world: W) {
+    let mut upload = world.client();
+    upload.begin_upload(2);
+    upload.send("1");
+    world.until_in_flight(1);
+    let mut stream = world.client();
+    stream.get("/stream");
+    stream.see("first ");
+    let (mut waits, mut half) = (world.waiting("/held"), world.silent());
+    half.send("GET /hello HTTP/1.1\r\nHo");
+    world.start();
+    let _ = world.cut();
+    for client in [&mut upload, &mut waits] {
+        let response = client.response();
+        assert!(response.is_unavailable(), "{:?}", response.head);
+        client.expect_fin();
+    }
+    for client in [&mut stream, &mut half] {
+        assert!(client.answer().is_err(), "an answer where none is owed, or another was begun");
     }
 }
 
@@ -38,7 +61,7 @@ fn a_forced_close_while_running_ends_the_server_too<W: World>(world: W) {
     world.until_refused();
     let _ = world.cut();
     for client in &mut clients {
-        assert!(client.answer().is_err(), "an answer though the drain is closed");
+        client.expect_cut();
     }
 }
 
