@@ -107,9 +107,8 @@ pub struct Bounds {
     /// longer as long as the client takes what was written before, where the system tells: bytes that meet a closed socket
     /// are answered by a reset, which would destroy that.
     ///
-    /// So long, too, a client is taken to be there that has ended its direction behind its request, while nothing of the
-    /// response that it has begun to get is to be written: then nothing tells whether it is. (Before the drain it has
-    /// [`progress`](Self::progress).)
+    /// So long, too, before the drain and in it, a client is taken to be there that has ended its direction behind its
+    /// request, while nothing of the response that it has begun to get is to be written: then nothing tells whether it is.
     pub linger: Duration,
 }
 
@@ -521,10 +520,17 @@ impl Policy {
         self.answer == Answer::Owed && !self.blocked
     }
 
-    /// Whether a request is in flight on a connection of HTTP/1.
+    /// Whether a request of HTTP/1 is in flight.
     #[must_use]
-    pub fn serves_http1(&self) -> bool {
+    pub fn is_serving(&self) -> bool {
         (self.stage, self.protocol) == (Stage::Active, Protocol::Http1)
+    }
+
+    /// Whether a head of HTTP/1 is read, or waited for.
+    #[must_use]
+    pub fn awaits_head(&self) -> bool {
+        let is_between = matches!(self.stage, Stage::Preface(_) | Stage::Handshake | Stage::Head | Stage::Idle);
+        is_between && self.protocol == Protocol::Http1
     }
 
     /// Whether the request at hand (HTTP/1) has no response yet and can be given one: it may be answered with `503` by an
@@ -744,8 +750,7 @@ impl Policy {
         *looks += 1;
         let silent = LOOK.saturating_mul(*looks);
         self.state_clock.restart();
-        let bound = if self.end == End::Open { self.bounds.progress } else { self.bounds.linger };
-        if self.answer != Answer::Owed && silent > bound {
+        if self.answer != Answer::Owed && silent > self.bounds.linger {
             self.enter(Stage::Closed);
         }
     }
@@ -1092,9 +1097,7 @@ mod tests {
     #[test]
     fn a_client_that_ended_its_direction_is_gone_if_nothing_of_its_response_was_written_for_long() {
         let bounds = Bounds::default();
-        let (running, drain): (fn(&mut Policy), fn(&mut Policy)) = (|_| {}, Policy::drain);
-        let begins = [(running, bounds.progress), (drain, bounds.linger)];
-        for (begin, bound) in begins {
+        for begin in [|_: &mut Policy| {}, Policy::drain] {
             let mut policy = Policy::new(bounds);
             policy.request(false);
             let _ = policy.response(false);
@@ -1105,7 +1108,7 @@ mod tests {
                 policy.step() == Step::Close
             };
             let looks = (1..1000).find(|_| looked(&mut policy)).expect("bounded");
-            assert_eq!((LOOK * (looks - 1), policy.is_cut()), (bound, false), "who is gone was not cut");
+            assert_eq!((LOOK * (looks - 1), policy.is_cut()), (bounds.linger, false), "who is gone was not cut");
         }
     }
 

@@ -28,8 +28,6 @@ pub struct Record {
     heeds: AtomicU8,
     /// What it is yet to be told.
     notes: Notes,
-    /// Whether the engine has asked for more since it was last given something, or began a request.
-    asks: AtomicBool,
     /// Whether a `Drive` has the connection, and nobody else has its I/O.
     driven: AtomicBool,
     /// Where the connection is kept for those who ask; the others pay nothing for it.
@@ -56,6 +54,8 @@ pub const STEPS: u8 = 4;
 
 /// A request of HTTP/1 is in flight.
 const SERVES: u8 = 8;
+/// A head of HTTP/1 is read, or waited for.
+const HEAD: u8 = 16;
 
 /// What a client is answered whose request is cut before its response has begun. One second, since whoever drains is about
 /// to be replaced.
@@ -99,8 +99,8 @@ impl Record {
             Policy::new(Bounds { stall: bounds.stall.saturating_mul(UNTOLD), ..bounds })
         };
         let (watcher, policy) = (guard.watcher(), Mutex::new(policy));
-        let (heeds, notes, requests) = (AtomicU8::new(READS), Notes::none(), AtomicU64::new(0));
-        let (asks, driven) = (AtomicBool::new(false), AtomicBool::new(true));
+        let (heeds, notes, requests) = (AtomicU8::new(READS | HEAD), Notes::none(), AtomicU64::new(0));
+        let driven = AtomicBool::new(true);
         let (turn, has_answered, is_old) = (guard.turn(), AtomicBool::new(false), AtomicBool::new(false));
         Arc::new(Self {
             guard,
@@ -109,7 +109,6 @@ impl Record {
             policy,
             heeds,
             notes,
-            asks,
             driven,
             seen,
             requests,
@@ -153,7 +152,7 @@ impl Record {
             self.notes.begin();
         }
         let bit = |is: bool, bit: u8| if is { bit } else { 0 };
-        let serves = bit(policy.serves_http1(), SERVES);
+        let serves = bit(policy.is_serving(), SERVES) | bit(policy.awaits_head(), HEAD);
         let heeds = bit(heeds.reads && !notes, READS) | bit(heeds.writes, WRITES) | bit(heeds.steps, STEPS) | serves;
         // Relaxed: HTTP/1 is one task. The streams of HTTP/2 are tasks of their own, and what crosses a step of theirs
         // may come before or after it anyway.
@@ -177,6 +176,12 @@ impl Record {
     #[inline]
     pub fn is_serving(&self) -> bool {
         self.notes.is_serving().unwrap_or_else(|| self.heeds(SERVES))
+    }
+
+    /// Whether a head of HTTP/1 is read, or waited for.
+    #[inline]
+    pub fn awaits_head(&self) -> bool {
+        self.notes.is_serving().map_or_else(|| self.heeds(HEAD), |is_serving| !is_serving)
     }
 
     /// The client has sent a request of HTTP/1.0.
@@ -283,19 +288,6 @@ impl Record {
         self.notes.heard();
     }
 
-    /// The engine asked for more: `in_vain` where nothing had come.
-    // Relaxed here and in what follows: a connection of HTTP/1 is one task, and it is the one of which this is asked.
-    #[inline]
-    pub fn asked(&self, in_vain: bool) {
-        self.asks.store(in_vain, Ordering::Relaxed);
-    }
-
-    /// Whether something came behind the last request. It is with the engine, which does not show it, but an engine that
-    /// has something left asks for no more.
-    pub fn has_more(&self) -> bool {
-        !self.asks.load(Ordering::Relaxed)
-    }
-
     /// Our end is written. What came behind the last request counts as heard since, where there is such: there may be
     /// more where it came from.
     pub fn half_closed(&self, has_more: bool) {
@@ -311,7 +303,6 @@ impl Record {
     /// ends; `None` where it is not to be served.
     #[inline]
     pub fn begin(&self, has_body: bool, what: impl FnOnce() -> (String, String)) -> Option<u64> {
-        self.asks.store(false, Ordering::Relaxed);
         match &self.seen {
             None => (self.notes.request(has_body) || self.requested(has_body)).then_some(0),
             Some(seen) => self.begin_seen(seen, has_body, what),
@@ -431,34 +422,17 @@ fn spread(age: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use ebbtide::Drain;
-
     use super::*;
 
-    fn lingers(life: impl FnOnce(&Record)) -> bool {
-        let record = Record::new(Drain::new().watcher().guard().expect("running"), Bounds::default(), None);
-        record.asked(true);
-        record.read(b"GET / HTTP/1.1\r\n\r\n");
-        record.asked(false);
-        let id = record.begin(false, || unreachable!("nobody looks")).expect("served");
-        life(&record);
-        let _ = record.response(true);
-        record.end(id);
-        record.half_closed(record.has_more());
-        record.policy(|it| it.lingers())
-    }
-
     #[test]
-    fn an_engine_that_asks_for_more_has_nothing_left() {
-        assert!(!lingers(|it| it.asked(true)));
-    }
-
-    #[test]
-    fn an_engine_that_asks_for_no_more_or_got_more_has_something_left() {
-        assert!(lingers(|_| {}));
-        assert!(lingers(|it| {
-            it.asked(true);
-            it.asked(false);
-        }));
+    fn connections_of_one_age_differ_by_a_tenth_and_are_spread_evenly() {
+        assert_eq!(spread(Duration::MAX), Duration::MAX);
+        let ages: Vec<_> = (0..1000).map(|_| spread(Duration::from_secs(1000)).as_secs()).collect();
+        assert!(ages.iter().all(|it| (900..1100).contains(it)));
+        for fifth in 0..5 {
+            let from = 900 + fifth * 40;
+            let here = ages.iter().filter(|it| (from..from + 40).contains(*it)).count();
+            assert!((190..=210).contains(&here), "{here} of 1000 in a fifth");
+        }
     }
 }

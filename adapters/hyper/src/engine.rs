@@ -14,10 +14,6 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Open, unlike hyper-util's `GracefulConnection`: implement it for whatever drives a connection of yours, and hand
 /// that to [`Http::serve_with`](crate::Http::serve_with).
-///
-/// While it serves a request it is to go on reading where it has nothing left to parse, as hyper does to see its client
-/// leave: of one that does not, more is taken to have come behind the last request, and a client that does not close its
-/// end is waited for, quietly, for [`Bounds::idle`](crate::Bounds::idle).
 pub trait Engine: Future<Output = Result<(), Self::Error>> {
     /// Why the connection failed.
     type Error: Into<BoxError>;

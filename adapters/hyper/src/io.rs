@@ -25,6 +25,8 @@ pub struct Io<I: Read + Write + Unpin> {
     read_closed: Closed,
     write_closed: Closed,
     shutdown: Shutdown,
+    /// The last four bytes of the heads that were read, or others where something came behind one.
+    tail: [u8; 4],
     /// How many reads are left of the connection's turn.
     turn: u8,
 }
@@ -52,6 +54,8 @@ const LOOK: usize = 4096;
 /// a chunk's size goes on, and zeros before one never end; an executor that interrupts nobody, such as smol's, would run
 /// nothing else. So few because a read of hyper may be one of 400 KiB.
 const TURN: u8 = 16;
+/// How a head ends. Not by two LF alone, which hyper takes: then the connection is read on for a while.
+const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 
 /// What is read and dropped at most, in pages, when a connection is dropped behind its last words.
 const LEFT: usize = 64;
@@ -61,7 +65,7 @@ impl<I: Read + Write + Unpin> Io<I> {
     pub(crate) fn new(inner: I, record: Arc<Record>, looks_ahead: bool) -> Self {
         let (read_closed, write_closed) = (record.watcher().closed(), record.watcher().closed());
         let ahead = looks_ahead.then(Ahead::default);
-        Self { inner, record, ahead, read_closed, write_closed, shutdown: Shutdown::Open, turn: TURN }
+        Self { inner, record, ahead, read_closed, write_closed, shutdown: Shutdown::Open, tail: HEAD_END, turn: TURN }
     }
 
     /// The connection itself. Bytes read or written past this wrapper are unknown to the policy.
@@ -108,13 +112,11 @@ impl<I: Read + Write + Unpin> Io<I> {
         let mut space = [MaybeUninit::uninit(); LOOK];
         let mut more = ReadBuf::uninit(&mut space);
         let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, more.unfilled()) else {
-            self.record.asked(true);
             return Ok(());
         };
         read?;
         if more.filled().is_empty() {
             ahead.ended = true;
-            self.record.asked(true);
             match self.record.client_ended() {
                 Ended::Gone => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client went away")),
                 Ended::Ask => ahead.owed = CONTINUE,
@@ -127,7 +129,6 @@ impl<I: Read + Write + Unpin> Io<I> {
             }
         } else {
             ahead.bytes.extend_from_slice(more.filled());
-            self.record.asked(false);
         }
         match self.poll_owed(cx) {
             Poll::Ready(asked) => asked,
@@ -150,19 +151,35 @@ impl<I: Read + Write + Unpin> Io<I> {
         }
     }
 
+    /// These bytes came, and hyper gets them.
+    fn saw(&mut self, bytes: &[u8]) {
+        if self.record.awaits_head() {
+            for byte in &bytes[bytes.len().saturating_sub(self.tail.len())..] {
+                self.tail = [self.tail[1], self.tail[2], self.tail[3], *byte];
+            }
+        } else {
+            self.tail = [0; 4];
+        }
+        self.record.read(bytes);
+    }
+
+    /// Whether something came behind the last request.
+    fn has_more(&self) -> bool {
+        self.tail != HEAD_END || self.ahead.as_ref().is_some_and(|ahead| !ahead.bytes.is_empty())
+    }
+
     /// Hands out what came ahead, if anything did: returns whether that was it.
     #[inline]
     fn hand_out(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
         match &mut self.ahead {
             Some(ahead) if !ahead.bytes.is_empty() => {
                 let length = buf.remaining().min(ahead.bytes.len());
-                self.record.read(&ahead.bytes[..length]);
-                buf.put_slice(&ahead.bytes[..length]);
-                ahead.bytes.drain(..length);
+                let bytes: Vec<_> = ahead.bytes.drain(..length).collect();
                 if ahead.bytes.is_empty() {
                     ahead.bytes = Vec::new();
                 }
-                self.record.asked(false);
+                self.saw(&bytes);
+                buf.put_slice(&bytes);
                 true
             }
             Some(ahead) => ahead.ended,
@@ -178,7 +195,7 @@ impl<I: Read + Write + Unpin> Io<I> {
         let room = buf.remaining().min(LOOK);
         let mut seen = ReadBuf::uninit(&mut space[..room]);
         ready!(Pin::new(&mut self.inner).poll_read(cx, seen.unfilled()))?;
-        self.record.read(seen.filled());
+        self.saw(seen.filled());
         buf.put_slice(seen.filled());
         Poll::Ready(Ok(()))
     }
@@ -193,11 +210,12 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
         }
         // Of a pause of our own nobody can tell whether there is more.
         ready!(this.poll_turn(cx));
-        let read = if this.record.heeds(READS) {
+        let read = if this.record.heeds(READS) || this.record.awaits_head() {
             this.look(cx, buf)
         } else {
             let read = Pin::new(&mut this.inner).poll_read(cx, buf);
             if let Poll::Ready(Ok(())) = read {
+                this.tail = [0; 4];
                 this.record.heard();
             }
             read
@@ -208,7 +226,6 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
                 this.record.policy(Policy::awaits_body);
             }
         }
-        this.record.asked(read.is_pending());
         read
     }
 }
@@ -259,12 +276,8 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
         loop {
             match this.shutdown {
                 Shutdown::Open => {
-                    if this.ahead.is_some() && this.record.has_more() {
-                        // hyper has not asked since the request.
-                        let _the_end_will_tell = this.look_ahead(cx);
-                    }
                     ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
-                    this.record.half_closed(this.record.has_more());
+                    this.record.half_closed(this.has_more());
                     this.shutdown = Shutdown::HalfClosed;
                 }
                 Shutdown::HalfClosed => {

@@ -104,6 +104,11 @@ impl Driver {
     pub(crate) fn step(&self, limit: Duration) -> bool {
         #[cfg(feature = "tokio")]
         if self.paused.is_some() {
+            // What a client has done has its effect before any time passes.
+            if self.is_touched.replace(false) {
+                self.settle();
+                return true;
+            }
             return self.advance(limit);
         }
         self.running(|| self.executor.run_one()) || self.advance(limit)

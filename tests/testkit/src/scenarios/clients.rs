@@ -11,7 +11,8 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     vec![
         promise!(a_client_that_goes_while_it_waits_does_not_hold_the_drain),
         promise!(a_client_that_goes_in_the_middle_of_its_upload_does_not_hold_the_drain),
-        promise!(a_client_that_goes_in_the_middle_of_its_response_does_not_hold_the_drain),
+        promise!(a_client_that_goes_in_the_middle_of_its_response_does_not_hold_the_drain)
+            .bounds(Bounds { linger: SHORT, ..PATIENT }),
         promise!(a_client_that_goes_in_the_middle_of_a_large_response_does_not_hold_the_drain),
         promise!(a_client_that_goes_in_the_middle_of_a_head_does_not_hold_the_drain),
         promise!(a_client_that_goes_while_idle_or_silent_does_not_hold_the_drain),
@@ -101,7 +102,7 @@ fn a_client_that_ends_its_direction_behind_its_request_is_answered<W: World>(wor
     let mut running = ends(world.client(), "GET /held HTTP/1.1\r\nHost: test\r\n\r\n");
     let mut old = ends(world.client(), "GET /held HTTP/1.0\r\n\r\n");
     let upload = "POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nup";
-    ends(world.client(), upload).expect("up");
+    ends(world.client(), upload).expect("2");
     world.until_in_flight(2);
     let mut draining = world.waiting("/held");
     world.start();
