@@ -261,3 +261,19 @@ fn guard_outlives_its_future() {
         assert_eq!((seen.get(), drain.state()), (Some(State::Draining), State::Closed));
     }
 }
+
+#[test]
+fn what_was_cut_is_waited_for_until_it_lets_go() {
+    let drain = Drain::new();
+    let (held, last) = (guard(&drain), guard(&drain));
+    let mut released = drain.released();
+    let (count, waker) = Count::waker();
+    assert!(poll(&mut released, &waker).is_pending());
+    drain.close();
+    drop(held);
+    assert!(poll(&mut released, &waker).is_pending());
+    drop(last);
+    assert_eq!(count.wakes(), 1, "by the last release");
+    assert!(poll(&mut released, &waker).is_ready());
+    assert!(poll(drain.released(), Waker::noop()).is_ready());
+}

@@ -252,6 +252,19 @@ fn a_guard_that_registers_during_the_close_is_woken() {
 }
 
 #[test]
+fn who_waits_for_what_was_cut_is_woken_by_its_release() {
+    explore("released registration against the last drop behind a close", || {
+        let drain = Drain::new();
+        let (held, released) = (guard(&drain), drain.released());
+        let waits = spawn(move || Polled::new(released));
+        let lets_go = spawn(move || drop(held));
+        drain.close();
+        lets_go.join().unwrap();
+        waits.join().unwrap().assert_over();
+    });
+}
+
+#[test]
 fn a_drained_that_registers_during_the_last_release_is_woken() {
     explore("drained registration against last drop", || {
         let drain = Drain::new();
