@@ -10,7 +10,6 @@ use std::error::Error;
 use ebbtide::Drain;
 use ebbtide_hyper::{Connections, Http};
 use ebbtide_signal::{Signals, escalate};
-use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::service::service_fn;
@@ -52,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let connections = all.on_change(move |connection| println!("{connection}  {}", counted.counts()));
 
     let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections);
-    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(answer), guard).map(drop);
+    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(answer), guard);
     ebbtide_tokio::serve(listener, guard, connection).await?;
 
     // Each connection that is waited for has a line in `drain.held()`; what a forced close cuts is in the error.

@@ -17,7 +17,6 @@ use std::time::Duration;
 use ebbtide::{Drain, Overdue};
 use ebbtide_hyper::Http;
 use ebbtide_signal::{Signals, escalate};
-use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -41,7 +40,7 @@ async fn start(address: &mut String, drain: &Drain) -> Result<(), Box<dyn Error>
     println!("listening on http://{address}");
 
     let http = Http::new(TokioExecutor::new(), TokioTimer::new());
-    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(work), guard).map(drop);
+    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(work), guard);
     tokio::spawn(ebbtide_tokio::serve(listener, guard, connection));
     Ok(())
 }

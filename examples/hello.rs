@@ -11,7 +11,6 @@ use std::time::Duration;
 use ebbtide::Drain;
 use ebbtide_hyper::Http;
 use ebbtide_signal::{Signals, escalate};
-use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -38,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Accepts until the drain has begun and no connection is left in the queue.
     let http = Http::new(TokioExecutor::new(), TokioTimer::new());
-    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(slow_hello), guard).map(drop);
+    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(slow_hello), guard);
     ebbtide_tokio::serve(listener, guard, connection).await?;
 
     // And now waits for the connections: each ends behind the answers that it owes. An error is the forced close.

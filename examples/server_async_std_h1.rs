@@ -22,7 +22,6 @@ use ebbtide_examples::{output, tls};
 use ebbtide_rustls::futures_io::handshake;
 use ebbtide_signal::Signals;
 use futures_rustls::TlsAcceptor;
-use futures_util::FutureExt;
 
 #[derive(Clone)]
 struct AsyncStd;
@@ -87,25 +86,25 @@ impl Server {
         let (plain, app) = (http.clone(), application.clone());
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             let app = app.clone();
-            plain.serve(HalfClose(stream), move |request| endpoint(app.clone(), request), guard).map(drop)
+            plain.serve(HalfClose(stream), move |request| endpoint(app.clone(), request), guard)
         });
-        let served = served.on_error(life::accept_failed);
+        let served = served.on_error(life::failed);
         let served = if self.shared { served.shared() } else { served.sole_owner() };
         life.serve("main listener", served);
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let app = application.clone();
                 let (stream, guard) = handshake(HalfClose(stream), guard, |io| acceptor.accept(io));
-                http.serve(stream, move |request| endpoint(app.clone(), request), guard).map(drop)
+                http.serve(stream, move |request| endpoint(app.clone(), request), guard)
             });
-            life.serve("TLS listener", served.on_error(life::accept_failed));
+            life.serve("TLS listener", served.on_error(life::failed));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(async_std::task::sleep).bounds(Bounds::NONE);
         let main = work.clone();
         let served = serve(self.diagnostics, life.diagnostics_guard(), move |stream, guard| {
             let main = main.clone();
-            http.serve(HalfClose(stream), move |request| ready(status(&main, request)), guard).map(drop)
+            http.serve(HalfClose(stream), move |request| ready(status(&main, request)), guard)
         });
         life.serve("diagnostics listener", served);
         life.end(self.signals, &work, options).await

@@ -88,17 +88,17 @@ impl Server {
         let http = Http::new(Executor, SmolTimer::new()).connections(&connections).extend_every_request();
         let (plain, app) = (http.clone(), application.clone());
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
-            plain.serve(FuturesIo::new(stream), app.clone(), guard).map(drop)
+            plain.serve(FuturesIo::new(stream), app.clone(), guard)
         });
-        let served = served.on_error(life::accept_failed);
+        let served = served.on_error(life::failed);
         let served = if self.shared { served.shared() } else { served.sole_owner() };
         life.serve("main listener", served);
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
-                http.serve(FuturesIo::new(stream), application.clone(), guard).map(drop)
+                http.serve(FuturesIo::new(stream), application.clone(), guard)
             });
-            life.serve("TLS listener", served.on_error(life::accept_failed));
+            life.serve("TLS listener", served.on_error(life::failed));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(Executor, SmolTimer::new()).bounds(Bounds::NONE);

@@ -12,7 +12,6 @@ use std::time::Duration;
 use ebbtide::{Drain, Guard, Order, State, Watcher};
 use ebbtide_hyper::{Bounds, Http};
 use ebbtide_signal::{Signals, escalate};
-use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, http};
@@ -62,12 +61,12 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         // Of the diagnostics only what is in flight is waited for.
         let (also_http, all) = (http.clone().bounds(Bounds::NONE), order.drain().watcher());
         let main = ebbtide_tokio::serve(main, main_guard, move |stream, guard| {
-            http.serve(TokioIo::new(stream), service_fn(work), guard).map(drop)
+            http.serve(TokioIo::new(stream), service_fn(work), guard)
         });
         let diagnostics = ebbtide_tokio::serve(diagnostics, diagnostics_guard, move |stream, guard| {
             let all = all.clone();
             let diagnose = service_fn(move |request| ready(diagnose(&request, &all)));
-            also_http.serve(TokioIo::new(stream), diagnose, guard).map(drop)
+            also_http.serve(TokioIo::new(stream), diagnose, guard)
         });
         tokio::spawn(order.part("main", main));
         tokio::spawn(order.part("diagnostics", diagnostics));

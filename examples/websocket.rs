@@ -10,7 +10,7 @@ use ebbtide::{Drain, Watcher};
 use ebbtide_examples::goodbye::Goodbye;
 use ebbtide_hyper::Http;
 use ebbtide_signal::{Signals, escalate};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on ws://{}", listener.local_addr()?);
 
     let http = Http::new(TokioExecutor::new(), TokioTimer::new());
-    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(answer), guard).map(drop);
+    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(answer), guard);
     tokio::spawn(ebbtide_tokio::serve(listener, guard, connection));
 
     drain.watcher().await;

@@ -1,15 +1,17 @@
 //! From the first listener to the exit code: what every server does, whatever it runs on.
 
-use std::fmt::Display;
+use std::cmp::Ordering;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ebbtide::{Drain, Guard, LameDuck, Order};
 use ebbtide_signal::{Signals, escalate};
+use ebbtide_tokio::Failure;
 use futures_util::future::{Either, select};
 
 use crate::options::{HELP, Options};
@@ -61,10 +63,23 @@ pub fn listening<L>(
     Ok(listener)
 }
 
-/// Says that accepting failed, of which the operator would hear nothing else.
-pub fn accept_failed(what: impl Display, error: &io::Error) {
-    output::complain(format!("server: {what}: {error}"));
+/// Says what went wrong in accepting and in connections, of which the operator would hear nothing else: [`MOST`] lines a
+/// second, since clients can cause as many as they like.
+pub fn failed(failure: &Failure<'_>) {
+    static LINES: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let (since, said) = lines.filter(|(since, _)| since.elapsed() < INTERVAL).unwrap_or((Instant::now(), 0));
+    *lines = Some((since, said.saturating_add(1)));
+    match said.cmp(&MOST) {
+        Ordering::Less => output::complain(format!("server: {failure}")),
+        Ordering::Equal => output::complain("server: and more of that kind"),
+        Ordering::Greater => {}
+    }
 }
+
+/// How many lines of [`failed`] there are at most in an [`INTERVAL`].
+const MOST: u32 = 10;
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// For how long a server that was closed by force waits for the tasks that it has cut.
 const LAST_WORDS: Duration = Duration::from_millis(100);

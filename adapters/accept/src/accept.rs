@@ -11,7 +11,7 @@ use ebbtide::{Closed, Guard, Watcher};
 use ebbtide_socket::Peer;
 
 use crate::emptying::Emptying;
-use crate::hook::Hook;
+use crate::hook::{Failure, Hook, Told};
 use crate::permits::Permits;
 use crate::queue::Socket;
 use crate::severity::Severity;
@@ -137,9 +137,13 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
         self.permits = Some(Permits::new(most));
     }
 
-    /// Tells of every error, with what is done about it.
-    pub fn on_error(&mut self, told: impl FnMut(Severity, &io::Error) + Send + 'static) {
+    /// Tells of every error of accepting, with what is done about it.
+    pub fn on_error(&mut self, told: impl Fn(&Failure<'_>) + Send + Sync + 'static) {
         self.hook = Hook::new(told);
+    }
+
+    pub(crate) fn told(&self) -> Option<&Told> {
+        self.hook.told()
     }
 
     /// The next connection with its guard; `None` once the listener has closed behind the last one.

@@ -1,10 +1,46 @@
 //! Who is told of errors that end nothing.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ebbtide::Label;
+
 use crate::severity::Severity;
+
+/// What went wrong while a listener was served: what [`Serve::on_error`](crate::Serve::on_error) tells of.
+///
+/// Its `Display` is a line for an operator's log.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Failure<'a> {
+    /// `accept` failed.
+    Accept {
+        /// What the error is one of, and so what is done about it.
+        severity: Severity,
+        /// What the system said.
+        error: &'a io::Error,
+    },
+    /// A connection that was accepted ended with an error.
+    Connection {
+        /// The label of its guard: its peer's address.
+        peer: Option<&'a Label>,
+        /// What its future ended with.
+        error: &'a (dyn Error + Send + Sync + 'static),
+    },
+}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accept { severity, error } => write!(f, "{severity}: {error}"),
+            Self::Connection { peer: Some(peer), error } => write!(f, "{peer}: {error}"),
+            Self::Connection { peer: None, error } => write!(f, "a connection: {error}"),
+        }
+    }
+}
 
 /// What was given to [`Serve::on_error`](crate::Serve::on_error), if anything was.
 #[derive(Default)]
@@ -13,18 +49,24 @@ pub(crate) struct Hook {
     exhausted: Option<Instant>,
 }
 
-type Told = Box<dyn FnMut(Severity, &io::Error) + Send>;
+/// Who is told, on whichever thread.
+pub(crate) type Told = Arc<dyn Fn(&Failure<'_>) + Send + Sync>;
 
 /// A lack of descriptors is met a hundred times a second while it lasts, and told once.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Hook {
-    pub(crate) fn new(told: impl FnMut(Severity, &io::Error) + Send + 'static) -> Self {
-        Self { told: Some(Box::new(told)), exhausted: None }
+    pub(crate) fn new(told: impl Fn(&Failure<'_>) + Send + Sync + 'static) -> Self {
+        Self { told: Some(Arc::new(told)), exhausted: None }
+    }
+
+    /// For the connections.
+    pub(crate) fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
     }
 
     pub(crate) fn tell(&mut self, error: &io::Error) {
-        let Some(told) = &mut self.told else { return };
+        let Some(told) = &self.told else { return };
         let severity = Severity::of(error);
         if severity == Severity::Exhaustion {
             if self.exhausted.is_some_and(|it| it.elapsed() < INTERVAL) {
@@ -32,7 +74,7 @@ impl Hook {
             }
             self.exhausted = Some(Instant::now());
         }
-        told(severity, error);
+        told(&Failure::Accept { severity, error });
     }
 }
 
@@ -51,7 +93,10 @@ mod tests {
     #[test]
     fn every_error_is_told_with_its_kind_but_a_lack_of_descriptors_once_a_second() {
         let (sender, told) = mpsc::channel();
-        let mut hook = Hook::new(move |severity, error| sender.send((severity, error.kind())).expect("it is heard"));
+        let mut hook = Hook::new(move |failure| match failure {
+            Failure::Accept { severity, error } => sender.send((*severity, error.kind())).expect("it is heard"),
+            Failure::Connection { .. } => unreachable!("there is none"),
+        });
         let kinds = [io::ErrorKind::ConnectionAborted, io::ErrorKind::OutOfMemory, io::ErrorKind::InvalidInput];
         for kind in kinds.into_iter().chain(kinds) {
             hook.tell(&kind.into());

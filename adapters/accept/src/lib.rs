@@ -13,7 +13,8 @@
 //! - A limit of connections leaves the rest in the kernel's queue, and when the drain begins, in the loop's own.
 //! - An error of one connection ([`Severity::Connection`]) is skipped; a lack of descriptors or memory
 //!   ([`Severity::Exhaustion`]) pauses the loop; anything else ends it, and nothing else: whoever runs the loop decides
-//!   whether to start the drain then. [`Serve::on_error`] tells of all three.
+//!   whether to start the drain then. [`Serve::on_error`] tells of all three, and of the errors of
+//!   connections that were served.
 //!
 //! # What cannot be had
 //!
@@ -28,9 +29,12 @@ mod permits;
 mod queue;
 mod serve;
 mod severity;
+mod task;
 
 pub use accept::{Accept, Accepted, Listener, Runtime, Spawn};
 pub use ebbtide_socket::Peer;
+pub use hook::Failure;
 pub use queue::Socket;
 pub use serve::Serve;
 pub use severity::Severity;
+pub use task::{Ended, Task};

@@ -6,10 +6,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ebbtide::{Closed, Guard, Until};
+use ebbtide::Guard;
 
 use crate::accept::{Accept, Listener, Runtime, Spawn};
-use crate::severity::Severity;
+use crate::hook::Failure;
+use crate::task::{Ended, Report, Task};
 
 /// The future of a runtime adapter's `serve`: [`Accept`], with a task for each connection.
 ///
@@ -31,9 +32,9 @@ impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
     /// own. A connection whose task is still there at a forced close is dropped.
     pub fn new<Fut>(listener: L, guard: Guard, connection: F) -> Self
     where
-        R: Spawn<Until<Closed, Fut>>,
+        R: Spawn<Task<Fut>>,
         F: FnMut(L::Stream, Guard) -> Fut,
-        Fut: Future<Output = ()>,
+        Fut: Future<Output: Ended>,
     {
         Self { accept: Accept::new(listener, guard), connection }
     }
@@ -74,14 +75,15 @@ impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
         self
     }
 
-    /// Tells of every error of accepting: what failed, which says as well what is done about it, and the error. Default:
-    /// nobody is told of errors that do not end this future.
+    /// Tells of every error: of accepting, and of connections whose future ended with one. Default: nobody is told of
+    /// errors that do not end this future.
     ///
     /// A lack of descriptors or memory is met every 10 ms while it lasts, and told once a second. The listener's own
-    /// error is told and returned. Errors of accepted connections are not among them: they are the connection's task's.
+    /// error is told and returned. Clients cause errors of connections as they like, so a log wants a limit. A connection that
+    /// a forced close drops ends with none: what it cut is the drain's to tell.
     ///
-    /// It is called where connections are accepted, which wait for it.
-    pub fn on_error(mut self, told: impl FnMut(Severity, &io::Error) + Send + 'static) -> Self {
+    /// It is called where connections are accepted and served, which wait for it.
+    pub fn on_error(mut self, told: impl Fn(&Failure<'_>) + Send + Sync + 'static) -> Self {
         self.accept.on_error(told);
         self
     }
@@ -92,10 +94,10 @@ impl<R: Runtime, L: Listener<R>, F> Unpin for Serve<R, L, F> {}
 
 impl<R, L, F, Fut> Future for Serve<R, L, F>
 where
-    R: Spawn<Until<Closed, Fut>>,
+    R: Spawn<Task<Fut>>,
     L: Listener<R>,
     F: FnMut(L::Stream, Guard) -> Fut,
-    Fut: Future<Output = ()>,
+    Fut: Future<Output: Ended>,
 {
     type Output = io::Result<()>;
 
@@ -104,7 +106,8 @@ where
         for _ in 0..BURST {
             let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? else { return Poll::Ready(Ok(())) };
             let watcher = guard.watcher();
-            R::spawn(watcher.until_closed((this.connection)(stream, guard)));
+            let report = this.accept.told().map(|told| Report { told: told.clone(), peer: guard.label().cloned() });
+            R::spawn(Task::new(watcher.until_closed((this.connection)(stream, guard)), report));
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -141,6 +141,10 @@ async fn endpoint(mut request: Request) -> http_types::Result<Response> {
             response.insert_header(headers::CONTENT_LENGTH, "8");
             Ok(response)
         }
+        "/later" => {
+            Timer::after(Duration::from_millis(100)).await;
+            Ok("later".into())
+        }
         "/pending" => std::future::pending().await,
         "/unfinished" => Ok(Response::from(Body::from_reader(Cursor::new("begun").chain(Unfinished), None))),
         "/large" => Ok(Response::from(vec![b'l'; LARGE])),
@@ -350,6 +354,38 @@ fn a_client_that_ends_its_direction_gets_a_response_that_it_takes_slowly() {
         it.send("GET /large HTTP/1.0\r\n\r\n").await;
         it.client.shutdown(std::net::Shutdown::Write).unwrap();
         assert!(it.end().await.len() > LARGE);
+    });
+}
+
+#[test]
+fn a_client_that_ends_its_direction_behind_its_request_is_answered() {
+    test(|mut it| async move {
+        it.send("GET /later HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        it.client.shutdown(std::net::Shutdown::Write).unwrap();
+        let answer = it.end().await;
+        assert!(answer.contains("HTTP/1.1 200 ") && answer.ends_with("later"), "{answer}");
+    });
+}
+
+#[test]
+fn a_client_that_ends_its_direction_in_the_midst_of_its_body_is_no_client_that_waits() {
+    test(|mut it| async move {
+        it.send("POST /read HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf").await;
+        it.client.shutdown(std::net::Shutdown::Write).unwrap();
+        let answer = it.end().await;
+        assert!(!answer.contains(" 200 ") && !answer.contains(" 100 "), "{answer}");
+    });
+}
+
+#[test]
+fn a_request_that_is_cut_before_its_response_is_answered_503() {
+    test(|mut it| async move {
+        it.send("POST /read HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n").await;
+        it.receive("100 Continue\r\n\r\n").await;
+        it.send("half").await;
+        it.drain.close();
+        let answer = it.end().await;
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
     });
 }
 

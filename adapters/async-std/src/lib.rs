@@ -49,8 +49,8 @@ use async_std::net::{TcpListener, TcpStream};
 use async_std::os::unix::net::{UnixListener, UnixStream};
 use async_std::task::JoinHandle;
 use ebbtide::{Deadline, Drained, Guard};
-pub use ebbtide_accept::Peer;
-use ebbtide_accept::{Listener, Runtime, Spawn};
+use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
+pub use ebbtide_accept::{Failure, Peer};
 pub use half_close::{End, HalfClose};
 
 /// Waits for the end of the drain, but no longer than `time`: then it closes by force.
@@ -93,7 +93,8 @@ where
 /// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
 /// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close
 /// is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
-/// [`on_error`](ebbtide_accept::Serve::on_error) tells of them.
+/// [`on_error`](ebbtide_accept::Serve::on_error) tells of them,
+/// and of a connection whose future ends with an error: it may end with nothing, or with a `Result`.
 ///
 /// At the drain a TCP listener of Linux closes when the handshakes that are under way are over, or after 500 ms; newcomers are
 /// refused. If others own the listening socket too, say [`shared`](ebbtide_accept::Serve::shared): then the queue is left
@@ -114,7 +115,7 @@ pub fn serve<L, S, F, Fut>(listener: L, guard: Guard, connection: F) -> Serve<Ac
 where
     Accepting<L, S>: Listener<AsyncStd, Stream = S>,
     F: FnMut(S, Guard) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
+    Fut: Future<Output: Ended> + Send + 'static,
 {
     Serve::new(Accepting { listener: Arc::new(listener), accept: None }, guard, connection)
 }

@@ -46,8 +46,8 @@ use async_io::{Async, Timer};
 use async_net::unix::{UnixListener, UnixStream};
 use async_net::{TcpListener, TcpStream};
 use ebbtide::{Deadline, Drained, Guard};
-pub use ebbtide_accept::Peer;
-use ebbtide_accept::{Listener, Runtime, Socket, Spawn};
+use ebbtide_accept::{Ended, Listener, Runtime, Socket, Spawn};
+pub use ebbtide_accept::{Failure, Peer};
 #[cfg(feature = "hyper")]
 pub use hyper::Executor;
 use smol::Task;
@@ -99,7 +99,8 @@ where
 /// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
 /// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close
 /// is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
-/// [`on_error`](ebbtide_accept::Serve::on_error) tells of them.
+/// [`on_error`](ebbtide_accept::Serve::on_error) tells of them,
+/// and of a connection whose future ends with an error: it may end with nothing, or with a `Result`.
 ///
 /// At the drain a TCP listener of Linux closes when the handshakes that are under way are over, or after 500 ms; newcomers are
 /// refused. If others own the listening socket too, say [`shared`](ebbtide_accept::Serve::shared): then the queue is left
@@ -120,7 +121,7 @@ pub fn serve<L, F, Fut>(listener: L, guard: Guard, connection: F) -> Serve<L, F>
 where
     L: Listener<Smol>,
     F: FnMut(L::Stream, Guard) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
+    Fut: Future<Output: Ended> + Send + 'static,
 {
     Serve::new(listener, guard, connection)
 }

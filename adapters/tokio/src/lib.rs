@@ -54,8 +54,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Deadline, Drained, Guard};
-pub use ebbtide_accept::Peer;
-use ebbtide_accept::{Listener, Runtime, Spawn};
+use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
+pub use ebbtide_accept::{Failure, Peer};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -114,7 +114,8 @@ where
 /// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
 /// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close
 /// is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
-/// [`on_error`](ebbtide_accept::Serve::on_error) tells of them.
+/// [`on_error`](ebbtide_accept::Serve::on_error) tells of them,
+/// and of a connection whose future ends with an error: it may end with nothing, or with a `Result`.
 ///
 /// At the drain a TCP listener of Linux closes when the handshakes that are under way are over, or after 500 ms; newcomers are
 /// refused. If others own the listening socket too, say [`shared`](ebbtide_accept::Serve::shared): then the queue is left
@@ -135,7 +136,7 @@ pub fn serve<L, F, Fut>(listener: L, guard: Guard, connection: F) -> Serve<L, F>
 where
     L: Listener<Tokio>,
     F: FnMut(L::Stream, Guard) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
+    Fut: Future<Output: Ended> + Send + 'static,
 {
     Serve::new(listener, guard, connection)
 }

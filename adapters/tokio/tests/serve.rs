@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Drain, Guard, LameDuck, State};
-use ebbtide_accept::{Listener, Peer, Severity};
+use ebbtide_accept::{Failure, Listener, Peer, Severity};
 use ebbtide_tokio::Tokio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -190,7 +190,10 @@ async fn every_error_of_accepting_is_told_with_what_is_done_about_it() {
         Failing(listener, vec![ErrorKind::InvalidInput, ErrorKind::OutOfMemory, ErrorKind::ConnectionAborted]);
     let (told, heard) = std::sync::mpsc::channel();
     let served = ebbtide_tokio::serve(failing, guard(&drain), boxed as fn(_, _) -> _)
-        .on_error(move |severity, error| told.send((severity, error.kind())).expect("it is heard"))
+        .on_error(move |failure| match failure {
+            Failure::Accept { severity, error } => told.send((*severity, error.kind())).expect("it is heard"),
+            other => panic!("{other}"),
+        })
         .await;
     assert_eq!(served.expect_err("the listener's").kind(), ErrorKind::InvalidInput);
     let expected = [
@@ -200,6 +203,35 @@ async fn every_error_of_accepting_is_told_with_what_is_done_about_it() {
     ];
     assert_eq!(heard.iter().collect::<Vec<_>>(), expected);
     assert_eq!(drain.state(), State::Running, "the drain is its owner's");
+}
+
+#[tokio::test]
+async fn the_error_of_a_connection_is_told_with_its_peer_and_ends_nothing() {
+    let drain = Drain::new();
+    let (listener, address) = listen().await;
+    let (told, heard) = std::sync::mpsc::channel();
+    // The first connection fails, the next one does not.
+    let mut fails = true;
+    let connection = move |stream, guard| {
+        let fails = std::mem::take(&mut fails);
+        async move {
+            echo(stream, guard).await;
+            if fails { Err(std::io::Error::from(ErrorKind::InvalidData)) } else { Ok(()) }
+        }
+    };
+    let served = ebbtide_tokio::serve(listener, guard(&drain), connection)
+        .on_error(move |failure| told.send(failure.to_string()).expect("it is heard"));
+    let served = tokio::spawn(served);
+    let mut peers = Vec::new();
+    for _ in 0..2 {
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        peers.push(client.local_addr().expect("connected"));
+        assert!(echoed(&mut client).await);
+    }
+    drain.start().await.expect("nothing was cut");
+    served.await.expect("no panic").expect("the listener is in order");
+    let error = std::io::Error::from(ErrorKind::InvalidData);
+    assert_eq!(heard.iter().collect::<Vec<_>>(), [format!("{}: {error}", peers[0])]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::Drain;
-use ebbtide_accept::{Listener, Severity};
+use ebbtide_accept::{Failure, Listener, Severity};
 use ebbtide_toy::Toy;
 use ebbtide_toy::toy::net::{TcpListener, TcpStream};
 use ebbtide_toy::toy::{self, block_on};
@@ -57,8 +57,10 @@ fn a_lack_of_descriptors_is_waited_out() {
             stream.write_all(b"hello").await.unwrap();
             drop(guard);
         };
-        let accepting = ebbtide_toy::serve(Counted(listener, errors.clone()), guard, hello)
-            .on_error(move |severity, _| told.send(severity).unwrap());
+        let accepting = ebbtide_toy::serve(Counted(listener, errors.clone()), guard, hello).on_error(move |failure| {
+            let Failure::Accept { severity, .. } = failure else { return };
+            told.send(*severity).unwrap();
+        });
         let server = toy::spawn(accepting);
 
         // The number that the next descriptor would have.

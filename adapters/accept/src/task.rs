@@ -1,0 +1,73 @@
+//! The task of one connection.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ebbtide::{Closed, Label, Until};
+use pin_project_lite::pin_project;
+
+use crate::hook::{Failure, Told};
+
+/// What a connection's future may end with: nothing, or a `Result` of nothing and an error.
+pub trait Ended {
+    /// Why it failed, if it did.
+    fn failure(self) -> Option<Box<dyn Error + Send + Sync>>;
+}
+
+impl Ended for () {
+    fn failure(self) -> Option<Box<dyn Error + Send + Sync>> {
+        None
+    }
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> Ended for Result<(), E> {
+    fn failure(self) -> Option<Box<dyn Error + Send + Sync>> {
+        self.err().map(Into::into)
+    }
+}
+
+pin_project! {
+    /// A connection's future, until the drain is closed by force. Its error is told to whoever wants to hear of errors.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Task<F> {
+        #[pin]
+        future: Until<Closed, F>,
+        report: Option<Report>,
+    }
+}
+
+/// Who is told of the error, and whose it is.
+pub(crate) struct Report {
+    pub(crate) told: Told,
+    pub(crate) peer: Option<Label>,
+}
+
+impl<F> Task<F> {
+    pub(crate) fn new(future: Until<Closed, F>, report: Option<Report>) -> Self {
+        Self { future, report }
+    }
+}
+
+impl<F: Future<Output: Ended>> Future for Task<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let end = ready!(this.future.poll(cx));
+        if let (Some(end), Some(Report { told, peer })) = (end, this.report.take()) {
+            if let Some(error) = end.failure() {
+                told(&Failure::Connection { peer: peer.as_ref(), error: &*error });
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<F> fmt::Debug for Task<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("is_told", &self.report.is_some()).finish_non_exhaustive()
+    }
+}
