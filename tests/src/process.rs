@@ -187,6 +187,35 @@ impl Server {
         set.expect("less than before");
     }
 
+    /// How many descriptors it has, once there are so few as `idle`, or [`PATIENCE`] is over.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn until_descriptors(&self, idle: usize) -> usize {
+        eventually(|| self.descriptors() <= idle);
+        self.descriptors()
+    }
+
+    /// How many descriptors it has.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        self.proc("fd").read_dir().expect("it is alive").count()
+    }
+
+    /// How many bytes of memory are its own: no file's.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(self.proc("status")).expect("it is alive");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux 4.5");
+        1024 * line.trim_end_matches("kB").trim().parse::<usize>().expect("a number")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn proc(&self, name: &str) -> PathBuf {
+        format!("/proc/{}/{name}", self.process.child.id()).into()
+    }
+
     /// Does something while no thread of the server runs, so that it finds all of it at once when it goes on.
     pub fn while_stopped(&self, act: impl FnOnce()) {
         self.signal(Signal::STOP);
