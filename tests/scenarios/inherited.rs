@@ -47,8 +47,8 @@ fn refuses(descriptor: Option<OwnedFd>, variables: &[(&str, &str)], why: &str) {
     assert!(exit.stderr.starts_with(&format!("server: {why}")), "{name}, and not {why}");
 }
 
-fn listener() -> Option<OwnedFd> {
-    Some(TcpListener::bind("127.0.0.1:0").expect("a port").into())
+fn listener() -> OwnedFd {
+    TcpListener::bind("127.0.0.1:0").expect("a port").into()
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn an_environment_that_makes_no_sense_is_named() {
         ([("LISTEN_FDNAMES", "admin")], "LISTEN_FDNAMES: none of the inherited sockets is called main"),
         ([("LISTEN_FDNAMES", "admin:main")], "LISTEN_FDNAMES: 2 names for 1 inherited sockets"),
     ] {
-        refuses(listener(), &variables, why);
+        refuses(Some(listener()), &variables, why);
     }
 }
 
@@ -96,5 +96,5 @@ fn an_inherited_descriptor_of_another_kind_is_named() {
     }
     // The second, which is not there.
     let names = [("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "admin:main"), ("LISTEN_FDS_FIRST_FD", "900")];
-    refuses(listener(), &names, "LISTEN_FDS: of the inherited descriptors, number 2 is no TCP listener: fd 901");
+    refuses(Some(listener()), &names, "LISTEN_FDS: of the inherited descriptors, number 2 is no TCP listener: fd 901");
 }
