@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 target=$1 seconds=${2:-60}
 case $target in
-    preface) seeds=seeds/preface ;;
+    preface | environment) seeds=seeds/$target ;;
     *) seeds=seeds/http ;;
 esac
 export RUSTFLAGS="--cfg fuzzing -C passes=sancov-module -C llvm-args=-sanitizer-coverage-level=4

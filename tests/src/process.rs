@@ -50,6 +50,9 @@ struct Process {
     stderr: Option<JoinHandle<String>>,
 }
 
+/// Ports of its own.
+const PORTS: [&str; 4] = ["--addr", "127.0.0.1:0", "--diag-addr", "127.0.0.1:0"];
+
 /// Between two looks at what has no event to wait for: leaves the server its core.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -59,10 +62,11 @@ pub fn fail(flags: &[&str]) -> Exit {
     Process::start(flags, Stdio::piped()).exit()
 }
 
-/// As [`fail`], with a socket that it inherits under a name.
+/// As [`fail`], with a descriptor that it inherits as systemd passes one, or with none, and with what else the environment
+/// says of it.
 #[must_use]
-pub fn fail_inheriting(socket: impl Into<OwnedFd>, name: &str) -> Exit {
-    Process::spawn(inheriting(socket.into(), name).args(["--diag-addr", "127.0.0.1:0"])).exit()
+pub fn fail_inheriting(descriptor: Option<OwnedFd>, variables: &[(&str, &str)]) -> Exit {
+    Process::spawn(inheriting(descriptor, variables).args(PORTS)).exit()
 }
 
 impl Server {
@@ -92,11 +96,10 @@ impl Server {
         }
     }
 
-    /// Starts it with a main listener that it inherits.
+    /// Starts it with a main listener that it inherits, and with what else the environment says of it.
     #[must_use]
-    pub fn start_inheriting(listener: TcpListener) -> Self {
-        let flags = ["--diag-addr", "127.0.0.1:0"];
-        Self::listening(Process::spawn(inheriting(listener.into(), "main").args(flags)))
+    pub fn start_inheriting(listener: TcpListener, variables: &[(&str, &str)]) -> Self {
+        Self::listening(Process::spawn(inheriting(Some(listener.into()), variables).args(PORTS)))
     }
 
     /// Starts it with a stdout that is not for us, on ports that were free a moment ago.
@@ -182,6 +185,35 @@ impl Server {
         let limit = rustix::process::Rlimit { current: Some(count), maximum: Some(count) };
         let set = rustix::process::prlimit(Some(self.process.pid()), rustix::process::Resource::Nofile, limit);
         set.expect("less than before");
+    }
+
+    /// How many descriptors it has, once there are so few as `idle`, or [`PATIENCE`] is over.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn until_descriptors(&self, idle: usize) -> usize {
+        eventually(|| self.descriptors() <= idle);
+        self.descriptors()
+    }
+
+    /// How many descriptors it has.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        self.proc("fd").read_dir().expect("it is alive").count()
+    }
+
+    /// How many bytes of memory are its own: no file's.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(self.proc("status")).expect("it is alive");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux 4.5");
+        1024 * line.trim_end_matches("kB").trim().parse::<usize>().expect("a number")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn proc(&self, name: &str) -> PathBuf {
+        format!("/proc/{}/{name}", self.process.child.id()).into()
     }
 
     /// Does something while no thread of the server runs, so that it finds all of it at once when it goes on.
@@ -278,12 +310,14 @@ fn eventually(mut look: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// The server by a shell, which passes it a socket as systemd does: `sd_listen_fds(3)`.
-fn inheriting(socket: OwnedFd, name: &str) -> Command {
-    let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 0</dev/null";
+/// The server by a shell, which passes it a descriptor as systemd does: `sd_listen_fds(3)`. What the environment is to say
+/// otherwise is in the variables.
+fn inheriting(descriptor: Option<OwnedFd>, variables: &[(&str, &str)]) -> Command {
+    let third = if descriptor.is_some() { "3<&0 0</dev/null" } else { "3<&-" };
+    let script = format!("export LISTEN_PID=${{LISTEN_PID-$$}}; exec \"$0\" \"$@\" {third}");
     let mut command = Command::new("sh");
-    command.args(["-c", script]).arg(binary()).env("LISTEN_FDNAMES", name);
-    command.stdin(socket).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["-c", &script]).arg(binary()).env("LISTEN_FDS", "1").envs(variables.iter().copied());
+    command.stdin(descriptor.map_or_else(Stdio::null, Stdio::from)).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

@@ -1,5 +1,6 @@
 //! Signal by signal: start, force, kill.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ use crate::signals::Signals;
 /// is taken on the signals' thread, when it reads the signal.
 ///
 /// Returns at once. It acts on the signals' own thread for the rest of the process, whatever the executor does, and keeps
-/// a [`Drain`] there, so dropping yours does not start it.
+/// a [`Drain`] there, so dropping yours does not start it. A waker that panics there is caught: all others are woken, and
+/// the next signal counts as ever. (With `panic = "abort"` it ends the process.)
 ///
 /// # Examples
 ///
@@ -46,11 +48,17 @@ impl Escalation {
             platform::die(signal);
         }
         match step {
-            0 => drop(self.drain.start()),
-            1 => self.drain.close(),
+            0 => contain(|| drop(self.drain.start())),
+            1 => contain(|| self.drain.close()),
             _ => platform::die(signal),
         }
     }
+}
+
+/// Runs what wakes others. If a waker panics, the thread of the signals lives on: without it the next signal would be
+/// neither heard nor would it kill. The panic hook has told of it by then.
+pub(crate) fn contain(wake: impl FnOnce()) {
+    drop(catch_unwind(AssertUnwindSafe(wake)));
 }
 
 /// The signals that counted.

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use futures_core::Stream;
 
-use crate::escalate::Escalation;
+use crate::escalate::{Escalation, contain};
 use crate::platform;
 use crate::signal::Signal;
 
@@ -160,7 +160,7 @@ impl Inbox {
         });
         // Wakers and drains run foreign code: outside the lock.
         match then {
-            Then::Wake(waker) => waker.map_or((), Waker::wake),
+            Then::Wake(waker) => contain(|| waker.map_or((), Waker::wake)),
             Then::Step(escalation) => escalation.step(signal, at),
             Then::Die => platform::die(signal),
         }

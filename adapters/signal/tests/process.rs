@@ -4,7 +4,10 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use ebbtide::Drain;
@@ -56,6 +59,15 @@ fn itself() -> PathBuf {
     std::env::current_exe().expect("a path")
 }
 
+/// A waker that panics.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("the waker's");
+    }
+}
+
 /// A shell that ignores a signal, and becomes this binary.
 fn ignoring(signal: &str) -> Command {
     let mut shell = Command::new("sh");
@@ -98,6 +110,42 @@ fn child() {
             loop {
                 std::thread::park();
             }
+        }
+        "wakes what panics" => {
+            // Both lists are woken from the signals' thread: the watchers by the first signal, the guards by the second.
+            let (mut watcher, mut guard) = (drain.watcher(), guard.expect("running"));
+            let waker = Arc::new(Panics).into();
+            let mut context = Context::from_waker(&waker);
+            assert!(Pin::new(&mut watcher).poll(&mut context).is_pending());
+            assert!(Pin::new(&mut guard).poll(&mut context).is_pending());
+            escalate(drain.clone(), signals);
+            println!("ready");
+            block_on(drain.watcher());
+            println!("draining");
+            let overdue = block_on(drain.start()).expect_err("a guard is held");
+            println!("cut {}", overdue.guards());
+            loop {
+                std::thread::park();
+            }
+        }
+        "streams to what panics" => {
+            let mut signals = signals;
+            let waker = Arc::new(Panics).into();
+            let mut context = Context::from_waker(&waker);
+            assert!(pin!(signals.recv()).poll(&mut context).is_pending());
+            println!("ready");
+            // Not by a waker that is woken: of the second signal somebody hears only if the thread is still there.
+            let mut heard = 0;
+            while heard < 2 {
+                let first = pin!(signals.recv()).poll(&mut Context::from_waker(Waker::noop()));
+                let Poll::Ready(signal) = first else {
+                    std::thread::yield_now();
+                    continue;
+                };
+                println!("{signal}");
+                heard += 1;
+            }
+            return;
         }
         "signals itself" => {
             escalate(drain.clone(), signals);
@@ -154,6 +202,26 @@ fn the_first_signal_starts_the_second_forces_the_third_kills_by_itself() {
 
 /// As in a container, where the kernel ignores what would kill the first process.
 #[cfg(target_os = "linux")]
+#[test]
+fn a_waker_that_panics_keeps_no_later_signal_from_being_heard() {
+    let mut process = Process::run("wakes what panics");
+    process.says("ready");
+    process.send(Sent::TERM);
+    process.says("draining");
+    process.send(Sent::INT);
+    process.says("cut 1");
+    process.send(Sent::TERM);
+    assert_eq!(process.end().signal(), Some(Sent::TERM.as_raw()));
+
+    let mut process = Process::run("streams to what panics");
+    process.says("ready");
+    process.send(Sent::TERM);
+    process.says("SIGTERM");
+    process.send(Sent::INT);
+    process.says("SIGINT");
+    assert!(process.end().success());
+}
+
 #[test]
 fn the_third_signal_ends_process_1_with_its_code() {
     let first = || {
