@@ -7,6 +7,8 @@ pub mod inherited;
 pub mod life;
 pub mod options;
 pub mod output;
+#[cfg(doctest)]
+mod pages;
 pub mod report;
 pub mod tls;
 pub mod work;
@@ -22,11 +24,3 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Runs a task in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
-
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/from-go.md")]
-struct FromGo;
