@@ -7,8 +7,6 @@ pub mod inherited;
 pub mod life;
 pub mod options;
 pub mod output;
-#[cfg(doctest)]
-mod pages;
 pub mod report;
 pub mod tls;
 pub mod work;
