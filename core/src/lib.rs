@@ -1,6 +1,7 @@
 #![doc = include_str!("lib.md")]
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "std", feature = "critical-section", loom)))]
 compile_error!(
@@ -40,3 +41,7 @@ pub use overdue::Overdue;
 pub use state::State;
 pub use until::Until;
 pub use watcher::{Closed, Watcher};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,11 +22,3 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Runs a task in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
-
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/from-go.md")]
-struct FromGo;

@@ -61,6 +61,8 @@
 //!
 //! [table]: https://github.com/ebbtide/ebbtide/blob/main/tests/pairs/tests/hostile/table.md
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod exchange;
 mod framing;
 mod head;

@@ -34,6 +34,8 @@
 //!
 //! HTTP on top of it is `ebbtide-async-h1`, with [`HalfClose`] around the streams.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod half_close;
 
 use std::fmt;

@@ -7,6 +7,8 @@
 //! - [`Accepted`] is what a connection begins with: its guard, and its [`Handshake`] where HTTP is not the first thing on it.
 //! - [`Connections`] are all the connections there are, for those who ask.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connections;
 mod drive;
 mod handshake;

@@ -40,6 +40,8 @@
 //! One thing hyper does not show: a part of a head that came together with the request before it. Once that is answered the
 //! connection counts as idle, so the rest of the head has [`Bounds::idle`] to come, and not [`Bounds::head`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod engine;
 mod http;
 mod io;

@@ -62,6 +62,8 @@
 //!
 //! `tokio` for streams of tokio (with tokio-rustls), `futures-io` for those of smol and async-std (with futures-rustls).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "futures-io")]
 pub mod futures_io;
 #[cfg(any(feature = "tokio", feature = "futures-io"))]

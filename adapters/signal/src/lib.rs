@@ -26,6 +26,8 @@
 //!
 //! Signal handlers belong to the whole process, so a second installation is [an error](InstallError::Twice).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod escalate;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]

@@ -32,6 +32,8 @@
 //! HTTP on top of it is `ebbtide-hyper`, with `smol-hyper`'s I/O and timer and, for the feature `hyper`, the executor of
 //! this crate; or `ebbtide-async-h1`. Tasks go where [`smol::spawn`] puts them.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "hyper")]
 mod hyper;
 

@@ -48,6 +48,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::future::Future;
 use std::io;
 use std::task::{Context, Poll};

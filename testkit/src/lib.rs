@@ -129,6 +129,7 @@
 //! It sends no signals and runs no processes: those are a server's, not an adapter's. With the feature `rustls` its clients come
 //! through TLS where they are asked to ([`Suite::over_tls`], [`VirtualSuite::over_tls`]), and [`tls`] is theirs to use.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Whatever is not as a test wants it panics: saying so at every function is noise.
 #![allow(clippy::missing_panics_doc)]
 
@@ -184,3 +185,7 @@ pub use virtual_suite::{VirtualStart, VirtualSuite};
 /// How long a client of its own is patient. No test is about this number: it is only there so that a hang becomes a
 /// failure.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
