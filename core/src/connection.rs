@@ -24,6 +24,24 @@
 //! A request at work has no bound but the drain's own deadline, whatever its handler waits for, except for a body that does
 //! not come: an engine that asks its connection for one says so by [`awaits_body`](Policy::awaits_body).
 //!
+//! # All bounds, and what adds up
+//!
+//! | bound | default | while it runs | while it drains |
+//! |---|---|---|---|
+//! | [`request`](Bounds::request) | 30 s | the first head, what precedes HTTP included; then the connection drains by itself, so half a head has [`head`](Bounds::head) besides: 35 s | |
+//! | [`keep_alive`](Bounds::keep_alive) | 75 s, up to twice | the next head, from the end of the response before; HTTP/2 without a stream; then it drains by itself | |
+//! | [`progress`](Bounds::progress) | 60 s, up to twice | a body that does not come, a response that is not taken | a body that does not come |
+//! | [`age`](Bounds::age) | off | the connection; then it drains by itself | |
+//! | [`silent`](Bounds::silent) | 150 ms | | no byte yet |
+//! | [`idle`](Bounds::idle) | 100 ms | | kept alive, from when its client has the last response |
+//! | [`head`](Bounds::head) | 5 s | | half a head, or half of what precedes HTTP; behind that a connection is silent: 5.15 s |
+//! | [`preface`](Bounds::preface) | 5 s | | half of an HTTP/2 preface |
+//! | [`goaway`](Bounds::goaway) | 5 s; 1 s if no stream was open | | the answer to our PING; if streams are open then, as long again behind the last of them: 10 s |
+//! | [`stall`](Bounds::stall) | 5 s; 30 s if the system does not tell what was acknowledged | | a response that is not taken |
+//! | [`linger`](Bounds::linger) | 3 s | a client that ended its direction and is written nothing | the same; and what it still sends behind our end |
+//!
+//! A bound that ends something which was in flight, or not all with its client, is told: [`Policy::is_cut`].
+//!
 //! # Examples
 //!
 //! ```

@@ -44,6 +44,8 @@
 //! | hangs where the section behind the last chunk is read in two pieces, and refuses extensions of chunks | reads the one, and ignores the others |
 //! | takes `Connection: close` only where it stands alone | among other options too |
 //! | reads a body in a coding it does not know as the next request | answered with 501 |
+//! | takes a client that ends its direction behind its request for one that waits, whether it is gone or not | answers it; asks it by a `100 Continue` whether it is gone, as `ebbtide-hyper` does |
+//! | closes what is cut without a word | answers a request whose response has not begun with `503` and `Retry-After` |
 //! | closes without having read everything, so that a reset may destroy the response | half-closes, and lingers |
 //! | goes on with a request whose client is gone | the endpoint's future is dropped, or the response's body |
 //! | reads for as long as a client sends without a pause, and lets the thread's other tasks wait | gives way to them again and again |

@@ -37,7 +37,26 @@
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].
 //!
-//! One thing hyper does not show: a part of a head that came together with the request before it. Once that is answered the
+//! # Clients that end their direction, and those that are gone
+//!
+//! A client of HTTP/1 that closes its sending half behind its request (`printf ... | nc -N`, some proxies and SDKs) is
+//! answered; RFC 9112 does not forbid it, and Go's server and curl take it so. hyper alone takes it for its departure. The
+//! two look alike until something is written, so [`Http::serve`] writes a `100 Continue`, which every client of HTTP/1.1 has to
+//! take (RFC 9110, section 15.2): the kernel of one that is gone answers it by a reset, and the handler is dropped 100 ms
+//! later, or as soon as the reset is there. What cannot be told: a client of HTTP/1.0, which knows no interim responses, is
+//! taken to be there until its response is written; one whose response has begun is taken to be gone when nothing of it was
+//! written for [`Bounds::linger`]. Behind TLS an end is a departure.
+//!
+//! # Last words
+//!
+//! A request of HTTP/1 that a forced close cuts before its response has begun is answered with `503`, `Connection: close` and
+//! `Retry-After: 1`, if the connection takes it at once. It is written when the connection's future is dropped or
+//! polled, so a `main` that returns at once may be faster: see [`Drain::released`](ebbtide::Drain::released). What is cut on
+//! HTTP/2, in the midst of a response or behind an upgrade gets nothing.
+//!
+//! # What hyper does not show
+//!
+//! A part of a head that came together with the request before it. Once that is answered the
 //! connection counts as idle, so the rest of the head has [`Bounds::idle`] to come, and not [`Bounds::head`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
