@@ -63,7 +63,7 @@ pub fn listening<L>(
     Ok(listener)
 }
 
-/// Says what went wrong in accepting and in connections, of which the operator would hear nothing else: [`MOST`] lines a
+/// Says what went wrong in accepting and in connections, of which the operator would hear nothing else: a few lines a
 /// second, since clients can cause as many as they like.
 pub fn failed(failure: &Failure<'_>) {
     static LINES: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
@@ -77,7 +77,7 @@ pub fn failed(failure: &Failure<'_>) {
     }
 }
 
-/// How many lines of [`failed`] there are at most in an [`INTERVAL`].
+/// How many lines there are at most in an interval.
 const MOST: u32 = 10;
 const INTERVAL: Duration = Duration::from_secs(1);
 
