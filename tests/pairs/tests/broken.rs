@@ -134,6 +134,18 @@ fn one_that_says_no_close() {
 }
 
 #[test]
+fn one_that_takes_every_end_for_a_departure() {
+    let promise = "a_client_that_ends_its_direction_behind_its_request_is_answered";
+    says(&broken(|start| serve(start, Connection::told), promise, KEPT), "before a complete response");
+}
+
+#[test]
+fn one_that_has_no_last_words() {
+    let promise = "a_request_cut_before_its_response_is_answered_503";
+    says(&broken(|start| serve(start, Connection::told), promise, KEPT), "before a complete response");
+}
+
+#[test]
 fn one_that_holds_no_guards() {
     fn server(start: Start) -> io::Result<()> {
         serve(start, |mut it| {
