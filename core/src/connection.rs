@@ -508,7 +508,10 @@ impl Policy {
         *bytes += more;
         if *bytes >= LEAST {
             self.body = Body::NotAwaited;
-            self.progress_clock.restart();
+            // If it takes nothing either, that is what counts.
+            if !self.blocked {
+                self.progress_clock.restart();
+            }
         }
     }
 

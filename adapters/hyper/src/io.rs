@@ -37,6 +37,8 @@ struct Ahead {
     bytes: Vec<u8>,
     /// The client has ended its direction behind them.
     ended: bool,
+    /// hyper has asked for more of the request, in vain.
+    asked: bool,
     /// What is left of what the client is asked by.
     owed: &'static [u8],
 }
@@ -115,8 +117,17 @@ impl<I: Read + Write + Unpin> Io<I> {
             return Ok(());
         };
         read?;
+        // hyper does not know that there is something to be read now, and what was read wakes nobody.
+        let is_news = !(more.filled().is_empty() && ahead.ended);
+        if is_news {
+            cx.waker().wake_by_ref();
+        }
         if more.filled().is_empty() {
             ahead.ended = true;
+            if is_news && ahead.asked {
+                // The request is not whole, which hyper is to see.
+                return Ok(());
+            }
             match self.record.client_ended() {
                 Ended::Gone => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client went away")),
                 Ended::Ask => ahead.owed = CONTINUE,
@@ -222,7 +233,10 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
         };
         if read.is_pending() {
             this.turn = TURN;
-            if this.ahead.is_some() && this.record.is_serving() {
+        }
+        if let Some(ahead) = &mut this.ahead {
+            ahead.asked = read.is_pending() && this.record.is_serving();
+            if ahead.asked {
                 this.record.policy(Policy::awaits_body);
             }
         }

@@ -23,6 +23,15 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(a_connection_of_http2_without_a_stream_is_told_by_goaway_though_nothing_drains)
             .needs(Feature::Http2)
             .bounds(Bounds { goaway: SHORT, ..LATE }),
+        promise!(a_body_that_does_not_come_ends_its_connection_though_nothing_drains)
+            .needs(Feature::RequestBound)
+            .bounds(Bounds { progress: BOUND, ..LATE }),
+        promise!(a_body_that_pauses_is_waited_for_though_nothing_drains)
+            .needs(Feature::RequestBound)
+            .bounds(Bounds { progress: BOUND.saturating_mul(2), ..LATE }),
+        promise!(a_connection_of_an_age_is_told_by_its_next_response)
+            .needs(Feature::RequestBound)
+            .bounds(Bounds { age: SHORT, ..PATIENT }),
         promise!(a_request_in_flight_is_not_late).bounds(LATE),
     ]
 }
@@ -56,6 +65,34 @@ fn a_connection_of_http2_without_a_stream_is_told_by_goaway_though_nothing_drain
     client.until_goaways(2);
     client.expect_fin();
     serves(world);
+}
+
+fn a_body_that_does_not_come_ends_its_connection_though_nothing_drains<W: World>(world: W) {
+    let mut client = world.client();
+    client.begin_upload(2);
+    client.send("1");
+    let _ = client.end();
+    serves(world);
+}
+
+fn a_body_that_pauses_is_waited_for_though_nothing_drains<W: World>(world: W) {
+    let mut client = world.client();
+    client.begin_upload(2);
+    world.until_in_flight(1);
+    world.pass(BOUND);
+    client.send("12");
+    client.expect("2");
+    serves(world);
+}
+
+/// And not before: the first one was answered without.
+fn a_connection_of_an_age_is_told_by_its_next_response<W: World>(world: W) {
+    let mut client = world.idle();
+    world.pass(2 * SHORT);
+    client.get("/hello");
+    client.expect_last("hello");
+    world.start();
+    world.drained();
 }
 
 fn a_request_in_flight_is_not_late<W: World>(world: W) {
