@@ -333,7 +333,12 @@ impl Record {
     #[inline]
     pub fn response(&self, last: bool) -> bool {
         // The connection hears of the drain when its task runs; this response may be earlier.
-        let is_draining = self.watcher.state() != State::Running;
+        let state = self.watcher.state();
+        let is_draining = state != State::Running;
+        if is_draining && state == State::Closed {
+            // It can no longer be written, so it is owed still: the last words are to be said.
+            return true;
+        }
         let is_told = is_draining || self.turn.as_ref().is_some_and(|turn| self.is_told(turn));
         !(!is_told && !last && self.notes.response()) && self.responded(is_draining, is_told, last)
     }
