@@ -59,6 +59,8 @@ fn fifty_requests_in_flight_all_complete_and_say_close() {
     }
     server.until_status("Running, 50 in flight");
     server.drain();
+    // Not ready is said first, and a moment later the main server drains.
+    server.until_refused();
     for client in &mut clients {
         client.send("1");
         let response = client.response();
