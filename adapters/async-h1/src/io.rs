@@ -179,15 +179,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let Shared { record, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !state.blocked && state.framing.is_over() && state.rest.len() < head::LONGEST {
+        loop {
+            if state.blocked || !state.framing.is_over() || state.rest.len() >= head::LONGEST {
+                return Poll::Pending;
+            }
             match ready!(state.poll_more(cx)) {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(error),
             }
-        }
-        if state.blocked || !state.framing.is_over() || state.rest.len() >= head::LONGEST {
-            return Poll::Pending;
         }
         // It has ended its direction.
         match record.client_ended() {

@@ -18,4 +18,4 @@ mod record;
 pub use connections::{Connection, Connections, Counts, Request};
 pub use drive::{Drive, Error};
 pub use handshake::{Accepted, Handshake};
-pub use record::{CONTINUE, Ended, READS, Record, STEPS, UNAVAILABLE, WRITES, cut};
+pub use record::{CONTINUE, Ended, READS, Record, STEPS, WRITES, cut};

@@ -59,7 +59,7 @@ const HEAD: u8 = 16;
 
 /// What a client is answered whose request is cut before its response has begun. One second, since whoever drains is about
 /// to be replaced.
-pub const UNAVAILABLE: &[u8] =
+const UNAVAILABLE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
 /// The interim response that any client of HTTP/1.1 takes (RFC 9110, section 15.2).
@@ -199,7 +199,7 @@ impl Record {
         if asks { Ended::Ask } else { Ended::Wait }
     }
 
-    /// What the client is to be written, if the connection can take it, now that it is dropped: [`UNAVAILABLE`], if the drain
+    /// What the client is to be written, if the connection can take it, now that it is dropped: a `503`, if the drain
     /// was closed by force before its response had begun.
     pub fn last_words(&self) -> Option<&'static [u8]> {
         (self.is_cut() && self.policy(|it| it.owes_answer())).then_some(UNAVAILABLE)
