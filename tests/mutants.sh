@@ -2,8 +2,9 @@
 # Proves that tests can fail: plants one bug at a time, in a copy of the tree, and wants it caught.
 #
 # The bugs are patches: those in mutants/loom must be caught by core/tests/loom.rs, those in mutants/plain by the
-# other tests of the core, those in mutants/h1 by the tests of adapters/async-h1, those in mutants/signal by the tests of
-# adapters/signal, those in mutants/examples by the tests inside examples/src. Names given as arguments choose among them.
+# other tests of the core, those in mutants/connection by the tests of adapters/connection, those in mutants/h1 by those of
+# adapters/async-h1, those in mutants/signal by those of adapters/signal, those in mutants/examples by those inside
+# examples/src. Names given as arguments choose among them.
 # A patch that does not apply, a mutant that does not compile and a mutant that survives are failures alike.
 set -euo pipefail
 
@@ -18,6 +19,7 @@ suite() {
         loom) RUSTFLAGS="--cfg loom" cargo --config 'profile.release.package."*".opt-level=3' \
             test --release --target-dir "$target/loom" -p ebbtide --test loom "${@:2}" ;;
         plain) cargo test --target-dir "$target/plain" -p ebbtide --tests "${@:2}" ;;
+        connection) cargo test --target-dir "$target/connection" -p ebbtide-connection --tests "${@:2}" ;;
         h1) cargo test --target-dir "$target/h1" -p ebbtide-async-h1 --tests "${@:2}" ;;
         signal) cargo test --target-dir "$target/signal" -p ebbtide-signal --tests "${@:2}" ;;
         examples) cargo test --target-dir "$target/examples" -p ebbtide-examples --lib "${@:2}" ;;
@@ -68,7 +70,7 @@ prove() {
 chosen=${*:+" $* "}
 # Side by side: each waits for the compiler most of the time.
 provers=()
-for suite in loom plain h1 signal examples; do
+for suite in loom plain connection h1 signal examples; do
     (prove "$suite") &
     provers+=($!)
 done

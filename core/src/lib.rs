@@ -13,7 +13,6 @@ extern crate alloc;
 #[cfg(any(feature = "std", loom))]
 extern crate std;
 
-pub mod connection;
 mod drain;
 mod drained;
 mod guard;

@@ -1,7 +1,7 @@
 //! What a server is working on.
 
-use ebbtide::connection::ConnectionState;
 use ebbtide::{Drain, State};
+use ebbtide_hyper::ConnectionState;
 use ebbtide_hyper::{Connection, Connections};
 
 /// The label of work that goes on after its response.

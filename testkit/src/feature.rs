@@ -18,9 +18,9 @@ pub enum Feature {
     MaxConnections,
     /// [`Start::shared`](crate::Start::shared), together with [`Start::max_connections`](crate::Start::max_connections).
     Shared,
-    /// Bounds while nothing drains: on the wait for a request, [`Bounds::request`](ebbtide::connection::Bounds::request), on
-    /// that for a body, [`progress`](ebbtide::connection::Bounds::progress), and on a connection's
-    /// [`age`](ebbtide::connection::Bounds::age).
+    /// Bounds while nothing drains: on the wait for a request, [`Bounds::request`](ebbtide_connection::Bounds::request), on
+    /// that for a body, [`progress`](ebbtide_connection::Bounds::progress), and on a connection's
+    /// [`age`](ebbtide_connection::Bounds::age).
     RequestBound,
     /// A `503` for a request of HTTP/1 that is cut by force before its response has begun.
     LastWords,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::feature::Feature;
 

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use ebbtide::Guard;
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::client::Response;
 use crate::pipe::Io;

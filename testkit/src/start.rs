@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use ebbtide::Guard;
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::application::Application;
 

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use ebbtide::Guard;
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::application::Application;
 use crate::channel::Security;

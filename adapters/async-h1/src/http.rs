@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[cfg(doc)]
 use ebbtide::Guard;
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 use ebbtide_connection::{Accepted, Connections, Drive, Error, Record};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::FutureExt;

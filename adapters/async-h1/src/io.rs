@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use ebbtide::Closed;
-use ebbtide::connection::Policy;
+use ebbtide_connection::policy::Policy;
 use ebbtide_connection::{CONTINUE, Ended, READS, Record, WRITES, cut};
 use futures_io::{AsyncRead, AsyncWrite};
 use http_types::StatusCode;
@@ -250,7 +250,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         loop {
             state.rest.clear();
             match state.poll_more(cx) {
-                Poll::Ready(Ok(more)) if more > 0 => record.policy(|it| it.read(&state.rest)),
+                Poll::Ready(Ok(more)) if more > 0 => record.policy(|it| it.on_read(&state.rest)),
                 Poll::Pending if record.policy(|it| it.lingers()) => return Poll::Pending,
                 // The client's end, its reset, or nothing that would be worth the wait.
                 _ => return Poll::Ready(Ok(())),
@@ -424,8 +424,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
             it if it.stage != Stage::Upgraded => {
                 let read = it.poll_body(cx, buf);
                 match &read {
-                    Poll::Ready(Ok(bytes)) if record.heeds(READS) => record.policy(|it| it.read(&buf[..*bytes])),
-                    Poll::Pending => record.policy(Policy::awaits_body),
+                    Poll::Ready(Ok(bytes)) if record.heeds(READS) => record.policy(|it| it.on_read(&buf[..*bytes])),
+                    Poll::Pending => record.policy(Policy::on_body_awaited),
                     Poll::Ready(_) => {}
                 }
                 read
@@ -467,8 +467,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Io<I> {
         let written = write(state.inner()?, cx);
         state.blocked = written.is_pending();
         match &written {
-            Poll::Ready(Ok(bytes)) if record.heeds(WRITES) => record.policy(|it| it.wrote(*bytes)),
-            Poll::Pending => record.policy(Policy::blocked),
+            Poll::Ready(Ok(bytes)) if record.heeds(WRITES) => record.policy(|it| it.on_written(*bytes)),
+            Poll::Pending => record.policy(Policy::on_write_blocked),
             Poll::Ready(_) => {}
         }
         written

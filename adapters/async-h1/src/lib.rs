@@ -21,7 +21,7 @@
 //! }
 //! ```
 //!
-//! What happens to a connection in which state is the table of [`ebbtide::connection`]; how long it is waited for is
+//! What happens to a connection in which state is the table of [`ebbtide_connection::policy`]; how long it is waited for is
 //! its [`Bounds`]. There is no HTTP/2.
 //!
 //! # What is left of async-h1
@@ -72,6 +72,6 @@ mod http;
 mod io;
 mod send;
 
-pub use ebbtide::connection::{Bounds, ConnectionState};
 pub use ebbtide_connection::{Accepted, Connection, Connections, Counts, Error, Request};
+pub use ebbtide_connection::{Bounds, ConnectionState};
 pub use http::Http;

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::Timer;
-use ebbtide::connection::Bounds;
 use ebbtide::{Drain, Drained};
 use ebbtide_async_h1::Http;
+use ebbtide_connection::Bounds;
 use futures_lite::io::Cursor;
 use futures_lite::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt};
 use http_types::{Body, Error, Request, Response, StatusCode, headers};

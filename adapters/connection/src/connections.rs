@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::state::ConnectionState;
 use ebbtide::Label;
-use ebbtide::connection::ConnectionState;
 
 /// The connections of the `Http`s that were told to keep them here.
 ///
@@ -121,7 +121,7 @@ impl Connections {
         list
     }
 
-    /// How many connections were ended by one of their [`Bounds`](ebbtide::connection::Bounds) under a request or a
+    /// How many connections were ended by one of their [`Bounds`](crate::Bounds) under a request or a
     /// response that was in flight, since these are kept. Each of their futures ended with
     /// [`Error::Bound`](crate::Error::Bound). A drain in which this grew has lost something, also if it closed in time.
     #[must_use]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ebbtide::connection::{Policy, Step, Timer, Wait};
+use crate::policy::{Policy, Step, Timer, Wait};
 use ebbtide::{Closed, Watcher};
 
 use crate::record::{Record, STEPS};
@@ -136,7 +136,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             Step::Close => ControlFlow::Break(Poll::Ready(self.let_go())),
             Step::Finish => {
                 finish(engine);
-                self.record.policy(Policy::finishing);
+                self.record.policy(Policy::on_finish);
                 ControlFlow::Continue(())
             }
             Step::Serve if !self.expired(waits, cx, &sleep) => ControlFlow::Break(Poll::Pending),
@@ -163,7 +163,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             return true;
         }
         if self.draining.take().is_some() {
-            self.record.policy(Policy::drain);
+            self.record.policy(Policy::on_drain);
         }
         false
     }
@@ -227,8 +227,8 @@ mod tests {
     use std::rc::Rc;
     use std::task::Waker;
 
+    use crate::Bounds;
     use ebbtide::Drain;
-    use ebbtide::connection::Bounds;
 
     use super::*;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::policy::Policy;
 use ebbtide::Guard;
-use ebbtide::connection::Policy;
 
 /// What a connection begins with: its guard, and the handshake that precedes HTTP on it, if there is one.
 ///
@@ -72,8 +72,8 @@ impl Handshake {
     pub(crate) fn tell(&self, policy: &mut Policy) {
         match self.0.load(Ordering::Relaxed) {
             SILENT => {}
-            HEARD => policy.handshake(),
-            _ => policy.handshake_over(),
+            HEARD => policy.on_handshake(),
+            _ => policy.on_handshake_end(),
         }
     }
 }
@@ -82,8 +82,9 @@ impl Handshake {
 mod tests {
     use std::time::Duration;
 
+    use crate::Bounds;
+    use crate::policy::Timer;
     use ebbtide::Drain;
-    use ebbtide::connection::{Bounds, Timer};
 
     use super::*;
     use crate::Record;
@@ -94,7 +95,7 @@ mod tests {
         let (handshake, accepted) = Handshake::begin(drain.watcher().guard().expect("running"));
         let record = Record::new(accepted, bounds, None);
         let bound = || record.policy(|it| it.wait(Timer::State)).map_or(Duration::ZERO, |wait| wait.after);
-        record.policy(Policy::drain);
+        record.policy(Policy::on_drain);
         assert_eq!(bound(), bounds.silent);
         handshake.heard();
         assert_eq!(bound(), bounds.head);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use ebbtide::connection::Policy;
+use crate::policy::Policy;
 
 /// How far the last request came, on a connection that the policy takes for idle.
 ///
@@ -43,17 +43,17 @@ impl Notes {
         let noted = self.0.swap(OFF, Ordering::Relaxed);
         let step = noted & STEP;
         if step >= REQUESTED {
-            policy.request(noted & BODY != 0);
+            policy.on_request(noted & BODY != 0);
         }
         if step >= ANSWERED {
-            let _never_closes_before_the_drain = policy.response(false);
+            let _never_closes_before_the_drain = policy.on_response(false);
         }
         if step >= ENDED {
-            policy.response_ended();
+            policy.on_response_end();
         }
         if noted & HEARD != 0 {
             // On an idle connection anything is the beginning of a head.
-            policy.read(b".");
+            policy.on_read(b".");
         }
     }
 
@@ -99,8 +99,9 @@ impl Notes {
 mod tests {
     use std::time::Duration;
 
+    use crate::policy::{Step, Timer};
+    use crate::{Bounds, ConnectionState};
     use ebbtide::Drain;
-    use ebbtide::connection::{Bounds, ConnectionState, Step, Timer};
 
     use super::*;
     use crate::Record;
@@ -120,7 +121,7 @@ mod tests {
         let waits = [Timer::State, Timer::Progress].map(|timer| policy.wait(timer).map(|wait| wait.after));
         let (state, step) = (policy.state(), policy.step());
         let mut over = policy.clone();
-        over.half_closed();
+        over.on_half_closed();
         (state, step, waits, over.lingers())
     }
 
@@ -133,22 +134,22 @@ mod tests {
         for event in events {
             match *event {
                 Event::Read => {
-                    told.read(b"GET / HTTP/1.1\r\n\r\n");
+                    told.on_read(b"GET / HTTP/1.1\r\n\r\n");
                     record.read(b"GET / HTTP/1.1\r\n\r\n");
                 }
                 Event::Request { has_body } => {
                     let begun = record.begin(has_body, || unreachable!("nobody looks"));
-                    assert_eq!(told.request(has_body), begun.is_some(), "{events:?}");
+                    assert_eq!(told.on_request(has_body), begun.is_some(), "{events:?}");
                 }
-                Event::Response { last } => assert_eq!(told.response(last), record.response(last), "{events:?}"),
+                Event::Response { last } => assert_eq!(told.on_response(last), record.response(last), "{events:?}"),
                 Event::Ended => {
-                    told.response_ended();
+                    told.on_response_end();
                     record.end(0);
                 }
                 Event::Drain => {
-                    told.drain();
+                    told.on_drain();
                     drop(drain.start());
-                    record.policy(Policy::drain);
+                    record.policy(Policy::on_drain);
                 }
             }
         }

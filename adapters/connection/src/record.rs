@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use ebbtide::connection::{Bounds, Policy, Timer};
+use crate::bounds::Bounds;
+use crate::policy::{Policy, Timer};
 use ebbtide::{Closed, Guard, Label, State, Turn, Watcher};
 use ebbtide_socket::Peer;
 
@@ -45,11 +46,11 @@ pub struct Record {
     peer: Option<Label>,
 }
 
-/// [`Heeds::reads`](ebbtide::connection::Heeds::reads).
+/// [`Interest::reads`](crate::policy::Interest::reads).
 pub const READS: u8 = 1;
-/// [`Heeds::writes`](ebbtide::connection::Heeds::writes).
+/// [`Interest::writes`](crate::policy::Interest::writes).
 pub const WRITES: u8 = 2;
-/// [`Heeds::steps`](ebbtide::connection::Heeds::steps).
+/// [`Interest::steps`](crate::policy::Interest::steps).
 pub const STEPS: u8 = 4;
 
 /// A request of HTTP/1 is in flight.
@@ -93,7 +94,7 @@ impl Record {
         };
         let bounds = Bounds { age: spread(bounds.age), ..bounds };
         let policy = if peer.is_some() {
-            Policy::new(bounds).asking()
+            Policy::new(bounds).with_acknowledgements()
         } else {
             // Nobody tells whether the client reads.
             Policy::new(Bounds { stall: bounds.stall.saturating_mul(UNTOLD), ..bounds })
@@ -145,15 +146,16 @@ impl Record {
         let before = policy.state();
         let answer = f(&mut policy);
         let after = policy.state();
-        let heeds = policy.heeds();
+        let interest = policy.interest();
         // Who looks at the connection's states is to see each of them.
-        let notes = !heeds.requests && self.seen.is_none();
+        let notes = !interest.exchanges && self.seen.is_none();
         if notes {
             self.notes.begin();
         }
         let bit = |is: bool, bit: u8| if is { bit } else { 0 };
         let serves = bit(policy.is_serving(), SERVES) | bit(policy.awaits_head(), HEAD);
-        let heeds = bit(heeds.reads && !notes, READS) | bit(heeds.writes, WRITES) | bit(heeds.steps, STEPS) | serves;
+        let heeds =
+            bit(interest.reads && !notes, READS) | bit(interest.writes, WRITES) | bit(interest.steps, STEPS) | serves;
         // Relaxed: HTTP/1 is one task. The streams of HTTP/2 are tasks of their own, and what crosses a step of theirs
         // may come before or after it anyway.
         self.heeds.store(heeds, Ordering::Relaxed);
@@ -195,24 +197,24 @@ impl Record {
         if self.handshake.is_some() {
             return Ended::Gone;
         }
-        let asks = self.policy(Policy::client_ended) && !self.is_old.load(Ordering::Relaxed);
+        let asks = self.policy(Policy::on_client_end) && !self.is_old.load(Ordering::Relaxed);
         if asks { Ended::Ask } else { Ended::Wait }
     }
 
     /// What the client is to be written, if the connection can take it, now that it is dropped: a `503`, if the drain
     /// was closed by force before its response had begun.
     pub fn last_words(&self) -> Option<&'static [u8]> {
-        (self.is_cut() && self.policy(|it| it.owes_answer())).then_some(UNAVAILABLE)
+        (self.is_cut() && self.policy(|it| it.owes_response())).then_some(UNAVAILABLE)
     }
 
     /// A timer is over.
     pub(crate) fn expired(&self, timer: Timer) {
-        if self.policy(|it| it.asks(timer)) {
+        if self.policy(|it| it.needs_unacknowledged(timer)) {
             // Not under the lock: it is a call into the system.
             let bytes = self.unacknowledged();
-            self.policy(|it| it.unacknowledged(bytes));
+            self.policy(|it| it.on_unacknowledged(bytes));
         }
-        self.policy(|it| it.expired(timer));
+        self.policy(|it| it.on_timer(timer));
     }
 
     fn unacknowledged(&self) -> Option<usize> {
@@ -235,15 +237,15 @@ impl Record {
     /// The response at hand is an upgrade. To be told before its head is written, and so before its handler has the I/O.
     pub fn upgraded(&self) {
         self.hand_over();
-        self.policy(Policy::upgraded);
+        self.policy(Policy::on_upgrade);
     }
 
     /// A stream of HTTP/2 that was upgraded has ended. Its task may be another than the connection's, which may have run
     /// since the engine knew.
     pub fn tunnel_ended(&self) {
         self.policy(|it| {
-            it.offers();
-            it.response_ended();
+            it.on_response_resumes();
+            it.on_response_end();
         });
         let driver = self.driver().take();
         if let Some(waker) = driver {
@@ -276,7 +278,7 @@ impl Record {
     /// These bytes came from the client.
     pub fn read(&self, bytes: &[u8]) {
         if self.heeds(READS) {
-            self.policy(|it| it.read(bytes));
+            self.policy(|it| it.on_read(bytes));
         } else if !bytes.is_empty() {
             self.heard();
         }
@@ -292,9 +294,9 @@ impl Record {
     /// more where it came from.
     pub fn half_closed(&self, has_more: bool) {
         self.policy(|it| {
-            it.half_closed();
+            it.on_half_closed();
             if has_more {
-                it.read(b".");
+                it.on_read(b".");
             }
         });
     }
@@ -324,7 +326,7 @@ impl Record {
 
     #[inline(never)]
     fn requested(&self, has_body: bool) -> bool {
-        self.policy(|it| it.request(has_body))
+        self.policy(|it| it.on_request(has_body))
     }
 
     /// The head of a response is about to be written; `last` where the client or the response itself has said that it
@@ -354,11 +356,11 @@ impl Record {
     fn responded(&self, is_draining: bool, is_told: bool, last: bool) -> bool {
         self.policy(|it| {
             if is_draining {
-                it.drain();
+                it.on_drain();
             } else if is_told {
-                it.take_turn();
+                it.on_lame_duck();
             }
-            it.response(last)
+            it.on_response(last)
         })
     }
 
@@ -376,7 +378,7 @@ impl Record {
             self.freeze_if_cut(seen);
             seen.end(id);
         }
-        self.policy(Policy::response_ended);
+        self.policy(Policy::on_response_end);
     }
 
     fn freeze_if_cut(&self, seen: &Seen) {

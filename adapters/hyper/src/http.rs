@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 #[cfg(doc)]
 use ebbtide::Guard;
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 use ebbtide_connection::{Accepted, Connections, Record};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::rt::{Read, Timer, Write};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use ebbtide::Closed;
-use ebbtide::connection::Policy;
+use ebbtide_connection::policy::Policy;
 use ebbtide_connection::{CONTINUE, Ended, READS, Record, WRITES, cut};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
@@ -94,8 +94,8 @@ impl<I: Read + Write + Unpin> Io<I> {
 
     fn moved(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Ready(Ok(bytes)) if self.record.heeds(WRITES) => self.record.policy(|it| it.wrote(*bytes)),
-            Poll::Pending => self.record.policy(Policy::blocked),
+            Poll::Ready(Ok(bytes)) if self.record.heeds(WRITES) => self.record.policy(|it| it.on_written(*bytes)),
+            Poll::Pending => self.record.policy(Policy::on_write_blocked),
             Poll::Ready(_) => {}
         }
         written
@@ -237,7 +237,7 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
         if let Some(ahead) = &mut this.ahead {
             ahead.asked = read.is_pending() && this.record.is_serving();
             if ahead.asked {
-                this.record.policy(Policy::awaits_body);
+                this.record.policy(Policy::on_body_awaited);
             }
         }
         read

@@ -23,7 +23,7 @@
 //! }
 //! ```
 //!
-//! What happens to a connection in which state is the table of [`ebbtide::connection`]; how long it is waited for is
+//! What happens to a connection in which state is the table of [`ebbtide_connection::policy`]; how long it is waited for is
 //! its [`Bounds`]. This crate's part is the wiring:
 //!
 //! - [`Io`] wraps the connection. It holds the guard, so that an upgraded connection is waited for wherever it goes; it
@@ -68,8 +68,8 @@ mod service;
 mod serving;
 mod tasks;
 
-pub use ebbtide::connection::{Bounds, ConnectionState};
 pub use ebbtide_connection::{Accepted, Connection, Connections, Counts, Error, Request};
+pub use ebbtide_connection::{Bounds, ConnectionState};
 pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;

@@ -94,7 +94,7 @@ impl InFlight {
 
     #[inline(never)]
     fn changed(&self) {
-        self.record.policy(|it| if self.owes { it.owes() } else { it.offers() });
+        self.record.policy(|it| if self.owes { it.on_response_waits() } else { it.on_response_resumes() });
     }
 }
 

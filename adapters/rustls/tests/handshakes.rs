@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use ebbtide::State;
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 use ebbtide_connection::Connections;
 use ebbtide_hyper::Http;
 use ebbtide_testkit::client::Client;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ebbtide::State;
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use super::scene::{Heard, SLACK, Scene};
 use super::tally::Tally;

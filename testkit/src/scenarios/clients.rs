@@ -1,6 +1,6 @@
 //! Clients that do not do their part, and handlers that do not.
 
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::client::Client;
 use crate::feature::Feature;

@@ -1,6 +1,6 @@
 //! Connections in the middle of a request's head.
 
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::client::Client;
 use crate::promise::{PATIENT, Promise, SHORT, promise};

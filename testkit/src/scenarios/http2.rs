@@ -1,6 +1,6 @@
 //! HTTP/2: GOAWAY in two steps, streams that complete, and what never comes.
 
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::feature::Feature;
 use crate::http2::{Client, EVERY_STREAM, Goaway, PREFACE};

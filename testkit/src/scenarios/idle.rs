@@ -1,6 +1,6 @@
 //! Connections on which nothing is in flight.
 
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use ebbtide::connection::Bounds;
 use ebbtide::{Drain, LameDuck};
+use ebbtide_connection::Bounds;
 
 use crate::feature::Feature;
 use crate::promise::{PATIENT, Promise, SHORT, promise};

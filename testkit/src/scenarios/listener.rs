@@ -1,6 +1,6 @@
 //! Connections that come while the server drains.
 
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::feature::Feature;
 use crate::promise::{PATIENT, Promise, SHORT, promise};

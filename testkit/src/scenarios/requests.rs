@@ -1,6 +1,6 @@
 //! Requests in flight when the drain begins.
 
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::application::Application;
 use crate::client::Client;

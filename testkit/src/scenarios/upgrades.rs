@@ -1,6 +1,6 @@
 //! Connections that are no longer HTTP.
 
-use ebbtide::connection::Bounds;
+use ebbtide_connection::Bounds;
 
 use crate::client::Client;
 use crate::feature::Feature;

@@ -14,7 +14,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use ebbtide::Drain;
-use ebbtide::connection::{Bounds, ConnectionState, Policy, Timer};
+use ebbtide_connection::policy::{Policy, Timer};
+use ebbtide_connection::{Bounds, ConnectionState};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::{AsyncReadExt, FutureExt};
 use http_body_util::{BodyExt, Full};
@@ -202,7 +203,7 @@ pub fn check_preface(bytes: &[u8], piece: usize) -> Result<(), String> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let [whole, pieces] = [bytes.len(), piece].map(|piece| {
         let mut policy = Policy::new(Bounds::default());
-        bytes.chunks(piece.max(1)).for_each(|it| policy.read(it));
+        bytes.chunks(piece.max(1)).for_each(|it| policy.on_read(it));
         let waits = [Timer::Request, Timer::State, Timer::Progress].map(|it| policy.wait(it).map(|it| it.after));
         (policy.state(), waits)
     });

@@ -1,0 +1,588 @@
+//! What to do with one connection: the policy that every HTTP adapter follows.
+//!
+//! A pure state machine. The adapter tells it what happened ([`on_read`](Policy::on_read), [`on_request`](Policy::on_request),
+//! [`on_drain`](Policy::on_drain) and so on), asks what to do ([`step`](Policy::step)) and which timers to keep
+//! ([`wait`](Policy::wait)). It knows no socket, no clock and no HTTP library.
+//!
+//! Until the drain begins two things are bounded. A connection that asks for nothing drains by itself, after
+//! [`Bounds::request`] or [`Bounds::keep_alive`]; one whose client neither takes nor sends what is due is closed after
+//! [`Bounds::progress`].
+//!
+//! | the connection, when the drain begins | what happens |
+//! |---|---|
+//! | silent: no byte yet | a short grace, then closed |
+//! | part of what precedes HTTP, such as a TLS handshake | waited for as a head is, then as a silent connection |
+//! | part of a request head, first or later | served when complete, bounded |
+//! | idle, kept alive | a short grace for a request already on the wire; then closed |
+//! | request in flight | completes; says `Connection: close` if its head is still to be written, and else is idle at its end |
+//! | client still sends while we close, or has sent something behind the last request | half-closed, then what comes is read and dropped, bounded |
+//! | HTTP/2 | told by GOAWAY at once; streams complete; its preface and its last PING are bounded |
+//! | upgraded | left to its handler |
+//! | a client that takes nothing | bounded, in every state |
+//! | a client that has ended its direction behind its request | answered; let go if it turns out to be gone |
+//!
+//! A request at work has no bound but the drain's own deadline, whatever its handler waits for, except for a body that does
+//! not come: an engine that asks its connection for one says so by [`on_body_awaited`](Policy::on_body_awaited).
+//!
+//! # Examples
+//!
+//! ```
+//! use ebbtide_connection::Bounds;
+//! use ebbtide_connection::policy::{Policy, Step, Timer};
+//!
+//! let mut policy = Policy::new(Bounds::default());
+//! policy.on_read(b"GET / HTTP/1.1\r\n\r\n");
+//! policy.on_request(false);
+//! policy.on_drain();
+//! assert_eq!(policy.step(), Step::Serve); // in flight: it completes
+//! assert!(policy.on_response(false)); // and says close
+//! policy.on_response_end();
+//! policy.on_half_closed(); // the engine has written the end
+//! assert!(!policy.lingers()); // nothing more is coming
+//! ```
+
+use crate::bounds::Bounds;
+use crate::state::ConnectionState;
+
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use timers::Clock;
+pub use timers::{Timer, Wait};
+
+/// What to do with a connection now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Go on.
+    Serve,
+    /// Ask the protocol engine to end after what is in flight, then tell [`Policy::on_finish`], and go on.
+    Finish,
+    /// Let go of it.
+    Close,
+}
+
+/// What a [`Policy`] heeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+pub struct Interest {
+    /// [`Policy::on_read`] is to be told.
+    pub reads: bool,
+    /// [`Policy::on_written`] is to be told. ([`Policy::on_write_blocked`] always is.)
+    pub writes: bool,
+    /// [`Policy::on_read`], [`Policy::on_request`], [`Policy::on_response`] and [`Policy::on_response_end`] are to be told when
+    /// they happen. Where not, they may be told later, before anything else is, and what they say of any request but the
+    /// last need not be told at all: a connection comes back to where it was.
+    pub exchanges: bool,
+    /// [`Policy::step`] and [`Policy::wait`] are to be asked. If not, they are once at the beginning, and when the timer
+    /// for a request, or that for the connection's age, is over.
+    pub steps: bool,
+}
+
+/// Where one connection stands, and what is to be done with it.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+pub struct Policy {
+    bounds: Bounds,
+    stage: Stage,
+    state: ConnectionState,
+    protocol: Protocol,
+    end: End,
+    in_flight: usize,
+    /// How many of them wait for their application, and not for the client.
+    owing: usize,
+    answer: Answer,
+    /// The last write was not taken.
+    blocked: bool,
+    body: Body,
+    /// The client has ended its direction behind its request. So often it was looked whether it is gone.
+    looks: Option<u32>,
+    /// The last request had a body, of which some may still be on its way.
+    had_body: bool,
+    balance: Balance,
+    request_epoch: u64,
+    state_clock: Clock,
+    progress_clock: Clock,
+    /// The system can be asked what the client has not acknowledged.
+    asks: bool,
+    unacknowledged: Option<usize>,
+    /// A request ended while the connection drained, so its response may still be on its way.
+    ended_late: bool,
+    cut: bool,
+}
+
+/// How far the last request of HTTP/1 is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// There was none, or it is not HTTP any more.
+    None,
+    /// The head of its response is still to be written.
+    Owed,
+    /// It was, and was the connection's last.
+    Last,
+    /// It was, without `Connection: close`.
+    KeptAlive,
+}
+
+/// What is known of a body that the engine waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    NotAwaited,
+    Awaited,
+    /// For half of its bound. Only now are its bytes counted, and whether it is awaited still is to be told anew.
+    Late {
+        awaited: bool,
+        bytes: usize,
+    },
+}
+
+/// Whether the connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    Draining,
+    /// Draining, and the engine was asked to finish.
+    Finishing,
+    /// The time for the answer to our PING is over. (Where it came, the engine lets no new stream through itself.)
+    Refusing,
+}
+
+/// Bytes written less bytes read. Answers to control frames are no larger than the frames, so a client that only
+/// sends PINGs does not raise it, and one that takes a response does.
+#[derive(Clone, Copy, Debug, Default)]
+struct Balance {
+    now: i64,
+    highest: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// So many bytes have come, all as in the HTTP/2 preface. None: silent.
+    Preface(usize),
+    /// Part of what precedes HTTP.
+    Handshake,
+    /// Part of a request head.
+    Head,
+    Active,
+    Idle,
+    /// Nothing is in flight and nothing more will be served: the engine writes its end.
+    Ending,
+    Upgraded,
+    /// Our end is written. `heard`: something came since.
+    Lingering {
+        heard: bool,
+    },
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is to come of a body in half of its bound.
+const LEAST: usize = 256;
+
+impl Policy {
+    /// A connection that was just accepted.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            stage: Stage::Preface(0),
+            state: ConnectionState::New,
+            protocol: Protocol::Http1,
+            end: End::Open,
+            in_flight: 0,
+            owing: 0,
+            answer: Answer::None,
+            blocked: false,
+            body: Body::NotAwaited,
+            looks: None,
+            had_body: false,
+            balance: Balance::default(),
+            request_epoch: 0,
+            state_clock: Clock::default(),
+            progress_clock: Clock::default(),
+            asks: false,
+            unacknowledged: None,
+            ended_late: false,
+            cut: false,
+        }
+    }
+
+    /// The same, for an adapter that can ask the system how much its client has not acknowledged of what was written:
+    /// see [`needs_unacknowledged`](Self::needs_unacknowledged).
+    ///
+    /// A socket does not tell by its writes whether its client reads. On Linux one that was full is writable again only
+    /// once a third of its send buffer is free, which may be more than a slow client reads within a bound.
+    #[must_use]
+    pub fn with_acknowledgements(mut self) -> Self {
+        self.asks = true;
+        self
+    }
+}
+
+/// What happened.
+impl Policy {
+    /// The drain has begun.
+    pub fn on_drain(&mut self) {
+        if self.end == End::Open {
+            self.end = End::Draining;
+            // Not every byte was told before.
+            self.balance = Balance::default();
+            // What was waited for without a bound until now has one from now on.
+            self.state_clock.restart();
+            self.progress_clock.restart();
+        }
+    }
+
+    /// The drain is about to begin, and this connection's turn has come to hear of it. If it is one of HTTP/1, the response
+    /// at hand says so and is its last one; nothing else is taken away before the drain.
+    pub fn on_lame_duck(&mut self) {
+        if self.protocol == Protocol::Http1 {
+            self.on_drain();
+        }
+    }
+
+    /// These bytes came from the client.
+    pub fn on_read(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        // HTTP comes behind it.
+        self.on_handshake_end();
+        self.balance.read(bytes.len());
+        self.came(bytes.len());
+        match self.stage {
+            Stage::Preface(before) => {
+                let expected = &PREFACE[before..];
+                let common = expected.len().min(bytes.len());
+                if expected[..common] != bytes[..common] {
+                    self.enter(Stage::Head);
+                } else if common == expected.len() {
+                    self.protocol = Protocol::Http2;
+                    self.enter(Stage::Idle);
+                } else if before == 0 {
+                    self.enter(Stage::Preface(common));
+                } else {
+                    // The bound of a preface is not extended by another byte of it.
+                    self.stage = Stage::Preface(before + common);
+                }
+            }
+            Stage::Idle if self.protocol == Protocol::Http1 => self.enter(Stage::Head),
+            Stage::Lingering { .. } => {
+                self.stage = Stage::Lingering { heard: true };
+                self.progress_clock.restart();
+            }
+            // In the end it counts what the client takes, not what it sends.
+            Stage::Handshake
+            | Stage::Ending
+            | Stage::Head
+            | Stage::Active
+            | Stage::Idle
+            | Stage::Upgraded
+            | Stage::Closed => {}
+        }
+    }
+
+    /// The engine asks for more of the body of the request at hand (HTTP/1), and nothing has come. To be told each time, since
+    /// it may ask no more.
+    pub fn on_body_awaited(&mut self) {
+        match &mut self.body {
+            Body::NotAwaited if self.stage == Stage::Active && self.had_body => {
+                self.body = Body::Awaited;
+                self.progress_clock.restart();
+            }
+            Body::Late { awaited, .. } => *awaited = true,
+            Body::NotAwaited | Body::Awaited => {}
+        }
+    }
+
+    /// The client has ended its direction while its request, of which all has come, is being served (HTTP/1). It may wait for
+    /// its response, or be gone: the two look alike until something is written to it. May be told more than once. Returns
+    /// whether to write an interim response, such as `100 Continue`, which any client of HTTP/1.1 takes (RFC 9110, section
+    /// 15.2): to one that is gone it is answered by a reset.
+    pub fn on_client_end(&mut self) -> bool {
+        if self.stage != Stage::Active || self.looks.is_some() {
+            return false;
+        }
+        self.looks = Some(0);
+        self.state_clock.restart();
+        self.answer == Answer::Owed && !self.blocked
+    }
+
+    /// Some of what precedes HTTP came from the client: of a TLS handshake, or a PROXY header. What is
+    /// [`on_read`](Self::on_read) is what follows.
+    pub fn on_handshake(&mut self) {
+        if self.stage == Stage::Preface(0) {
+            self.enter(Stage::Handshake);
+        }
+    }
+
+    /// What precedes HTTP is over: from here on the connection is as one that was just accepted.
+    pub fn on_handshake_end(&mut self) {
+        if self.stage == Stage::Handshake {
+            self.enter(Stage::Preface(0));
+        }
+    }
+
+    /// The client took so many of the bytes that were to be written.
+    pub fn on_written(&mut self, bytes: usize) {
+        for clock in [&mut self.state_clock, &mut self.progress_clock] {
+            clock.written = clock.written.saturating_add(bytes);
+        }
+        if self.blocked && (self.stage, self.protocol) == (Stage::Idle, Protocol::Http1) {
+            self.state_clock.restart();
+        }
+        self.blocked = false;
+        if let Some(looks) = &mut self.looks {
+            *looks = (*looks).min(1);
+        }
+        if self.balance.wrote(bytes) || !self.answers_only() {
+            self.progress_clock.restart();
+        }
+    }
+
+    /// The client takes nothing at present.
+    pub fn on_write_blocked(&mut self) {
+        if !self.blocked && !self.answers_only() {
+            self.progress_clock.restart();
+        }
+        self.blocked = true;
+    }
+
+    /// The head of a request is complete. Returns whether to serve it: a client of HTTP/2 that does not answer our PING
+    /// could open one stream after the other for ever, so what it opens after the bound of that is not even begun.
+    pub fn on_request(&mut self, has_body: bool) -> bool {
+        if self.end == End::Refusing {
+            return false;
+        }
+        self.in_flight += 1;
+        self.owing += 1;
+        self.had_body = has_body;
+        self.answer = Answer::Owed;
+        self.body = Body::NotAwaited;
+        self.request_epoch += 1;
+        self.enter(Stage::Active);
+        true
+    }
+
+    /// The head of a response is about to be written; `last` where the client or the response itself has said that it
+    /// is to be the last one. Returns whether it is to say `Connection: close`.
+    #[must_use = "the response is to say `Connection: close` where this is true"]
+    pub fn on_response(&mut self, last: bool) -> bool {
+        let close = self.end != End::Open && self.protocol == Protocol::Http1;
+        self.answer = if close || last { Answer::Last } else { Answer::KeptAlive };
+        self.on_response_resumes();
+        close
+    }
+
+    /// A response cannot go on: its application has no more of it yet.
+    pub fn on_response_waits(&mut self) {
+        self.owing += 1;
+    }
+
+    /// It can: what [`on_response_waits`](Self::on_response_waits) said, or that a [`on_request`](Self::on_request) was read, holds no more for it.
+    ///
+    /// Only HTTP/2 makes a difference of it. There a client takes nothing by leaving its window closed (RFC 9113,
+    /// section 5.2), and the connection's writes do not show that.
+    pub fn on_response_resumes(&mut self) {
+        self.owing = self.owing.saturating_sub(1);
+        if self.owing == 0 {
+            self.balance = Balance::default();
+            self.progress_clock.restart();
+        }
+    }
+
+    /// A response ended: its last byte was handed to the engine, or it will never come.
+    pub fn on_response_end(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.ended_late |= self.end != End::Open;
+        if self.in_flight > 0 || self.stage != Stage::Active {
+            return;
+        }
+        self.body = Body::NotAwaited;
+        // The next one is waited for from here on.
+        self.request_epoch += 1;
+        let kept_alive = self.answer == Answer::KeptAlive && self.end != End::Finishing;
+        let goes_on = self.protocol == Protocol::Http2 || kept_alive;
+        self.enter(if goes_on { Stage::Idle } else { Stage::Ending });
+    }
+
+    /// The connection (HTTP/1), or the stream of the response at hand (HTTP/2), is no longer HTTP (RFC 9110,
+    /// sections 7.8 and 9.3.6): its handler has it.
+    ///
+    /// Such a stream is in flight until [`on_response_resumes`](Self::on_response_resumes) and [`on_response_end`](Self::on_response_end) are told for
+    /// it once more than for its response.
+    pub fn on_upgrade(&mut self) {
+        self.answer = Answer::None;
+        match self.protocol {
+            Protocol::Http1 => self.enter(Stage::Upgraded),
+            // Beside its response. Only the engine knows when such a stream ends.
+            Protocol::Http2 => {
+                self.in_flight += 1;
+                self.owing += 1;
+            }
+        }
+    }
+
+    /// The engine was asked to finish, as [`Step::Finish`] said.
+    pub fn on_finish(&mut self) {
+        self.end = End::Finishing;
+        self.state_clock.restart();
+        self.progress_clock.restart();
+        if self.protocol == Protocol::Http1 && self.in_flight == 0 {
+            self.enter(Stage::Ending);
+        }
+    }
+
+    /// Our end of the connection is written. Read on while it [`lingers`](Self::lingers). Where something had come
+    /// behind the last request, tell that by [`on_read`](Self::on_read) now: the rest of it may be on its way, and would be
+    /// answered by a reset.
+    pub fn on_half_closed(&mut self) {
+        if !matches!(self.stage, Stage::Upgraded | Stage::Lingering { .. } | Stage::Closed) {
+            self.enter(Stage::Lingering { heard: false });
+        }
+    }
+
+    /// Some of a body that is late.
+    fn came(&mut self, more: usize) {
+        let Body::Late { bytes, .. } = &mut self.body else { return };
+        *bytes += more;
+        if *bytes >= LEAST {
+            self.body = Body::NotAwaited;
+            // If it takes nothing either, that is what counts.
+            if !self.blocked {
+                self.progress_clock.restart();
+            }
+        }
+    }
+
+    /// Every response is with the engine, so what is written may be no more than answers to control frames.
+    fn answers_only(&self) -> bool {
+        self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0)
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        if self.stage != Stage::Closed {
+            self.stage = stage;
+            self.state = match stage {
+                Stage::Preface(_) | Stage::Handshake => ConnectionState::New,
+                Stage::Head | Stage::Active => ConnectionState::Active,
+                Stage::Idle => ConnectionState::Idle,
+                Stage::Upgraded => ConnectionState::Upgraded,
+                // On the way out it is what it was, until it is gone.
+                Stage::Ending | Stage::Lingering { .. } | Stage::Closed => self.state,
+            };
+            self.balance = Balance::default();
+            // The answer to a PING is waited for from the GOAWAY on, whatever streams come and go meanwhile.
+            if !(self.protocol == Protocol::Http2 && matches!(stage, Stage::Active | Stage::Idle)) {
+                self.state_clock.restart();
+            }
+            self.progress_clock.restart();
+        }
+    }
+}
+
+/// What is to be known, and done.
+impl Policy {
+    /// How the connection stands.
+    #[must_use]
+    pub fn state(&self) -> ConnectionState {
+        self.state
+    }
+
+    /// What to do now.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        let finish = match (self.stage, self.protocol) {
+            (Stage::Closed, _) => return Step::Close,
+            // Not while a request of HTTP/1 is served. Where the head of its response is to be written, it is the head that
+            // says close; engines would say it on a `101 Switching Protocols` too. Where that has not said so, its client
+            // may send the next request, and an engine that was asked to finish would not read it.
+            (Stage::Ending, _) | (Stage::Active | Stage::Idle, Protocol::Http2) => true,
+            _ => false,
+        };
+        if finish && self.end == End::Draining { Step::Finish } else { Step::Serve }
+    }
+
+    /// What it has to be told and asked at present; it changes only when it is told something. The rest may be left out,
+    /// which is what most of a connection's life costs.
+    #[must_use]
+    pub fn interest(&self) -> Interest {
+        let ends = self.end != End::Open;
+        let leaves = matches!(self.stage, Stage::Lingering { .. } | Stage::Closed);
+        let is_late = matches!(self.body, Body::Late { .. });
+        let is_taken_slowly = self.stage == Stage::Active && self.answers_only();
+        let waits = self.blocked || is_taken_slowly || self.body != Body::NotAwaited || self.looks.is_some();
+        let reads = match self.stage {
+            // There is a balance to be kept, or a body to be counted.
+            Stage::Active => is_late || is_taken_slowly,
+            Stage::Head | Stage::Upgraded | Stage::Closed => false,
+            // There is a balance to be kept, but not before the drain.
+            Stage::Idle => ends || self.protocol == Protocol::Http1,
+            Stage::Preface(_) | Stage::Handshake | Stage::Ending | Stage::Lingering { .. } => true,
+        };
+        Interest {
+            reads,
+            writes: ends || waits,
+            exchanges: ends || self.protocol == Protocol::Http2 || self.stage != Stage::Idle,
+            steps: ends || leaves || waits,
+        }
+    }
+
+    /// Whether a request of HTTP/1 is in flight.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        (self.stage, self.protocol) == (Stage::Active, Protocol::Http1)
+    }
+
+    /// Whether a head of HTTP/1 is read, or waited for.
+    #[must_use]
+    pub fn awaits_head(&self) -> bool {
+        let is_between = matches!(self.stage, Stage::Preface(_) | Stage::Handshake | Stage::Head | Stage::Idle);
+        is_between && self.protocol == Protocol::Http1
+    }
+
+    /// Whether the request at hand (HTTP/1) has no response yet and can be given one: it may be answered with `503` by an
+    /// adapter that is closed by force.
+    #[must_use]
+    pub fn owes_response(&self) -> bool {
+        self.protocol == Protocol::Http1 && self.answer == Answer::Owed && !self.blocked
+    }
+
+    /// Whether to wait for more from the client when, after our end was written, nothing is there to be read.
+    #[must_use]
+    pub fn lingers(&self) -> bool {
+        match self.stage {
+            Stage::Lingering { heard } => heard || self.had_body || self.protocol == Protocol::Http2,
+            _ => false,
+        }
+    }
+
+    /// Whether a bound closed the connection under something that was in flight, or not all with its client yet.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+}
+
+impl Balance {
+    fn read(&mut self, bytes: usize) {
+        self.now -= i64::try_from(bytes).unwrap_or(i64::MAX / 2);
+    }
+
+    /// Returns whether it is higher than ever.
+    fn wrote(&mut self, bytes: usize) -> bool {
+        self.now += i64::try_from(bytes).unwrap_or(i64::MAX / 2);
+        let rises = self.now > self.highest;
+        self.highest = self.highest.max(self.now);
+        rises
+    }
+}
