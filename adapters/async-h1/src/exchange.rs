@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use async_h1::server::Encoder;
-use ebbtide_connection::Record;
+use ebbtide_connection::Tracker;
+use ebbtide_connection::policy::Policy;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::io::BufReader;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +32,7 @@ enum Next {
 /// Serves requests until the connection is to end, and ends it.
 pub(crate) async fn exchanges<I, F, Fut>(
     connection: &Connection<I>,
-    record: &Arc<Record>,
+    tracker: &Arc<Tracker>,
     endpoint: F,
     extends: bool,
 ) -> io::Result<()>
@@ -41,7 +42,7 @@ where
     Fut: Future<Output = http_types::Result<Response>>,
 {
     while let Some(head) = connection.head().await? {
-        match exchange(connection, record, &endpoint, head, extends).await? {
+        match exchange(connection, tracker, &endpoint, head, extends).await? {
             Next::Request if connection.is_finishing() => break,
             Next::Request => {}
             Next::End => break,
@@ -53,19 +54,19 @@ where
 
 /// A request, until its response is written or will never be.
 struct InFlight<'a> {
-    record: &'a Record,
+    tracker: &'a Tracker,
     id: u64,
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.record.end(self.id);
+        self.tracker.end(self.id);
     }
 }
 
 async fn exchange<I, F, Fut>(
     connection: &Connection<I>,
-    record: &Arc<Record>,
+    tracker: &Arc<Tracker>,
     endpoint: &F,
     head: Result<Head, StatusCode>,
     extends: bool,
@@ -77,12 +78,15 @@ where
 {
     let head = match head {
         Ok(head) => head,
-        Err(status) => return refuse(connection, record, status).await,
+        Err(status) => return refuse(connection, tracker, status).await,
     };
     let Head { mut request, path, framing, expects, last, old } = head;
     let has_body = !framing.is_over();
-    let Some(id) = record.begin(has_body, || (request.method().to_string(), path)) else { return Ok(Next::End) };
-    let _in_flight = InFlight { record, id };
+    let Some(id) = tracker.begin(has_body, || (request.method().to_string(), path)) else { return Ok(Next::End) };
+    let _in_flight = InFlight { tracker, id };
+    if old {
+        tracker.policy(Policy::on_http10);
+    }
     let (length, trailers) = match framing {
         Framing::Length(length) => (usize::try_from(length).ok(), None),
         Framing::Chunked { .. } => (None, Some(request.send_trailers())),
@@ -95,8 +99,8 @@ where
     // HTTP/1.0 knows no upgrade (RFC 9110, section 7.8).
     let upgradeable = !old && request.header(UPGRADE).is_some() && request.header(CONNECTION).is_some_and(says_upgrade);
     if upgradeable || extends {
-        request.ext_mut().insert(record.news());
-        request.ext_mut().insert(record.guard().clone());
+        request.ext_mut().insert(tracker.request_watcher());
+        request.ext_mut().insert(tracker.guard().clone());
     }
 
     let answer = unless_gone(connection, endpoint(request)).await?;
@@ -115,7 +119,7 @@ where
 
     if upgrades && response.status() == StatusCode::SwitchingProtocols {
         connection.drop_body();
-        record.upgraded();
+        tracker.upgraded();
         let sender = response.send_upgrade();
         io.write_all(&unframed(&mut response)).await?;
         io.flush().await?;
@@ -125,7 +129,7 @@ where
     }
 
     let last = last || says_close(&response) || !connection.has_come();
-    let close = record.response(last);
+    let close = tracker.response(last);
     if close || last {
         response.insert_header(CONNECTION, "close");
     }
@@ -174,16 +178,16 @@ where
 }
 
 /// Answers what is no request.
-async fn refuse<I>(connection: &Connection<I>, record: &Record, status: StatusCode) -> io::Result<Next>
+async fn refuse<I>(connection: &Connection<I>, tracker: &Tracker, status: StatusCode) -> io::Result<Next>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
     // What is refused may have anything behind it.
-    let Some(id) = record.begin(true, Default::default) else { return Ok(Next::End) };
-    let _in_flight = InFlight { record, id };
+    let Some(id) = tracker.begin(true, Default::default) else { return Ok(Next::End) };
+    let _in_flight = InFlight { tracker, id };
     let mut io = connection.request(Framing::Length(0), false, None);
     // The last one, whatever the drain says.
-    let _ = record.response(true);
+    let _ = tracker.response(true);
     let mut response = Response::new(status);
     response.insert_header(CONNECTION, "close");
     send(Encoder::new(response, Method::Get), &mut io).await?;

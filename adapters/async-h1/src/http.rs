@@ -11,7 +11,7 @@ use std::time::Duration;
 #[cfg(doc)]
 use ebbtide::Guard;
 use ebbtide_connection::Bounds;
-use ebbtide_connection::{Accepted, Connections, Drive, Error, Record};
+use ebbtide_connection::{Accepted, Connections, Drive, Error, Tracker};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::FutureExt;
 use http_types::{Request, Response};
@@ -93,12 +93,12 @@ impl Http {
         Fut: Future<Output = http_types::Result<Response>>,
         G: Into<Accepted>,
     {
-        let record = Record::new(guard, self.bounds, self.connections.as_ref());
+        let tracker = Tracker::new(guard, self.bounds, self.connections.as_ref());
         let (clock, extends) = (self.clock.clone(), self.extends);
         async move {
-            let connection = Connection::new(io, record.clone());
-            let mut drive = Drive::new(record.clone());
-            let mut engine = pin!(contained(exchanges(&connection, &record, endpoint, extends)));
+            let connection = Connection::new(io, tracker.clone());
+            let mut drive = Drive::new(tracker.clone());
+            let mut engine = pin!(contained(exchanges(&connection, &tracker, endpoint, extends)));
             let finish = |_: Pin<&mut _>| connection.finish();
             poll_fn(|cx| drive.poll(engine.as_mut(), cx, finish, |time| clock(time))).await
         }

@@ -2,13 +2,14 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use ebbtide::Closed;
 use ebbtide_connection::policy::Policy;
-use ebbtide_connection::{CONTINUE, Ended, READS, Record, WRITES, cut};
+use ebbtide_connection::{Budget, Interim, Tracker, Transport};
 use futures_io::{AsyncRead, AsyncWrite};
 use http_types::StatusCode;
 use http_types::trailers::{Sender, Trailers};
@@ -24,7 +25,7 @@ pub(crate) struct Connection<I: AsyncRead + AsyncWrite + Unpin> {
 
 #[derive(Debug)]
 struct Shared<I> {
-    record: Arc<Record>,
+    tracker: Arc<Tracker>,
     state: Mutex<State<I>>,
 }
 
@@ -36,8 +37,8 @@ struct State<I> {
     rest: Vec<u8>,
     /// How much of empty lines has come before the next head.
     blank: usize,
-    /// How many steps are left of the connection's turn.
-    turn: u32,
+    /// Of reads and requests.
+    budget: Budget,
     /// The number of the request at hand, and what is to come of its body.
     request: u64,
     framing: Framing,
@@ -45,8 +46,8 @@ struct State<I> {
     trailers: Option<Sender>,
     /// The trailers, until they are sent.
     said: Option<(Sender, Trailers)>,
-    /// What the client is to be sent before it sends the body.
-    owed: &'static [u8],
+    /// For a client that waits for it before it sends the body, or that has ended its direction.
+    interim: Interim,
     /// The last write was not taken.
     blocked: bool,
     finishing: bool,
@@ -76,31 +77,49 @@ pub(crate) struct Io<I> {
 
 /// What is read at a time.
 const LOOK: usize = 4096;
-/// How many reads and requests there may be without a pause before it is the turn of the thread's other tasks. A client
-/// that sends without a pause would have them wait, on an executor that interrupts nobody.
-const TURN: u32 = 32;
-/// What is read and dropped at most, in pages, when a connection is dropped behind its last words.
-const LEFT: usize = 64;
+/// How many reads and requests there may be without a pause.
+const BUDGET: u8 = 32;
+
+/// The connection's bytes, for what is done with them below async-h1.
+struct Bytes<'a, I>(Pin<&'a mut I>);
+
+impl<I: AsyncRead + AsyncWrite> Transport for Bytes<'_, I> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_read(cx, space)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_flush(cx)
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_close(cx)
+    }
+}
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
-    pub(crate) fn new(inner: I, record: Arc<Record>) -> Self {
+    pub(crate) fn new(inner: I, tracker: Arc<Tracker>) -> Self {
         // A request's body reads from the I/O itself, and a handler may hand it to a task of its own.
-        record.hand_over();
+        tracker.share();
         let state = State {
             inner: Some(inner),
             rest: Vec::new(),
             blank: 0,
-            turn: TURN,
+            budget: Budget::new(BUDGET),
             request: 0,
             framing: Framing::Length(0),
             trailers: None,
             said: None,
-            owed: &[],
+            interim: Interim::default(),
             blocked: false,
             finishing: false,
             stage: Stage::Http,
         };
-        Self { shared: Arc::new(Shared { record, state: Mutex::new(state) }) }
+        Self { shared: Arc::new(Shared { tracker, state: Mutex::new(state) }) }
     }
 
     /// Begins no other request.
@@ -117,18 +136,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     /// Only a wait in which no byte has come ends because the connection is to finish.
     pub(crate) async fn head(&self) -> io::Result<Option<Result<Head, StatusCode>>> {
         // Pipelined: it came while another request was being served. Told once, since it comes but once.
-        self.shared.record.read(&self.shared.state().rest);
+        self.shared.tracker.read(&self.shared.state().rest);
         poll_fn(|cx| self.poll_head(cx)).await
     }
 
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Result<Head, StatusCode>>>> {
-        let Shared { record, state } = &*self.shared;
+        let Shared { tracker, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.finishing {
             // That nothing has come is to be known for sure.
-            state.turn = TURN;
+            state.budget.refill();
         }
-        ready!(state.poll_turn(cx));
+        ready!(state.budget.poll_step(cx));
         loop {
             // Empty lines before a request are none of it (RFC 9112, section 2.2).
             let blank = 2 * state.rest.chunks_exact(2).take_while(|it| *it == b"\r\n").count();
@@ -155,7 +174,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Ok(more)) => {
                     let new = state.rest.len() - more;
-                    record.read(&state.rest[new..]);
+                    tracker.read(&state.rest[new..]);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending if state.finishing && state.rest.is_empty() => return Poll::Ready(Ok(None)),
@@ -169,7 +188,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         let mut state = self.shared.state();
         state.request += 1;
         state.framing = framing;
-        state.owed = if expects { CONTINUE } else { &[] };
+        state.interim = if expects { Interim::due() } else { Interim::default() };
         state.trailers = trailers;
         Io::new(self.shared.clone(), state.request)
     }
@@ -177,7 +196,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     /// Ready if the client goes away while its request, of which all has been read, is being served. A client that does
     /// not take what is written to it is there.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Shared { record, state } = &*self.shared;
+        let Shared { tracker, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if state.blocked || !state.framing.is_over() || state.rest.len() >= head::LONGEST {
@@ -189,20 +208,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
                 Err(error) => return Poll::Ready(error),
             }
         }
-        // It has ended its direction.
-        match record.client_ended() {
-            Ended::Gone => return Poll::Ready(io::Error::new(io::ErrorKind::UnexpectedEof, "the client went away")),
-            Ended::Ask => state.owed = CONTINUE,
-            // A reset shows by a write and, behind the client's end, by no read.
-            Ended::Wait => match state.inner().map(|inner| inner.poll_write(cx, &[])) {
-                Err(error) | Ok(Poll::Ready(Err(error))) => return Poll::Ready(error),
-                Ok(_) => {}
-            },
-        }
-        match ready!(state.poll_owed(cx)) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(error),
-        }
+        let asked = match &mut *state {
+            State { inner: Some(inner), interim, .. } => tracker.client_ended(&mut Bytes(Pin::new(inner)), interim, cx),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        };
+        asked.map_or_else(Poll::Ready, |()| Poll::Pending)
     }
 
     /// Whether all of the body has come, read or not.
@@ -235,57 +245,33 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         self.shared.state().stage = Stage::Upgraded;
     }
 
-    /// Writes our end, then reads and drops what the client still sends, for as long as the policy says (RFC 9112,
-    /// section 9.6).
+    /// Writes our end, and then waits for the client's for as long as the policy says.
     pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Shared { record, state } = &*self.shared;
+        let Shared { tracker, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.stage != Stage::HalfClosed {
             ready!(state.inner()?.poll_close(cx))?;
             state.stage = Stage::HalfClosed;
             // Whether there is anything to be read is to be known for sure.
-            state.turn = TURN;
-            record.half_closed(!state.rest.is_empty());
+            state.budget.refill();
+            tracker.half_closed(!state.rest.is_empty());
         }
-        loop {
-            state.rest.clear();
-            match state.poll_more(cx) {
-                Poll::Ready(Ok(more)) if more > 0 => record.policy(|it| it.on_read(&state.rest)),
-                Poll::Pending if record.policy(|it| it.lingers()) => return Poll::Pending,
-                // The client's end, its reset, or nothing that would be worth the wait.
-                _ => return Poll::Ready(Ok(())),
-            }
-        }
+        let State { inner: Some(inner), budget, .. } = &mut *state else { return Poll::Ready(Ok(())) };
+        tracker.poll_linger(&mut Bytes(Pin::new(inner)), budget, cx).map(Ok)
     }
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Drop for Connection<I> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        // A handler may have kept a body, but there is nothing more to be had from it.
-        let inner = if state.stage == Stage::Upgraded { None } else { state.inner.take() };
-        let is_clear = state.owed.is_empty() || state.owed.len() == CONTINUE.len();
-        drop(state);
-        let words = self.shared.record.last_words().filter(|_| is_clear);
-        if let (Some(mut inner), Some(words)) = (inner, words) {
-            say(Pin::new(&mut inner), words);
-        }
-    }
-}
-
-/// The last words. Nobody is there to wait: what is not taken at once is not said.
-fn say<I: AsyncRead + AsyncWrite>(mut inner: Pin<&mut I>, words: &[u8]) {
-    let cx = &mut Context::from_waker(Waker::noop());
-    if !matches!(inner.as_mut().poll_write(cx, words), Poll::Ready(Ok(_))) {
-        return;
-    }
-    let _ = inner.as_mut().poll_flush(cx);
-    let _ = inner.as_mut().poll_close(cx);
-    // What has come would be answered by a reset, which may destroy them.
-    let mut rest = [0; LOOK];
-    for _ in 0..LEFT {
-        if !matches!(inner.as_mut().poll_read(cx, &mut rest), Poll::Ready(Ok(1..))) {
+        if state.stage == Stage::Upgraded {
             return;
+        }
+        // A handler may have kept a body, but there is nothing more to be had from it.
+        let (inner, interim) = (state.inner.take(), mem::take(&mut state.interim));
+        drop(state);
+        if let Some(mut inner) = inner {
+            self.shared.tracker.last_words(&mut Bytes(Pin::new(&mut inner)), interim);
         }
     }
 }
@@ -301,22 +287,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
         self.inner.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Ready while it is the connection's turn.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(turn) = self.turn.checked_sub(1) else {
-            self.turn = TURN;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        };
-        self.turn = turn;
-        Poll::Ready(())
-    }
-
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_turn(cx));
+        ready!(self.budget.poll_step(cx));
         let read = self.inner()?.poll_read(cx, buf);
         if read.is_pending() {
-            self.turn = TURN;
+            self.budget.refill();
         }
         read
     }
@@ -329,14 +304,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
         Poll::Ready(Ok(read))
     }
 
-    /// Asks for the body, where its client waits to be asked.
-    fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.owed.is_empty() {
-            let owed = self.owed;
-            let written = ready!(self.inner()?.poll_write(cx, owed))?;
-            self.owed = &owed[written..];
+    /// Writes the interim response, if one is due.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self { inner: Some(inner), interim, .. } => interim.poll_write(&mut Bytes(Pin::new(inner)), cx),
+            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
-        self.inner()?.poll_flush(cx)
     }
 
     /// Reads of the body what is the body's: async-h1's decoder takes for a chunk what is none.
@@ -349,8 +322,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
             if self.framing.is_malformed() {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the body is not what it says")));
             }
-            if !self.owed.is_empty() {
-                ready!(self.poll_owed(cx))?;
+            if self.interim.is_due() {
+                ready!(self.poll_interim(cx))?;
             }
             let ahead = self.framing.ahead().min(buf.len());
             let read = if ahead > 0 {
@@ -401,7 +374,7 @@ fn hand_out(from: &mut Vec<u8>, buf: &mut [u8]) -> usize {
 
 impl<I> Io<I> {
     fn new(shared: Arc<Shared<I>>, request: u64) -> Self {
-        let (read_closed, write_closed) = (shared.record.watcher().closed(), shared.record.watcher().closed());
+        let (read_closed, write_closed) = (shared.tracker.watcher().closed(), shared.tracker.watcher().closed());
         Self { shared, request, read_closed, write_closed }
     }
 }
@@ -415,8 +388,8 @@ impl<I> Clone for Io<I> {
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        cut(&mut this.read_closed, &this.shared.record, cx)?;
-        let Shared { record, .. } = &*self.shared;
+        this.shared.tracker.check_forced_close(&mut this.read_closed, cx)?;
+        let Shared { tracker, .. } = &*self.shared;
         let mut state = self.shared.state();
         let read = match &mut *state {
             // A body that was kept beyond its response gets nothing of the next request.
@@ -424,9 +397,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
             it if it.stage != Stage::Upgraded => {
                 let read = it.poll_body(cx, buf);
                 match &read {
-                    Poll::Ready(Ok(bytes)) if record.heeds(READS) => record.policy(|it| it.on_read(&buf[..*bytes])),
-                    Poll::Pending => record.policy(Policy::on_body_awaited),
-                    Poll::Ready(_) => {}
+                    Poll::Ready(Ok(bytes)) => tracker.read(&buf[..*bytes]),
+                    Poll::Pending => tracker.policy(Policy::on_body_awaited),
+                    Poll::Ready(Err(_)) => {}
                 }
                 read
             }
@@ -451,26 +424,20 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Io<I> {
         write: impl FnOnce(Pin<&mut I>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        cut(&mut this.write_closed, &this.shared.record, cx)?;
-        let Shared { record, .. } = &*self.shared;
+        this.shared.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        let Shared { tracker, .. } = &*self.shared;
         let mut state = self.shared.state();
         if state.request != self.request {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if state.owed.len() == CONTINUE.len() {
-            // The response comes first, so the body is not asked for any more.
-            state.owed = &[];
-        }
-        if !state.owed.is_empty() {
-            ready!(state.poll_owed(cx))?;
+        // The response comes first, so the body is not asked for any more.
+        state.interim.withdraw();
+        if state.interim.is_due() {
+            ready!(state.poll_interim(cx))?;
         }
         let written = write(state.inner()?, cx);
         state.blocked = written.is_pending();
-        match &written {
-            Poll::Ready(Ok(bytes)) if record.heeds(WRITES) => record.policy(|it| it.on_written(*bytes)),
-            Poll::Pending => record.policy(Policy::on_write_blocked),
-            Poll::Ready(_) => {}
-        }
+        tracker.written(&written);
         written
     }
 }
@@ -490,13 +457,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        cut(&mut this.write_closed, &this.shared.record, cx)?;
+        this.shared.tracker.check_forced_close(&mut this.write_closed, cx)?;
         self.shared.state().inner()?.poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        cut(&mut this.write_closed, &this.shared.record, cx)?;
+        this.shared.tracker.check_forced_close(&mut this.write_closed, cx)?;
         self.shared.state().inner()?.poll_close(cx)
     }
 }

@@ -40,7 +40,7 @@ struct Shared {
 struct Open {
     accepted: u64,
     cut_by_bounds: u64,
-    seen: HashMap<u64, Weak<Seen>>,
+    entries: HashMap<u64, Weak<Entry>>,
 }
 
 /// One connection, as it stands.
@@ -101,8 +101,8 @@ impl Connections {
     #[must_use]
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for seen in self.shared.seen() {
-            match seen.now.lock().unwrap_or_else(PoisonError::into_inner).state {
+        for entry in self.shared.entries() {
+            match entry.now.lock().unwrap_or_else(PoisonError::into_inner).state {
                 ConnectionState::New => counts.new += 1,
                 ConnectionState::Active => counts.active += 1,
                 ConnectionState::Idle => counts.idle += 1,
@@ -116,7 +116,7 @@ impl Connections {
     /// Each of them, in the order they were accepted in.
     #[must_use]
     pub fn list(&self) -> Vec<Connection> {
-        let mut list: Vec<_> = self.shared.seen().iter().map(|seen| seen.connection()).collect();
+        let mut list: Vec<_> = self.shared.entries().iter().map(|entry| entry.connection()).collect();
         list.sort_by_key(|it| it.id);
         list
     }
@@ -129,17 +129,23 @@ impl Connections {
         self.shared.open(|open| open.cut_by_bounds)
     }
 
-    pub(crate) fn accept(&self, name: Option<Label>) -> Arc<Seen> {
-        let seen = self.shared.open(|open| {
+    pub(crate) fn accept(&self, name: Option<Label>) -> Arc<Entry> {
+        let entry = self.shared.open(|open| {
             let id = open.accepted;
             open.accepted += 1;
-            let now = Now { state: ConnectionState::New, since: Instant::now(), frozen: None, requests: Vec::new() };
-            let seen = Arc::new(Seen { id, name, connections: self.clone(), now: Mutex::new(now) });
-            open.seen.insert(id, Arc::downgrade(&seen));
-            seen
+            let now = Now {
+                state: ConnectionState::New,
+                since: Instant::now(),
+                frozen: None,
+                begun: 0,
+                requests: Vec::new(),
+            };
+            let entry = Arc::new(Entry { id, name, connections: self.clone(), now: Mutex::new(now) });
+            open.entries.insert(id, Arc::downgrade(&entry));
+            entry
         });
-        self.tell(|| seen.connection());
-        seen
+        self.tell(|| entry.connection());
+        entry
     }
 
     fn tell(&self, change: impl FnOnce() -> Connection) {
@@ -156,13 +162,13 @@ impl Shared {
         f(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn seen(&self) -> Vec<Arc<Seen>> {
-        self.open(|open| open.seen.values().filter_map(Weak::upgrade).collect())
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        self.open(|open| open.entries.values().filter_map(Weak::upgrade).collect())
     }
 }
 
-/// What is known of a connection.
-pub(crate) struct Seen {
+/// A connection in the list.
+pub(crate) struct Entry {
     id: u64,
     name: Option<Label>,
     connections: Connections,
@@ -174,10 +180,12 @@ struct Now {
     since: Instant,
     /// How long it had been in its state when it was cut. What comes after is no news.
     frozen: Option<Duration>,
+    /// How many requests there have been.
+    begun: u64,
     requests: Vec<Request>,
 }
 
-impl Seen {
+impl Entry {
     pub(crate) fn change(&self, state: ConnectionState) {
         let changed = self.now(|now| {
             let changed = now.state != state && now.frozen.is_none();
@@ -192,7 +200,7 @@ impl Seen {
     }
 
     /// The drain was closed by force under it.
-    pub(crate) fn cut(&self) {
+    pub(crate) fn freeze(&self) {
         self.now(|now| {
             now.frozen.get_or_insert(now.since.elapsed());
         });
@@ -202,8 +210,14 @@ impl Seen {
         self.connections.shared.open(|open| open.cut_by_bounds += 1);
     }
 
-    pub(crate) fn begin(&self, id: u64, method: String, path: String) {
-        self.now(|now| now.requests.push(Request { id, method, path }));
+    /// Returns the request's number.
+    pub(crate) fn begin(&self, method: String, path: String) -> u64 {
+        self.now(|now| {
+            let id = now.begun;
+            now.begun += 1;
+            now.requests.push(Request { id, method, path });
+            id
+        })
     }
 
     pub(crate) fn end(&self, id: u64) {
@@ -216,7 +230,7 @@ impl Seen {
 
     /// The last part of the connection is gone.
     pub(crate) fn close(&self) {
-        self.connections.shared.open(|open| open.seen.remove(&self.id));
+        self.connections.shared.open(|open| open.entries.remove(&self.id));
         self.connections.tell(|| Connection {
             state: ConnectionState::Closed,
             age: Duration::ZERO,
@@ -303,9 +317,9 @@ impl fmt::Display for Connection {
 }
 
 /// As a label.
-pub(crate) struct Live(pub(crate) Arc<Seen>);
+pub(crate) struct EntryLabel(pub(crate) Arc<Entry>);
 
-impl fmt::Display for Live {
+impl fmt::Display for EntryLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.connection().fmt(f)
     }
@@ -317,7 +331,7 @@ impl fmt::Debug for Connections {
     }
 }
 
-impl fmt::Debug for Seen {
+impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.connection().fmt(f)
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::policy::{Policy, Step, Timer, Wait};
 use ebbtide::{Closed, Watcher};
 
-use crate::record::{Record, STEPS};
+use crate::tracker::Tracker;
 
 /// Why a connection did not end well.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl std::error::Error for Error {
 
 /// Polls a protocol engine and does what the policy says, with timers `T`.
 pub struct Drive<T> {
-    record: Arc<Record>,
+    tracker: Arc<Tracker>,
     draining: Option<Watcher>,
     closed: Closed,
     /// It was not yet asked what to do.
@@ -75,10 +75,10 @@ impl<T: Future<Output = ()> + Unpin> Running<T> {
 }
 
 impl<T: Future<Output = ()> + Unpin> Drive<T> {
-    /// Drives the connection of this record.
-    pub fn new(record: Arc<Record>) -> Self {
-        let (draining, closed) = (Some(record.watcher().clone()), record.watcher().closed());
-        Self { record, draining, closed, is_new: true, timers: [None, None, None, None] }
+    /// Drives the connection of this tracker.
+    pub fn new(tracker: Arc<Tracker>) -> Self {
+        let (draining, closed) = (Some(tracker.watcher().clone()), tracker.watcher().closed());
+        Self { tracker, draining, closed, is_new: true, timers: [None, None, None, None] }
     }
 
     /// One poll of the connection: `finish` asks the engine to end after what is in flight, and `sleep` makes a timer.
@@ -108,7 +108,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             if let Poll::Ready(end) = engine.as_mut().poll(cx) {
                 return Poll::Ready(end.map_err(|cause| Error::Engine(cause.into())));
             }
-            if !self.record.heeds(STEPS) && !self.is_new && !self.is_late(cx) {
+            if !self.tracker.asks_for_steps() && !self.is_new && !self.is_late(cx) {
                 return Poll::Pending;
             }
             if let ControlFlow::Break(end) = self.step(engine.as_mut(), cx, &finish, &sleep) {
@@ -128,20 +128,20 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     ) -> ControlFlow<Poll<Result<(), Error>>> {
         self.is_new = false;
         if self.draining.is_none() {
-            self.record.driven_by(cx.waker());
+            self.tracker.polled_by(cx.waker());
         }
         // Under one lock, since the streams of HTTP/2 are tasks of their own.
-        let (step, waits) = self.record.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
+        let (step, waits) = self.tracker.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
         match step {
             Step::Close => ControlFlow::Break(Poll::Ready(self.let_go())),
             Step::Finish => {
                 finish(engine);
-                self.record.policy(Policy::on_finish);
+                self.tracker.policy(Policy::on_finish);
                 ControlFlow::Continue(())
             }
             Step::Serve if !self.expired(waits, cx, &sleep) => ControlFlow::Break(Poll::Pending),
             // Before the engine: a request that it began now would be cut.
-            Step::Serve if self.record.policy(|it| it.step()) == Step::Close => {
+            Step::Serve if self.tracker.policy(|it| it.step()) == Step::Close => {
                 ControlFlow::Break(Poll::Ready(self.let_go()))
             }
             Step::Serve => ControlFlow::Continue(()),
@@ -149,8 +149,8 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     }
 
     fn let_go(&self) -> Result<(), Error> {
-        if self.record.policy(|it| it.is_cut()) {
-            self.record.cut_by_bound();
+        if self.tracker.policy(|it| it.is_cut()) {
+            self.tracker.cut_by_bound();
             return Err(Error::Bound);
         }
         Ok(())
@@ -163,7 +163,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
             return true;
         }
         if self.draining.take().is_some() {
-            self.record.policy(Policy::on_drain);
+            self.tracker.policy(Policy::on_drain);
         }
         false
     }
@@ -198,7 +198,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
                 other => other.insert(Running { epoch: wait.epoch, sleep: Some(sleep(wait.after)) }),
             };
             if running.is_over(cx) {
-                self.record.expired(timer);
+                self.tracker.timer_over(timer);
                 return true;
             }
         }
@@ -208,13 +208,13 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
 
 impl<T> Drop for Drive<T> {
     fn drop(&mut self) {
-        self.record.hand_over();
+        self.tracker.share();
     }
 }
 
 impl<T> fmt::Debug for Drive<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drive").field("record", &self.record).finish_non_exhaustive()
+        f.debug_struct("Drive").field("tracker", &self.tracker).finish_non_exhaustive()
     }
 }
 
@@ -235,8 +235,8 @@ mod tests {
     #[test]
     fn a_timer_for_requests_is_set_anew_only_once_it_is_over() {
         let (drain, bounds) = (Drain::new(), Bounds::default());
-        let record = Record::new(drain.watcher().guard().expect("running"), bounds, None);
-        let (mut drive, mut engine) = (Drive::new(record.clone()), pin!(pending::<io::Result<()>>()));
+        let tracker = Tracker::new(drain.watcher().guard().expect("running"), bounds, None);
+        let (mut drive, mut engine) = (Drive::new(tracker.clone()), pin!(pending::<io::Result<()>>()));
         let timers = RefCell::new(Vec::<(Duration, Rc<Cell<bool>>)>::new());
         let sleep = |time| {
             let over = Rc::new(Cell::new(false));
@@ -254,10 +254,10 @@ mod tests {
         };
         assert_eq!(poll(false), [bounds.request]);
         for _ in 0..3 {
-            record.read(b"GET / HTTP/1.1\r\n\r\n");
-            let id = record.begin(false, || unreachable!("nobody looks")).expect("served");
-            assert!(!record.response(false));
-            record.end(id);
+            tracker.read(b"GET / HTTP/1.1\r\n\r\n");
+            let id = tracker.begin(false, || unreachable!("nobody looks")).expect("served");
+            assert!(!tracker.response(false));
+            tracker.end(id);
             assert_eq!(poll(false), [bounds.request], "none for a request of its own");
         }
         assert_eq!(poll(true), [bounds.request, bounds.keep_alive], "there were some");

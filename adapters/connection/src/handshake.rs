@@ -87,22 +87,22 @@ mod tests {
     use ebbtide::Drain;
 
     use super::*;
-    use crate::Record;
+    use crate::Tracker;
 
     #[test]
     fn the_policy_is_told_before_it_is_asked() {
         let (drain, bounds) = (Drain::new(), Bounds::default());
         let (handshake, accepted) = Handshake::begin(drain.watcher().guard().expect("running"));
-        let record = Record::new(accepted, bounds, None);
-        let bound = || record.policy(|it| it.wait(Timer::State)).map_or(Duration::ZERO, |wait| wait.after);
-        record.policy(Policy::on_drain);
+        let tracker = Tracker::new(accepted, bounds, None);
+        let bound = || tracker.policy(|it| it.wait(Timer::State)).map_or(Duration::ZERO, |wait| wait.after);
+        tracker.policy(Policy::on_drain);
         assert_eq!(bound(), bounds.silent);
         handshake.heard();
         assert_eq!(bound(), bounds.head);
         handshake.over();
         handshake.heard();
         assert_eq!(bound(), bounds.silent);
-        record.read(b"GET / HTTP/1.1\r\nHo");
+        tracker.read(b"GET / HTTP/1.1\r\nHo");
         assert_eq!(bound(), bounds.head);
     }
 }

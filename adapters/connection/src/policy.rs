@@ -72,8 +72,8 @@ pub struct Interest {
     /// [`Policy::on_written`] is to be told. ([`Policy::on_write_blocked`] always is.)
     pub writes: bool,
     /// [`Policy::on_read`], [`Policy::on_request`], [`Policy::on_response`] and [`Policy::on_response_end`] are to be told when
-    /// they happen. Where not, they may be told later, before anything else is, and what they say of any request but the
-    /// last need not be told at all: a connection comes back to where it was.
+    /// they happen. If not, they may be told later, before anything else is, and [`Policy::on_more`] for what was read. Only the
+    /// last request need be told then: behind a response a kept-alive connection is where it was before its request.
     pub exchanges: bool,
     /// [`Policy::step`] and [`Policy::wait`] are to be asked. If not, they are once at the beginning, and when the timer
     /// for a request, or that for the connection's age, is over.
@@ -98,6 +98,8 @@ pub struct Policy {
     body: Body,
     /// The client has ended its direction behind its request. So often it was looked whether it is gone.
     looks: Option<u32>,
+    /// Its client has sent a request of HTTP/1.0.
+    is_http10: bool,
     /// The last request had a body, of which some may still be on its way.
     had_body: bool,
     balance: Balance,
@@ -204,6 +206,7 @@ impl Policy {
             blocked: false,
             body: Body::NotAwaited,
             looks: None,
+            is_http10: false,
             had_body: false,
             balance: Balance::default(),
             request_epoch: 0,
@@ -275,13 +278,22 @@ impl Policy {
                     self.stage = Stage::Preface(before + common);
                 }
             }
+            _ => self.on_more(),
+        }
+    }
+
+    /// Something came from the client, on a connection whose protocol is known; or it is there to be read, though nobody
+    /// does. [`on_read`](Self::on_read) says the same and shows it.
+    pub fn on_more(&mut self) {
+        match self.stage {
             Stage::Idle if self.protocol == Protocol::Http1 => self.enter(Stage::Head),
             Stage::Lingering { .. } => {
                 self.stage = Stage::Lingering { heard: true };
                 self.progress_clock.restart();
             }
             // In the end it counts what the client takes, not what it sends.
-            Stage::Handshake
+            Stage::Preface(_)
+            | Stage::Handshake
             | Stage::Ending
             | Stage::Head
             | Stage::Active
@@ -314,7 +326,12 @@ impl Policy {
         }
         self.looks = Some(0);
         self.state_clock.restart();
-        self.answer == Answer::Owed && !self.blocked
+        self.answer == Answer::Owed && !self.blocked && !self.is_http10
+    }
+
+    /// The request at hand is one of HTTP/1.0, which knows no interim responses.
+    pub fn on_http10(&mut self) {
+        self.is_http10 = true;
     }
 
     /// Some of what precedes HTTP came from the client: of a TLS handshake, or a PROXY header. What is
@@ -443,7 +460,7 @@ impl Policy {
     }
 
     /// Our end of the connection is written. Read on while it [`lingers`](Self::lingers). Where something had come
-    /// behind the last request, tell that by [`on_read`](Self::on_read) now: the rest of it may be on its way, and would be
+    /// behind the last request, tell that by [`on_more`](Self::on_more) now: the rest of it may be on its way, and would be
     /// answered by a reset.
     pub fn on_half_closed(&mut self) {
         if !matches!(self.stage, Stage::Upgraded | Stage::Lingering { .. } | Stage::Closed) {
@@ -517,6 +534,7 @@ impl Policy {
     #[must_use]
     pub fn interest(&self) -> Interest {
         let ends = self.end != End::Open;
+        let is_idle = (self.stage, self.protocol) == (Stage::Idle, Protocol::Http1);
         let leaves = matches!(self.stage, Stage::Lingering { .. } | Stage::Closed);
         let is_late = matches!(self.body, Body::Late { .. });
         let is_taken_slowly = self.stage == Stage::Active && self.answers_only();
@@ -529,12 +547,7 @@ impl Policy {
             Stage::Idle => ends || self.protocol == Protocol::Http1,
             Stage::Preface(_) | Stage::Handshake | Stage::Ending | Stage::Lingering { .. } => true,
         };
-        Interest {
-            reads,
-            writes: ends || waits,
-            exchanges: ends || self.protocol == Protocol::Http2 || self.stage != Stage::Idle,
-            steps: ends || leaves || waits,
-        }
+        Interest { reads, writes: ends || waits, exchanges: ends || waits || !is_idle, steps: ends || leaves || waits }
     }
 
     /// Whether a request of HTTP/1 is in flight.

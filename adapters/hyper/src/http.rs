@@ -6,7 +6,7 @@ use std::sync::Arc;
 #[cfg(doc)]
 use ebbtide::Guard;
 use ebbtide_connection::Bounds;
-use ebbtide_connection::{Accepted, Connections, Record};
+use ebbtide_connection::{Accepted, Connections, Tracker};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::rt::{Read, Timer, Write};
 use hyper::service::Service as HyperService;
@@ -159,10 +159,10 @@ impl<E> Http<E> {
         looks_ahead: bool,
         build: impl FnOnce(Io<I>, Service<S>) -> C,
     ) -> Serving<C> {
-        let record = Record::new(guard, self.bounds, self.connections.as_ref());
+        let tracker = Tracker::new(guard, self.bounds, self.connections.as_ref());
         let engine =
-            build(Io::new(io, record.clone(), looks_ahead), Service::new(service, record.clone(), self.extends));
-        Serving::new(engine, record, self.clock.clone())
+            build(Io::new(io, tracker.clone(), looks_ahead), Service::new(service, tracker.clone(), self.extends));
+        Serving::new(engine, tracker, self.clock.clone())
     }
 }
 

@@ -4,11 +4,11 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use ebbtide::Closed;
 use ebbtide_connection::policy::Policy;
-use ebbtide_connection::{CONTINUE, Ended, READS, Record, WRITES, cut};
+use ebbtide_connection::{Budget, Interim, Tracker, Transport};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 /// A connection whose guard it carries.
@@ -18,7 +18,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 #[derive(Debug)]
 pub struct Io<I: Read + Write + Unpin> {
     inner: I,
-    record: Arc<Record>,
+    tracker: Arc<Tracker>,
     /// If hyper reads for what it needs and no further: what is there besides, since it would not see its client leave.
     ahead: Option<Ahead>,
     /// One for each direction: after an upgrade they may be polled by two tasks.
@@ -27,8 +27,7 @@ pub struct Io<I: Read + Write + Unpin> {
     shutdown: Shutdown,
     /// The last four bytes of the heads that were read, or others where something came behind one.
     tail: [u8; 4],
-    /// How many reads are left of the connection's turn.
-    turn: u8,
+    budget: Budget,
 }
 
 /// What came while hyper had a request and asked for nothing.
@@ -39,8 +38,31 @@ struct Ahead {
     ended: bool,
     /// hyper has asked for more of the request, in vain.
     asked: bool,
-    /// What is left of what the client is asked by.
-    owed: &'static [u8],
+    /// What a client is asked by that has ended its direction.
+    interim: Interim,
+}
+
+/// The connection's bytes, for what is done with them below hyper.
+struct Bytes<'a, I>(&'a mut I);
+
+impl<I: Read + Write + Unpin> Transport for Bytes<'_, I> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut read = ReadBuf::new(space);
+        ready!(Pin::new(&mut *self.0).poll_read(cx, read.unfilled()))?;
+        Poll::Ready(Ok(read.filled().len()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_flush(cx)
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_shutdown(cx)
+    }
 }
 
 #[derive(Debug)]
@@ -52,22 +74,19 @@ enum Shutdown {
 
 /// What is read while the policy listens. One page of stack; a longer head takes another read.
 const LOOK: usize = 4096;
-/// How many reads there may be without a pause before it is the turn of the thread's other tasks. hyper reads for as long as
-/// a chunk's size goes on, and zeros before one never end; an executor that interrupts nobody, such as smol's, would run
-/// nothing else. So few because a read of hyper may be one of 400 KiB.
-const TURN: u8 = 16;
+/// How many reads there may be without a pause. hyper reads for as long as a chunk's size goes on, and zeros before one
+/// never end. So few because a read of hyper may be one of 400 KiB.
+const BUDGET: u8 = 16;
 /// How a head ends. Not by two LF alone, which hyper takes: then the connection is read on for a while.
 const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 
-/// What is read and dropped at most, in pages, when a connection is dropped behind its last words.
-const LEFT: usize = 64;
-
 impl<I: Read + Write + Unpin> Io<I> {
     /// `looks_ahead`: hyper does not, since it is to serve clients that have ended their direction (`half_close`).
-    pub(crate) fn new(inner: I, record: Arc<Record>, looks_ahead: bool) -> Self {
-        let (read_closed, write_closed) = (record.watcher().closed(), record.watcher().closed());
+    pub(crate) fn new(inner: I, tracker: Arc<Tracker>, looks_ahead: bool) -> Self {
+        let (read_closed, write_closed) = (tracker.watcher().closed(), tracker.watcher().closed());
         let ahead = looks_ahead.then(Ahead::default);
-        Self { inner, record, ahead, read_closed, write_closed, shutdown: Shutdown::Open, tail: HEAD_END, turn: TURN }
+        let budget = Budget::new(BUDGET);
+        Self { inner, tracker, ahead, read_closed, write_closed, shutdown: Shutdown::Open, tail: HEAD_END, budget }
     }
 
     /// The connection itself. Bytes read or written past this wrapper are unknown to the policy.
@@ -75,34 +94,6 @@ impl<I: Read + Write + Unpin> Io<I> {
         &self.inner
     }
 
-    /// Ready while it is the connection's turn.
-    #[inline]
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.turn == 0 {
-            return self.pause(cx);
-        }
-        self.turn -= 1;
-        Poll::Ready(())
-    }
-
-    #[cold]
-    fn pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.turn = TURN;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn moved(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &written {
-            Poll::Ready(Ok(bytes)) if self.record.heeds(WRITES) => self.record.policy(|it| it.on_written(*bytes)),
-            Poll::Pending => self.record.policy(Policy::on_write_blocked),
-            Poll::Ready(_) => {}
-        }
-        written
-    }
-}
-
-impl<I: Read + Write + Unpin> Io<I> {
     /// Looks for what hyper does not ask for while it serves a request: the next one, or the client's departure, which is
     /// the error.
     #[inline(never)]
@@ -128,50 +119,31 @@ impl<I: Read + Write + Unpin> Io<I> {
                 // The request is not whole, which hyper is to see.
                 return Ok(());
             }
-            match self.record.client_ended() {
-                Ended::Gone => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client went away")),
-                Ended::Ask => ahead.owed = CONTINUE,
-                // A reset shows by a write and, behind the client's end, by no read.
-                Ended::Wait => {
-                    if let Poll::Ready(reset @ Err(_)) = Pin::new(&mut self.inner).poll_write(cx, &[]) {
-                        return reset.map(drop);
-                    }
-                }
-            }
-        } else {
-            ahead.bytes.extend_from_slice(more.filled());
+            return self.tracker.client_ended(&mut Bytes(&mut self.inner), &mut ahead.interim, cx);
         }
-        match self.poll_owed(cx) {
-            Poll::Ready(asked) => asked,
-            Poll::Pending => Ok(()),
-        }
+        ahead.bytes.extend_from_slice(more.filled());
+        Ok(())
     }
 
-    /// Writes what the client is asked by. Nothing else may come between.
+    /// Writes what the client is asked by, if anything is left of that.
     #[inline]
-    fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.ahead {
-            Some(ahead) if !ahead.owed.is_empty() => {
-                while !ahead.owed.is_empty() {
-                    let written = ready!(Pin::new(&mut self.inner).poll_write(cx, ahead.owed))?;
-                    ahead.owed = &ahead.owed[written..];
-                }
-                Pin::new(&mut self.inner).poll_flush(cx)
-            }
+            Some(ahead) if ahead.interim.is_due() => ahead.interim.poll_write(&mut Bytes(&mut self.inner), cx),
             _ => Poll::Ready(Ok(())),
         }
     }
 
     /// These bytes came, and hyper gets them.
     fn saw(&mut self, bytes: &[u8]) {
-        if self.record.awaits_head() {
+        if self.tracker.awaits_head() {
             for byte in &bytes[bytes.len().saturating_sub(self.tail.len())..] {
                 self.tail = [self.tail[1], self.tail[2], self.tail[3], *byte];
             }
         } else {
             self.tail = [0; 4];
         }
-        self.record.read(bytes);
+        self.tracker.read(bytes);
     }
 
     /// Whether something came behind the last request.
@@ -215,29 +187,29 @@ impl<I: Read + Write + Unpin> Io<I> {
 impl<I: Read + Write + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        cut(&mut this.read_closed, &this.record, cx)?;
+        this.tracker.check_forced_close(&mut this.read_closed, cx)?;
         if this.hand_out(&mut buf) {
             return Poll::Ready(Ok(()));
         }
         // Of a pause of our own nobody can tell whether there is more.
-        ready!(this.poll_turn(cx));
-        let read = if this.record.heeds(READS) || this.record.awaits_head() {
+        ready!(this.budget.poll_step(cx));
+        let read = if this.tracker.looks_at_reads() {
             this.look(cx, buf)
         } else {
             let read = Pin::new(&mut this.inner).poll_read(cx, buf);
             if let Poll::Ready(Ok(())) = read {
                 this.tail = [0; 4];
-                this.record.heard();
+                this.tracker.read_unseen();
             }
             read
         };
         if read.is_pending() {
-            this.turn = TURN;
+            this.budget.refill();
         }
         if let Some(ahead) = &mut this.ahead {
-            ahead.asked = read.is_pending() && this.record.is_serving();
+            ahead.asked = read.is_pending() && this.tracker.is_serving();
             if ahead.asked {
-                this.record.policy(Policy::on_body_awaited);
+                this.tracker.policy(Policy::on_body_awaited);
             }
         }
         read
@@ -247,10 +219,11 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
 impl<I: Read + Write + Unpin> Write for Io<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        cut(&mut this.write_closed, &this.record, cx)?;
-        ready!(this.poll_owed(cx))?;
+        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        ready!(this.poll_interim(cx))?;
         let written = Pin::new(&mut this.inner).poll_write(cx, buf);
-        this.moved(written)
+        this.tracker.written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -259,10 +232,11 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        cut(&mut this.write_closed, &this.record, cx)?;
-        ready!(this.poll_owed(cx))?;
+        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        ready!(this.poll_interim(cx))?;
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
-        this.moved(written)
+        this.tracker.written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -271,69 +245,36 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        cut(&mut this.write_closed, &this.record, cx)?;
-        ready!(this.poll_owed(cx))?;
+        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        ready!(this.poll_interim(cx))?;
         let flushed = ready!(Pin::new(&mut this.inner).poll_flush(cx));
         // It is what hyper does last whenever it is polled, and nothing of a response is left with it then.
-        if this.record.is_serving() {
+        if this.tracker.is_serving() {
             this.look_ahead(cx)?;
         }
         Poll::Ready(flushed)
     }
 
-    /// Writes our end, then reads and drops what the client still sends, for as long as the policy says: bytes that
-    /// meet a closed socket are answered by a reset, which destroys what the client has not read yet (RFC 9112,
-    /// section 9.6).
+    /// Writes our end, and then waits for the client's for as long as the policy says.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        cut(&mut this.write_closed, &this.record, cx)?;
-        loop {
-            match this.shutdown {
-                Shutdown::Open => {
-                    ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
-                    this.record.half_closed(this.has_more());
-                    this.shutdown = Shutdown::HalfClosed;
-                }
-                Shutdown::HalfClosed => {
-                    ready!(this.poll_turn(cx));
-                    let mut space = [MaybeUninit::uninit(); LOOK];
-                    let mut rest = ReadBuf::uninit(&mut space);
-                    let read = Pin::new(&mut this.inner).poll_read(cx, rest.unfilled());
-                    match read {
-                        Poll::Ready(Ok(())) if !rest.filled().is_empty() => {
-                            this.record.read(rest.filled());
-                        }
-                        Poll::Pending if this.record.policy(|it| it.lingers()) => return Poll::Pending,
-                        // The client's end, its reset, or nothing that would be worth the wait.
-                        _ => this.shutdown = Shutdown::Over,
-                    }
-                }
-                Shutdown::Over => return Poll::Ready(Ok(())),
-            }
+        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        if let Shutdown::Open = this.shutdown {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+            this.tracker.half_closed(this.has_more());
+            this.shutdown = Shutdown::HalfClosed;
         }
+        if let Shutdown::HalfClosed = this.shutdown {
+            ready!(this.tracker.poll_linger(&mut Bytes(&mut this.inner), &mut this.budget, cx));
+            this.shutdown = Shutdown::Over;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-/// The last words: dropped in a forced close with a response owed, it says that there will be none.
 impl<I: Read + Write + Unpin> Drop for Io<I> {
     fn drop(&mut self) {
-        let is_clear = self.ahead.as_ref().is_none_or(|ahead| ahead.owed.is_empty());
-        let Some(words) = self.record.last_words().filter(|_| is_clear) else { return };
-        // Nobody is there to wait: what is not taken at once is not said.
-        let (mut inner, cx) = (Pin::new(&mut self.inner), &mut Context::from_waker(Waker::noop()));
-        if !matches!(inner.as_mut().poll_write(cx, words), Poll::Ready(Ok(_))) {
-            return;
-        }
-        let _ = inner.as_mut().poll_flush(cx);
-        let _ = inner.as_mut().poll_shutdown(cx);
-        // What has come would be answered by a reset, which may destroy them.
-        for _ in 0..LEFT {
-            let mut space = [MaybeUninit::uninit(); LOOK];
-            let mut rest = ReadBuf::uninit(&mut space);
-            let read = inner.as_mut().poll_read(cx, rest.unfilled());
-            if !matches!(read, Poll::Ready(Ok(()))) || rest.filled().is_empty() {
-                return;
-            }
-        }
+        let Ahead { interim, .. } = self.ahead.take().unwrap_or_default();
+        self.tracker.last_words(&mut Bytes(&mut self.inner), interim);
     }
 }

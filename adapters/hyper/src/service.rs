@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ebbtide_connection::Record;
+use ebbtide_connection::Tracker;
+use ebbtide_connection::policy::Policy;
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
@@ -25,13 +26,13 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Service<S> {
     inner: S,
-    record: Arc<Record>,
+    tracker: Arc<Tracker>,
     extends: bool,
 }
 
 impl<S> Service<S> {
-    pub(crate) fn new(inner: S, record: Arc<Record>, extends: bool) -> Self {
-        Self { inner, record, extends }
+    pub(crate) fn new(inner: S, tracker: Arc<Tracker>, extends: bool) -> Self {
+        Self { inner, tracker, extends }
     }
 }
 
@@ -46,10 +47,10 @@ where
     #[inline]
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let what = || (request.method().as_str().into(), request.uri().path().into());
-        let Some(id) = self.record.begin(!request.body().is_end_stream(), what) else {
+        let Some(id) = self.tracker.begin(!request.body().is_end_stream(), what) else {
             return Responding { future: None, in_flight: None, connect: false, old: false, last: false };
         };
-        let in_flight = InFlight { record: self.record.clone(), id, owes: true };
+        let in_flight = InFlight { tracker: self.tracker.clone(), id, owes: true };
         // hyper puts it there, for CONNECT always.
         let upgradeable = request.extensions().get::<OnUpgrade>().is_some();
         if upgradeable || self.extends {
@@ -58,10 +59,10 @@ where
         let connect = upgradeable && request.method() == Method::CONNECT;
         let old = request.version() < Version::HTTP_11;
         if old {
-            self.record.is_old();
+            self.tracker.policy(Policy::on_http10);
         }
         // Only for who looks at its states: the engine knows by itself.
-        let last = self.record.is_seen() && is_last(request.version(), request.headers());
+        let last = self.tracker.is_listed() && is_last(request.version(), request.headers());
         Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last }
     }
 }
@@ -69,15 +70,15 @@ where
 impl<S> Service<S> {
     #[inline(never)]
     fn extend(&self, request: &mut Request<Incoming>) {
-        request.extensions_mut().insert(self.record.news());
-        request.extensions_mut().insert(self.record.guard().clone());
+        request.extensions_mut().insert(self.tracker.request_watcher());
+        request.extensions_mut().insert(self.tracker.guard().clone());
     }
 }
 
 /// One request, from its head to the last byte of its response.
 #[derive(Debug)]
 struct InFlight {
-    record: Arc<Record>,
+    tracker: Arc<Tracker>,
     id: u64,
     /// What the policy was told last.
     owes: bool,
@@ -94,14 +95,14 @@ impl InFlight {
 
     #[inline(never)]
     fn changed(&self) {
-        self.record.policy(|it| if self.owes { it.on_response_waits() } else { it.on_response_resumes() });
+        self.tracker.policy(|it| if self.owes { it.on_response_waits() } else { it.on_response_resumes() });
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.tell(false);
-        self.record.end(self.id);
+        self.tracker.end(self.id);
     }
 }
 
@@ -184,15 +185,15 @@ where
             Poll::Pending => return Poll::Pending,
         };
         let mut in_flight = this.in_flight.take();
-        if let Some(InFlight { record, owes, .. }) = &mut in_flight {
+        if let Some(InFlight { tracker, owes, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
-                record.upgraded();
-                tasks::upgraded(record);
+                tracker.upgraded();
+                tasks::upgraded(tracker);
             } else {
                 *owes = false;
-                let last = *this.last || (record.is_seen() && says_close(response.headers()));
-                if record.response(last) {
+                let last = *this.last || (tracker.is_listed() && says_close(response.headers()));
+                if tracker.response(last) {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 if *this.old && says_close(response.headers()) {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ebbtide_connection::{Drive, Error, Record};
+use ebbtide_connection::{Drive, Error, Tracker};
 use hyper::rt::Sleep;
 use pin_project_lite::pin_project;
 
@@ -30,8 +30,8 @@ pin_project! {
 }
 
 impl<C> Serving<C> {
-    pub(crate) fn new(engine: C, record: Arc<Record>, clock: Clock) -> Self {
-        Self { engine: Some(engine), drive: Some((Drive::new(record), clock)) }
+    pub(crate) fn new(engine: C, tracker: Arc<Tracker>, clock: Clock) -> Self {
+        Self { engine: Some(engine), drive: Some((Drive::new(tracker), clock)) }
     }
 }
 

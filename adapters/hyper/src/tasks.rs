@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ebbtide_connection::Record;
+use ebbtide_connection::Tracker;
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 
@@ -30,7 +30,7 @@ enum Polling {
 
 /// An upgraded stream.
 #[derive(Debug)]
-struct Tunnel(Arc<Record>);
+struct Tunnel(Arc<Tracker>);
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
@@ -40,10 +40,10 @@ impl Drop for Tunnel {
 
 /// The stream that is being polled is about to be upgraded, if it is a stream: in HTTP/1 it is the connection, and that
 /// is not polled as one of our tasks.
-pub(crate) fn upgraded(record: &Arc<Record>) {
+pub(crate) fn upgraded(tracker: &Arc<Tracker>) {
     POLLED.with_borrow_mut(|polled| {
         if let Polling::Task(tunnel @ None) = polled {
-            *tunnel = Some(Tunnel(record.clone()));
+            *tunnel = Some(Tunnel(tracker.clone()));
         }
     });
 }
