@@ -2,7 +2,7 @@
 
 use ebbtide::{Drain, State};
 use ebbtide_hyper::ConnectionState;
-use ebbtide_hyper::{Connection, Connections};
+use ebbtide_hyper::{ConnectionInfo, Connections};
 
 /// The label of work that goes on after its response.
 pub const TASK: &str = "task";
@@ -37,7 +37,7 @@ impl Work {
     /// Requests, upgraded connections and tasks.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        let on = |it: &Connection| it.requests().len() + usize::from(it.state() == ConnectionState::Upgraded);
+        let on = |it: &ConnectionInfo| it.requests().len() + usize::from(it.state() == ConnectionState::Upgraded);
         let requests: usize = self.connections.list().iter().map(on).sum();
         let tasks = self.main.held().into_iter().filter(|it| *it.label() == TASK.into());
         requests + tasks.map(|it| it.guards()).sum::<usize>()

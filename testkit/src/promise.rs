@@ -42,16 +42,8 @@ pub(crate) const SHORT: Duration = Duration::from_millis(100);
 /// A bound that nobody waits for: where it did, the scenario would not end.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
 /// Bounds that nobody waits for.
-pub(crate) const PATIENT: Bounds = Bounds {
-    silent: LONG,
-    idle: LONG,
-    head: LONG,
-    preface: LONG,
-    goaway: LONG,
-    stall: LONG,
-    linger: LONG,
-    ..Bounds::NONE
-};
+pub(crate) const PATIENT: Bounds =
+    Bounds::NONE.silent(LONG).idle(LONG).head(LONG).preface(LONG).goaway(LONG).stall(LONG).linger(LONG);
 
 impl<W> Promise<W> {
     /// With no bound that expires.

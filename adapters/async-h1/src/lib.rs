@@ -72,6 +72,6 @@ mod http;
 mod io;
 mod send;
 
-pub use ebbtide_connection::{Accepted, Connection, Connections, Counts, Error, Request};
+pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
 pub use http::Http;

@@ -87,7 +87,7 @@ impl Served {
         let (client, connection) = UnixStream::pair().unwrap();
         let drain = Drain::new();
         let guard = drain.watcher().guard().expect("running");
-        let bounds = Bounds { linger: LINGER, ..Bounds::default() };
+        let bounds = Bounds::default().linger(LINGER);
         let http = Http::new(Timer::after).bounds(bounds);
         smol::spawn(http.serve(io(connection), endpoint, guard)).detach();
         Self { client, drain }

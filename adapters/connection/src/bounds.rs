@@ -30,11 +30,12 @@ use core::time::Duration;
 /// use core::time::Duration;
 /// use ebbtide_connection::Bounds;
 ///
-/// let bounds = Bounds { idle: Duration::ZERO, ..Bounds::default() };
+/// let bounds = Bounds::default().idle(Duration::ZERO);
 /// assert_eq!(bounds.silent, Duration::from_millis(150));
 /// # assert_eq!(bounds.idle, Duration::ZERO);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bounds {
     /// Before the drain: for the head of the first request, counted from the connection's beginning. 30 s: a client that has
     /// just connected has something to say. Then the connection drains by itself, as if the drain had begun for it alone:
@@ -107,6 +108,24 @@ impl Bounds {
         linger: Duration::ZERO,
     };
 }
+
+macro_rules! setters {
+    ($($bound:ident)*) => {
+        /// Each gives the same bounds, with another time for one of them.
+        impl Bounds {
+            $(
+                #[doc = concat!("Sets [`", stringify!($bound), "`](Self#structfield.", stringify!($bound), ").")]
+                #[must_use]
+                pub const fn $bound(mut self, time: Duration) -> Self {
+                    self.$bound = time;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters! { request keep_alive progress age silent idle head preface goaway stall linger }
 
 impl Default for Bounds {
     fn default() -> Self {

@@ -29,7 +29,7 @@ pub struct Connections {
     on_change: Option<Arc<OnChange>>,
 }
 
-type OnChange = dyn Fn(&Connection) + Send + Sync;
+type OnChange = dyn Fn(&ConnectionInfo) + Send + Sync;
 
 #[derive(Default)]
 struct Shared {
@@ -45,17 +45,17 @@ struct Open {
 
 /// One connection, as it stands.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub struct ConnectionInfo {
     id: u64,
     name: Option<Label>,
     state: ConnectionState,
     age: Duration,
-    requests: Vec<Request>,
+    requests: Vec<RequestInfo>,
 }
 
 /// A request in flight.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RequestInfo {
     id: u64,
     method: String,
     path: String,
@@ -63,7 +63,8 @@ pub struct Request {
 
 /// How many connections there are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+#[non_exhaustive]
+pub struct ConnectionCounts {
     /// Nothing read that tells the protocol.
     pub new: usize,
     /// A request is being read or served.
@@ -74,7 +75,7 @@ pub struct Counts {
     pub upgraded: usize,
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for ConnectionCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({} new, {} active, {} idle, {} upgraded)", self.new, self.active, self.idle, self.upgraded)
     }
@@ -92,15 +93,15 @@ impl Connections {
     ///
     /// A panic of it is caught, and changes nothing; with `panic = "abort"` it ends the process.
     #[must_use]
-    pub fn on_change(mut self, f: impl Fn(&Connection) + Send + Sync + 'static) -> Self {
+    pub fn on_change(mut self, f: impl Fn(&ConnectionInfo) + Send + Sync + 'static) -> Self {
         self.on_change = Some(Arc::new(f));
         self
     }
 
     /// How many there are in each state.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub fn counts(&self) -> ConnectionCounts {
+        let mut counts = ConnectionCounts::default();
         for entry in self.shared.entries() {
             match entry.now.lock().unwrap_or_else(PoisonError::into_inner).state {
                 ConnectionState::New => counts.new += 1,
@@ -115,7 +116,7 @@ impl Connections {
 
     /// Each of them, in the order they were accepted in.
     #[must_use]
-    pub fn list(&self) -> Vec<Connection> {
+    pub fn list(&self) -> Vec<ConnectionInfo> {
         let mut list: Vec<_> = self.shared.entries().iter().map(|entry| entry.connection()).collect();
         list.sort_by_key(|it| it.id);
         list
@@ -148,7 +149,7 @@ impl Connections {
         entry
     }
 
-    fn tell(&self, change: impl FnOnce() -> Connection) {
+    fn tell(&self, change: impl FnOnce() -> ConnectionInfo) {
         let Some(on_change) = &self.on_change else { return };
         let change = change();
         // Who looks on is to end nothing: not the accept loop, in which a connection begins, and not the process, which a
@@ -182,7 +183,7 @@ struct Now {
     frozen: Option<Duration>,
     /// How many requests there have been.
     begun: u64,
-    requests: Vec<Request>,
+    requests: Vec<RequestInfo>,
 }
 
 impl Entry {
@@ -215,7 +216,7 @@ impl Entry {
         self.now(|now| {
             let id = now.begun;
             now.begun += 1;
-            now.requests.push(Request { id, method, path });
+            now.requests.push(RequestInfo { id, method, path });
             id
         })
     }
@@ -231,7 +232,7 @@ impl Entry {
     /// The last part of the connection is gone.
     pub(crate) fn close(&self) {
         self.connections.shared.open(|open| open.entries.remove(&self.id));
-        self.connections.tell(|| Connection {
+        self.connections.tell(|| ConnectionInfo {
             state: ConnectionState::Closed,
             age: Duration::ZERO,
             ..self.connection()
@@ -242,8 +243,8 @@ impl Entry {
         f(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn connection(&self) -> Connection {
-        self.now(|now| Connection {
+    fn connection(&self) -> ConnectionInfo {
+        self.now(|now| ConnectionInfo {
             id: self.id,
             name: self.name.clone(),
             state: now.state,
@@ -253,7 +254,7 @@ impl Entry {
     }
 }
 
-impl Connection {
+impl ConnectionInfo {
     /// Its number: the first connection of a [`Connections`] is 0.
     #[must_use]
     pub fn id(&self) -> u64 {
@@ -280,12 +281,12 @@ impl Connection {
 
     /// What is in flight on it. HTTP/1 has one request at a time.
     #[must_use]
-    pub fn requests(&self) -> &[Request] {
+    pub fn requests(&self) -> &[RequestInfo] {
         &self.requests
     }
 }
 
-impl Request {
+impl RequestInfo {
     /// Its method.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -299,7 +300,7 @@ impl Request {
     }
 }
 
-impl fmt::Display for Connection {
+impl fmt::Display for ConnectionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
             Some(name) => name.fmt(f)?,

@@ -24,7 +24,7 @@ mod transport;
 
 pub use bounds::Bounds;
 pub use budget::Budget;
-pub use connections::{Connection, Connections, Counts, Request};
+pub use connections::{ConnectionCounts, ConnectionInfo, Connections, RequestInfo};
 pub use drive::{Drive, Error};
 pub use handshake::{Accepted, Handshake};
 pub use state::ConnectionState;

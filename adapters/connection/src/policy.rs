@@ -52,7 +52,7 @@ mod tests;
 use timers::Clock;
 pub use timers::{Timer, Wait};
 
-/// What to do with a connection now.
+/// What to do with a connection now. All there is: an adapter that could leave one out would be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Go on.
@@ -63,9 +63,10 @@ pub enum Step {
     Close,
 }
 
-/// What a [`Policy`] heeds.
+/// What a [`Policy`] is to be told and asked at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+#[non_exhaustive]
 pub struct Interest {
     /// [`Policy::on_read`] is to be told.
     pub reads: bool,

@@ -4,6 +4,7 @@ use core::fmt;
 
 /// How a connection stands, as its users see it. (Go calls it `ConnState`.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ConnectionState {
     /// Accepted; nothing has been read that tells the protocol.
     New,

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use ebbtide::Guard;
 use ebbtide_connection::Bounds;
 use ebbtide_connection::{Accepted, Connections, Tracker};
-use hyper::body::{Body as HttpBody, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::rt::{Read, Timer, Write};
-use hyper::service::Service as HyperService;
+use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::server::conn::auto;
 
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::service::{Responding, Service};
-use crate::serving::{Clock, Serving};
+use crate::serve_connection::{Clock, ServeConnection};
+use crate::service::{DrainService, ResponseFuture};
 use crate::tasks::Tasks;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -98,15 +98,15 @@ impl<E> Http<E> {
         io: I,
         service: S,
         guard: impl Into<Accepted>,
-    ) -> Serving<auto::UpgradeableConnection<'static, Io<I>, Service<S>, Tasks<E>>>
+    ) -> ServeConnection<auto::UpgradeableConnection<'static, Io<I>, DrainService<S>, Tasks<E>>>
     where
         I: Read + Write + Unpin + Send + 'static,
-        S: HyperService<Request<Incoming>, Response = Response<B>>,
+        S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
         S::Error: Into<BoxError>,
-        B: HttpBody + 'static,
+        B: Body + 'static,
         B::Error: Into<BoxError>,
-        Tasks<E>: auto::HttpServerConnExec<Responding<S::Future>, crate::Body<B>>,
+        Tasks<E>: auto::HttpServerConnExec<ResponseFuture<S::Future>, crate::DrainBody<B>>,
     {
         self.serving(io, service, guard, true, |io, service| {
             self.builder.serve_connection_with_upgrades(io, service).into_owned()
@@ -146,8 +146,8 @@ impl<E> Http<E> {
         io: I,
         service: S,
         guard: impl Into<Accepted>,
-        build: impl FnOnce(Io<I>, Service<S>) -> C,
-    ) -> Serving<C> {
+        build: impl FnOnce(Io<I>, DrainService<S>) -> C,
+    ) -> ServeConnection<C> {
         self.serving(io, service, guard, false, build)
     }
 
@@ -157,12 +157,12 @@ impl<E> Http<E> {
         service: S,
         guard: impl Into<Accepted>,
         looks_ahead: bool,
-        build: impl FnOnce(Io<I>, Service<S>) -> C,
-    ) -> Serving<C> {
+        build: impl FnOnce(Io<I>, DrainService<S>) -> C,
+    ) -> ServeConnection<C> {
         let tracker = Tracker::new(guard, self.bounds, self.connections.as_ref());
         let engine =
-            build(Io::new(io, tracker.clone(), looks_ahead), Service::new(service, tracker.clone(), self.extends));
-        Serving::new(engine, tracker, self.clock.clone())
+            build(Io::new(io, tracker.clone(), looks_ahead), DrainService::new(service, tracker.clone(), self.extends));
+        ServeConnection::new(engine, tracker, self.clock.clone())
     }
 }
 

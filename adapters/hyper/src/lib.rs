@@ -29,10 +29,10 @@
 //! - [`Io`] wraps the connection. It holds the guard, so that an upgraded connection is waited for wherever it goes; it
 //!   tells the policy what is read and written; it fails once the drain is closed by force; and it reads on for a while
 //!   after our end was written, so that no reset destroys a response.
-//! - [`Service`] wraps yours. It counts what is in flight, says `Connection: close`, and puts a
+//! - [`DrainService`] wraps yours. It counts what is in flight, says `Connection: close`, and puts a
 //!   [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) into the extensions of requests that may upgrade, or
 //!   of [every request](Http::extend_every_request).
-//! - [`Serving`] drives both by the policy.
+//! - [`ServeConnection`] drives both by the policy.
 //!
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].
@@ -64,16 +64,16 @@
 mod engine;
 mod http;
 mod io;
+mod serve_connection;
 mod service;
-mod serving;
 mod tasks;
 
-pub use ebbtide_connection::{Accepted, Connection, Connections, Counts, Error, Request};
+pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
 pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;
 pub use io::Io;
-pub use service::{Body, Responding, Service, Unserved};
-pub use serving::Serving;
+pub use serve_connection::ServeConnection;
+pub use service::{DrainBody, DrainService, ResponseFuture, Unserved};
 pub use tasks::{Task, Tasks};

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use ebbtide_connection::Tracker;
 use ebbtide_connection::policy::Policy;
 use http_body::{Frame, SizeHint};
-use hyper::body::{Body as HttpBody, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -24,31 +24,31 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// hold the drain up for work that goes on after the response. (A watcher that is made of the guard knows of no turn.) With
 /// [`Http::extend_every_request`](crate::Http::extend_every_request) every request does.
 #[derive(Debug)]
-pub struct Service<S> {
+pub struct DrainService<S> {
     inner: S,
     tracker: Arc<Tracker>,
     extends: bool,
 }
 
-impl<S> Service<S> {
+impl<S> DrainService<S> {
     pub(crate) fn new(inner: S, tracker: Arc<Tracker>, extends: bool) -> Self {
         Self { inner, tracker, extends }
     }
 }
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for Service<S>
+impl<S, B> hyper::service::Service<Request<Incoming>> for DrainService<S>
 where
     S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
 {
-    type Response = Response<Body<B>>;
+    type Response = Response<DrainBody<B>>;
     type Error = Unserved<S::Error>;
-    type Future = Responding<S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     #[inline]
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let what = || (request.method().as_str().into(), request.uri().path().into());
         let Some(id) = self.tracker.begin(!request.body().is_end_stream(), what) else {
-            return Responding { future: None, in_flight: None, connect: false, old: false, last: false };
+            return ResponseFuture { future: None, in_flight: None, connect: false, old: false, last: false };
         };
         let in_flight = InFlight { tracker: self.tracker.clone(), id, owes: true };
         // hyper puts it there, for CONNECT always.
@@ -63,11 +63,11 @@ where
         }
         // Only for who looks at its states: the engine knows by itself.
         let last = self.tracker.is_listed() && is_last(request.version(), request.headers());
-        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last }
+        ResponseFuture { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last }
     }
 }
 
-impl<S> Service<S> {
+impl<S> DrainService<S> {
     #[inline(never)]
     fn extend(&self, request: &mut Request<Incoming>) {
         request.extensions_mut().insert(self.tracker.request_watcher());
@@ -130,7 +130,7 @@ pin_project! {
     /// The future of a response.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct Responding<F> {
+    pub struct ResponseFuture<F> {
         // None where the request is not served.
         #[pin]
         future: Option<F>,
@@ -169,11 +169,11 @@ fn age<B>(response: &mut Response<B>) {
     *response.version_mut() = Version::HTTP_10;
 }
 
-impl<F, B, E> Future for Responding<F>
+impl<F, B, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<Response<Body<B>>, Unserved<E>>;
+    type Output = Result<Response<DrainBody<B>>, Unserved<E>>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -201,21 +201,21 @@ where
                 }
             }
         }
-        Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })))
+        Poll::Ready(Ok(response.map(|inner| DrainBody { inner, in_flight })))
     }
 }
 
 pin_project! {
     /// The body of a response, in flight until it ends or is dropped.
     #[derive(Debug)]
-    pub struct Body<B> {
+    pub struct DrainBody<B> {
         #[pin]
         inner: B,
         in_flight: Option<InFlight>,
     }
 }
 
-impl<B: HttpBody> HttpBody for Body<B> {
+impl<B: Body> Body for DrainBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

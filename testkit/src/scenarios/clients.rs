@@ -1,6 +1,5 @@
 //! Clients that do not do their part, and handlers that do not.
 
-use ebbtide_connection::Bounds;
 
 use crate::client::Client;
 use crate::feature::Feature;
@@ -12,7 +11,7 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(a_client_that_goes_while_it_waits_does_not_hold_the_drain),
         promise!(a_client_that_goes_in_the_middle_of_its_upload_does_not_hold_the_drain),
         promise!(a_client_that_goes_in_the_middle_of_its_response_does_not_hold_the_drain)
-            .bounds(Bounds { linger: SHORT, ..PATIENT }),
+            .bounds(PATIENT.linger(SHORT)),
         promise!(a_client_that_goes_in_the_middle_of_a_large_response_does_not_hold_the_drain),
         promise!(a_client_that_goes_in_the_middle_of_a_head_does_not_hold_the_drain),
         promise!(a_client_that_goes_while_idle_or_silent_does_not_hold_the_drain),
@@ -20,13 +19,9 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(a_client_that_ends_its_direction_while_it_waits_does_not_hold_the_drain),
         promise!(a_client_that_ends_its_direction_in_the_middle_of_a_head_does_not_hold_the_drain),
         promise!(a_client_that_ends_its_direction_behind_its_request_is_answered).needs(Feature::HalfClosed),
-        promise!(a_client_that_takes_nothing_does_not_hold_the_drain_for_ever)
-            .bounds(Bounds { stall: SHORT, ..PATIENT }),
-        promise!(a_client_that_never_ends_its_direction_does_not_hold_the_drain_for_ever).bounds(Bounds {
-            idle: SHORT,
-            linger: SHORT,
-            ..PATIENT
-        }),
+        promise!(a_client_that_takes_nothing_does_not_hold_the_drain_for_ever).bounds(PATIENT.stall(SHORT)),
+        promise!(a_client_that_never_ends_its_direction_does_not_hold_the_drain_for_ever)
+            .bounds(PATIENT.idle(SHORT).linger(SHORT)),
         promise!(a_handler_that_panics_is_not_waited_for),
     ]
 }

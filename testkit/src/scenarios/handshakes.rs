@@ -10,10 +10,10 @@ use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
-    const SHORT_SILENT: Bounds = Bounds { silent: SHORT, ..PATIENT };
-    const NO_GRACE: Bounds = Bounds { silent: SHORT, idle: SHORT, ..PATIENT };
-    const SHORT_HEAD: Bounds = Bounds { head: SHORT, ..PATIENT };
-    const LATE: Bounds = Bounds { request: BOUND, silent: SHORT, idle: SHORT, head: SHORT, ..PATIENT };
+    const SHORT_SILENT: Bounds = PATIENT.silent(SHORT);
+    const NO_GRACE: Bounds = PATIENT.silent(SHORT).idle(SHORT);
+    const SHORT_HEAD: Bounds = PATIENT.head(SHORT);
+    const LATE: Bounds = PATIENT.request(BOUND).silent(SHORT).idle(SHORT).head(SHORT);
     let promises = vec![
         promise!(a_client_that_stops_in_its_handshake_is_not_waited_for_for_ever_though_nothing_drains).bounds(LATE),
         promise!(a_connection_without_a_handshake_ends_by_fin_after_its_grace).bounds(SHORT_SILENT),

@@ -7,8 +7,8 @@ use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
-    const NO_GRACE: Bounds = Bounds { silent: SHORT, idle: SHORT, ..PATIENT };
-    const SHORT_HEAD: Bounds = Bounds { head: SHORT, ..PATIENT };
+    const NO_GRACE: Bounds = PATIENT.silent(SHORT).idle(SHORT);
+    const SHORT_HEAD: Bounds = PATIENT.head(SHORT);
     vec![
         promise!(half_a_head_on_a_new_connection_is_waited_for).bounds(NO_GRACE),
         promise!(half_a_head_on_a_kept_connection_is_waited_for).bounds(NO_GRACE),

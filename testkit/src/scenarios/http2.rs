@@ -8,7 +8,7 @@ use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
-    const SHORT_PING: Bounds = Bounds { goaway: SHORT, ..PATIENT };
+    const SHORT_PING: Bounds = PATIENT.goaway(SHORT);
     let promises = vec![
         promise!(a_stream_in_flight_completes_and_the_connection_ends_behind_it),
         promise!(many_streams_in_flight_all_complete),
@@ -19,14 +19,12 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         promise!(a_stream_that_crosses_the_drain_is_answered),
         promise!(a_stream_opened_before_the_second_goaway_is_served),
         promise!(a_stream_opened_after_the_second_goaway_is_not_served),
-        promise!(half_a_preface_is_waited_for).bounds(Bounds { silent: SHORT, head: SHORT, ..PATIENT }),
-        promise!(half_a_preface_that_never_ends_does_not_hold_the_drain_for_ever)
-            .bounds(Bounds { preface: SHORT, ..PATIENT }),
+        promise!(half_a_preface_is_waited_for).bounds(PATIENT.silent(SHORT).head(SHORT)),
+        promise!(half_a_preface_that_never_ends_does_not_hold_the_drain_for_ever).bounds(PATIENT.preface(SHORT)),
         promise!(a_ping_that_nobody_answers_does_not_hold_the_drain_for_ever).bounds(SHORT_PING),
         promise!(a_client_that_answers_no_ping_is_refused_the_streams_that_it_opens_after_its_time).bounds(SHORT_PING),
         promise!(a_client_that_answers_no_ping_and_opens_streams_does_not_hold_the_drain_for_ever).bounds(SHORT_PING),
-        promise!(a_stream_whose_window_stays_shut_does_not_hold_the_drain_for_ever)
-            .bounds(Bounds { stall: SHORT, ..PATIENT }),
+        promise!(a_stream_whose_window_stays_shut_does_not_hold_the_drain_for_ever).bounds(PATIENT.stall(SHORT)),
         promise!(a_stream_that_its_client_gives_up_does_not_hold_the_drain),
         promise!(a_client_of_http2_that_goes_does_not_hold_the_drain),
         promise!(a_stream_whose_handler_panics_is_not_waited_for),

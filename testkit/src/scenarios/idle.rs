@@ -6,8 +6,8 @@ use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
-    const SHORT_IDLE: Bounds = Bounds { idle: SHORT, ..PATIENT };
-    const SHORT_SILENT: Bounds = Bounds { silent: SHORT, ..PATIENT };
+    const SHORT_IDLE: Bounds = PATIENT.idle(SHORT);
+    const SHORT_SILENT: Bounds = PATIENT.silent(SHORT);
     vec![
         promise!(a_server_with_nothing_to_drain_ends),
         promise!(an_idle_connection_ends_by_fin_after_its_grace).bounds(SHORT_IDLE),

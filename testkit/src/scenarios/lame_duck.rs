@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ebbtide::{Drain, LameDuck};
-use ebbtide_connection::Bounds;
 
 use crate::feature::Feature;
 use crate::promise::{PATIENT, Promise, SHORT, promise};
@@ -20,7 +19,7 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     vec![
         promise!(in_a_lame_duck_time_connections_old_and_new_are_served_as_before)
             .needs(Feature::LameDuck)
-            .bounds(Bounds { idle: SHORT, ..PATIENT }),
+            .bounds(PATIENT.idle(SHORT)),
         promise!(in_a_lame_duck_time_streams_old_and_new_are_served_as_before).needs(Feature::Http2),
         promise!(in_a_lame_duck_time_connections_are_told_by_their_responses_one_after_the_other)
             .needs(Feature::LameDuck),

@@ -12,8 +12,7 @@ use crate::world::World;
 const BOUND: Duration = SHORT.saturating_mul(4);
 
 // A head that begins in the instant its connection ends has the time of one who takes nothing.
-const LATE: Bounds =
-    Bounds { request: BOUND, keep_alive: BOUND, silent: SHORT, idle: SHORT, head: SHORT, stall: SHORT, ..PATIENT };
+const LATE: Bounds = PATIENT.request(BOUND).keep_alive(BOUND).silent(SHORT).idle(SHORT).head(SHORT).stall(SHORT);
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     vec![
@@ -22,16 +21,16 @@ pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
         late(promise!(half_a_head_that_never_ends_is_not_waited_for_for_ever_though_nothing_drains)),
         promise!(a_connection_of_http2_without_a_stream_is_told_by_goaway_though_nothing_drains)
             .needs(Feature::Http2)
-            .bounds(Bounds { goaway: SHORT, ..LATE }),
+            .bounds(LATE.goaway(SHORT)),
         promise!(a_body_that_does_not_come_ends_its_connection_though_nothing_drains)
             .needs(Feature::RequestBound)
-            .bounds(Bounds { progress: BOUND, ..LATE }),
+            .bounds(LATE.progress(BOUND)),
         promise!(a_body_that_pauses_is_waited_for_though_nothing_drains)
             .needs(Feature::RequestBound)
-            .bounds(Bounds { progress: BOUND.saturating_mul(2), ..LATE }),
+            .bounds(LATE.progress(BOUND.saturating_mul(2))),
         promise!(a_connection_of_an_age_is_told_by_its_next_response)
             .needs(Feature::RequestBound)
-            .bounds(Bounds { age: SHORT, ..PATIENT }),
+            .bounds(PATIENT.age(SHORT)),
         promise!(a_request_in_flight_is_not_late).bounds(LATE),
     ]
 }

@@ -1,6 +1,5 @@
 //! Connections that come while the server drains.
 
-use ebbtide_connection::Bounds;
 
 use crate::feature::Feature;
 use crate::promise::{PATIENT, Promise, SHORT, promise};
@@ -9,8 +8,7 @@ use crate::world::World;
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     vec![
         promise!(connections_made_just_before_the_drain_are_answered),
-        promise!(silent_connections_made_just_before_the_drain_end_in_order)
-            .bounds(Bounds { silent: SHORT, ..PATIENT }),
+        promise!(silent_connections_made_just_before_the_drain_end_in_order).bounds(PATIENT.silent(SHORT)),
         promise!(new_connections_are_refused_while_a_request_is_in_flight).needs(Feature::Listener),
         promise!(the_port_is_free_for_a_successor_while_a_request_is_in_flight).needs(Feature::Listener),
         promise!(a_limit_of_connections_holds_the_rest_back_and_loses_none)

@@ -10,7 +10,7 @@ use crate::world::World;
 
 pub(super) fn promises<W: World>() -> Vec<Promise<W>> {
     // A response may end before its connection hears of the drain, which is idle for a moment then.
-    const SHORT_IDLE: Bounds = Bounds { idle: SHORT, ..PATIENT };
+    const SHORT_IDLE: Bounds = PATIENT.idle(SHORT);
     vec![
         promise!(a_request_in_flight_completes_and_says_close_and_fin_follows),
         promise!(fifty_requests_in_flight_all_complete_and_say_close),

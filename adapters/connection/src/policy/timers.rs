@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::{Answer, Body, End, Policy, Protocol, Stage};
 use crate::bounds::Bounds;
 
-/// The clocks a connection can need at a time.
+/// The timers that a connection can need at a time. All there are: an adapter that could leave one out would be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// Runs from the connection's beginning, and from every request on, until the drain begins. A timer of an earlier

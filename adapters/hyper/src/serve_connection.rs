@@ -20,7 +20,7 @@ pin_project! {
     ///
     /// Dropping it closes the connection, whatever is in flight.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Serving<C> {
+    pub struct ServeConnection<C> {
         // Dropped before what follows, and with it the I/O.
         #[pin]
         engine: Option<C>,
@@ -29,13 +29,13 @@ pin_project! {
     }
 }
 
-impl<C> Serving<C> {
+impl<C> ServeConnection<C> {
     pub(crate) fn new(engine: C, tracker: Arc<Tracker>, clock: Clock) -> Self {
         Self { engine: Some(engine), drive: Some((Drive::new(tracker), clock)) }
     }
 }
 
-impl<C: Engine> Future for Serving<C> {
+impl<C: Engine> Future for ServeConnection<C> {
     type Output = Result<(), Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -50,8 +50,8 @@ impl<C: Engine> Future for Serving<C> {
     }
 }
 
-impl<C> fmt::Debug for Serving<C> {
+impl<C> fmt::Debug for ServeConnection<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serving").finish_non_exhaustive()
+        f.debug_struct("ServeConnection").finish_non_exhaustive()
     }
 }
