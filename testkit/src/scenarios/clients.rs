@@ -1,6 +1,5 @@
 //! Clients that do not do their part, and handlers that do not.
 
-
 use crate::client::Client;
 use crate::feature::Feature;
 use crate::promise::{PATIENT, Promise, SHORT, promise};

@@ -1,6 +1,5 @@
 //! Connections that come while the server drains.
 
-
 use crate::feature::Feature;
 use crate::promise::{PATIENT, Promise, SHORT, promise};
 use crate::world::World;
