@@ -1,0 +1,208 @@
+//! Each program of the pages, signalled at a hundred instants of its life: from its first breath, in the midst of what its
+//! client sends, and when it has nothing to do. It ends by itself, says nothing of a failure, and loses nothing.
+
+#![cfg(unix)]
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How the programs talk, by their pages.
+const PROGRAMS: [(&str, Talk); 10] = [
+    ("README.md", HTTP),
+    ("adapters/async-h1/README.md", HTTP),
+    ("adapters/async-std/README.md", GREETING),
+    ("adapters/hyper/README.md", HTTP),
+    ("adapters/signal/README.md", Talk::NONE),
+    ("adapters/smol/README.md", GREETING),
+    ("adapters/tokio/README.md", GREETING),
+    ("docs/from-axum.md", HTTP),
+    ("docs/from-tokio-graceful-shutdown.md", Talk::NONE),
+    ("docs/from-tokio-util.md", Talk { says: "flushed\n", ..LINES }),
+];
+
+/// What passes between a program and its client.
+#[derive(Clone, Copy)]
+struct Talk {
+    asks: &'static str,
+    /// How the answer ends.
+    answer: &'static str,
+    /// What the program prints.
+    says: &'static str,
+}
+
+const HTTP: Talk = Talk { asks: "GET / HTTP/1.1\r\nhost: pages\r\n\r\n", answer: "hello", says: "" };
+const GREETING: Talk = Talk { asks: "", answer: "hello\n", says: "" };
+const LINES: Talk = Talk { asks: "a line\n", answer: "a line\n", says: "" };
+
+impl Talk {
+    /// Of a program that does not listen.
+    const NONE: Self = Self { asks: "", answer: "", says: "" };
+
+    fn listens(&self) -> bool {
+        !self.answer.is_empty()
+    }
+}
+
+/// When the signal comes.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// So long after the process was made, whatever it is doing then.
+    Born(Duration),
+    /// When so many bytes of the client's request are sent.
+    Asking(usize),
+    /// When the client has its answer.
+    Answered,
+}
+
+/// How long anything may take on a slow machine. A drain here has nothing to wait for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Program {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Program {
+    fn start(page: &str) -> Self {
+        // Nobody else is given it for a while, since what was just free is the last to be free again.
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_program"));
+        command.arg(page).arg(address.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { child: command.spawn().expect("built"), address }
+    }
+
+    fn signal(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it was not waited for");
+    }
+
+    /// A connection, once there is one to be had; `None` if the program ended.
+    fn connect(&mut self) -> Option<TcpStream> {
+        loop {
+            if let Ok(stream) = TcpStream::connect(self.address) {
+                stream.set_read_timeout(Some(PATIENCE)).expect("open");
+                return Some(stream);
+            }
+            if self.child.try_wait().expect("ours").is_some() {
+                return None;
+            }
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    fn end(mut self) -> (ExitStatus, String, String) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().expect("ours").is_none() {
+            if Instant::now() > deadline {
+                drop(self.child.kill());
+                panic!("it does not end");
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        let output = self.child.wait_with_output().expect("ours");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status, text(output.stdout), text(output.stderr))
+    }
+}
+
+/// Sends what is left to be sent, and receives the answer.
+fn talk(stream: &mut TcpStream, rest: &[u8], answer: &str) -> io::Result<()> {
+    stream.write_all(rest)?;
+    let (mut received, mut space) = (Vec::new(), [0; 1024]);
+    while !received.ends_with(answer.as_bytes()) {
+        match stream.read(&mut space)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            more => received.extend_from_slice(&space[..more]),
+        }
+    }
+    Ok(())
+}
+
+/// Lives to the signal and to the end. The error is what is wrong.
+fn live(page: &str, with: Talk, when: When) -> Result<(), String> {
+    let mut program = Program::start(page);
+    let wrong = |what: &str| Err(format!("{page}, {when:?}: {what}"));
+    let asks = with.asks.as_bytes();
+    let mut stream = None;
+    // What a client has sent, and what it has begun, when the signal comes, is answered.
+    let talked = if let When::Born(after) = when {
+        let pid = Pid::from_child(&program.child);
+        let signal = thread::spawn(move || {
+            thread::sleep(after);
+            kill_process(pid, Signal::TERM)
+        });
+        stream = if with.listens() { program.connect() } else { None };
+        let talked = stream.as_mut().map_or(Ok(()), |it| talk(it, asks, with.answer));
+        // It may have ended, though only by this.
+        let _ = signal.join().expect("no panic");
+        talked
+    } else {
+        stream = program.connect();
+        let Some(stream) = &mut stream else { return wrong("it does not come up") };
+        match when {
+            When::Asking(sent) => {
+                let begun = stream.write_all(&asks[..sent]);
+                program.signal();
+                begun.and_then(|()| talk(stream, &asks[sent..], with.answer))
+            }
+            _ => {
+                let talked = talk(stream, asks, with.answer);
+                program.signal();
+                talked.and_then(|()| match stream.read(&mut [0])? {
+                    0 => Ok(()),
+                    _ => Err(io::Error::other("more than the answer")),
+                })
+            }
+        }
+    };
+    let has_connected = stream.is_some();
+    drop(stream);
+    let (status, said, complained) = program.end();
+    if let Err(error) = talked {
+        return wrong(&format!("its client has no answer: {error}; {status}, {complained}"));
+    }
+    if !complained.is_empty() {
+        return wrong(&complained);
+    }
+    // Before it listens to signals it is ended by one, and nobody has had to do with it.
+    let is_early = status.signal() == Some(Signal::TERM.as_raw()) && !has_connected && said.is_empty();
+    if !is_early && (status.code() != Some(0) || said != with.says) {
+        return wrong(&format!("{status}, and said {said:?}"));
+    }
+    Ok(())
+}
+
+fn instants(with: Talk) -> Vec<When> {
+    let mut instants: Vec<_> = (0..50).map(|it| When::Born(Duration::from_micros(300 * it))).collect();
+    if with.listens() {
+        instants.extend((0..=with.asks.len()).map(When::Asking));
+        instants.push(When::Answered);
+    }
+    // It has come up by then, and has nothing to do.
+    let idle = (50..).map(|it| When::Born(Duration::from_millis(2 * it)));
+    let missing = 100 - instants.len();
+    instants.extend(idle.take(missing));
+    instants
+}
+
+#[test]
+fn every_program_of_the_pages_ends_well_at_whatever_instant_it_is_signalled() {
+    let output = Command::new(env!("CARGO_BIN_EXE_program")).output().expect("built");
+    let listed: Vec<_> = str::from_utf8(&output.stdout).expect("text").lines().map(str::to_owned).collect();
+    assert_eq!(listed, PROGRAMS.map(|(page, _)| page), "each is run");
+    let wrong: Vec<_> = thread::scope(|scope| {
+        let pages = PROGRAMS.map(|(page, with)| {
+            scope.spawn(move || {
+                let lives = instants(with).into_iter().map(|when| live(page, with, when));
+                lives.filter_map(Result::err).collect::<Vec<_>>()
+            })
+        });
+        pages.into_iter().flat_map(|it| it.join().expect("no panic")).collect()
+    });
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), 100 * PROGRAMS.len(), wrong.join("\n"));
+}
