@@ -59,6 +59,8 @@ fn main() -> ExitCode {
 
 impl Server {
     async fn bind(options: &Options, inherited: Option<std::net::TcpListener>) -> Result<Self, String> {
+        // Before anything listens: until then a signal ends the process, and with it whoever has connected.
+        let signals = Signals::new().map_err(|error| error.to_string())?;
         let tls = match &options.tls {
             Some(tls) => {
                 let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP)?);
@@ -67,7 +69,7 @@ impl Server {
             None => None,
         };
         Ok(Self {
-            signals: Signals::new().map_err(|error| error.to_string())?,
+            signals,
             tls,
             diagnostics: bind("diagnostics on http", options.diag_addr).await?,
             // Inherited, it has other owners too.
