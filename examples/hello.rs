@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     escalate(drain.clone(), Signals::new()?);
 
     // While a guard is held, the drain waits. Every connection gets a clone of this one.
-    let guard = drain.watcher().guard().ok_or("a signal came before the start")?;
+    let guard = drain.guard().ok_or("a signal came before the start")?;
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
 

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::drained::{Drained, Released};
+use crate::guard::Guard;
 use crate::holders::Held;
 use crate::shards::{Seat, Shared};
 use crate::state::State;
@@ -65,6 +66,29 @@ impl Drain {
         Watcher::new(self.shared().seat(&self.last.seat))
     }
 
+    /// A guard, or `None` once draining has begun: the same as [`Watcher::guard`] of a [`watcher`](Self::watcher).
+    ///
+    /// [`Draining`](crate::Draining) is an error for `?` in place of the `None`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ebbtide::{Drain, Draining};
+    ///
+    /// # fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let drain = Drain::new();
+    /// let guard = drain.guard().ok_or(Draining)?;
+    /// assert_eq!(drain.guards(), 1);
+    /// # drop(guard);
+    /// # Ok(())
+    /// # }
+    /// # start().unwrap();
+    /// ```
+    #[must_use = "a guard that is dropped holds nothing up"]
+    pub fn guard(&self) -> Option<Guard> {
+        self.shared().hold().map(Guard::new)
+    }
+
     /// Starts the drain, at once and whether or not the answer is polled. Starting again changes nothing, and
     /// every answer tells of the same end.
     ///
@@ -73,7 +97,7 @@ impl Drain {
     /// ```
     /// let drain = ebbtide::Drain::new();
     /// let _ = drain.start();
-    /// assert!(drain.watcher().guard().is_none());
+    /// assert!(drain.guard().is_none());
     /// ```
     pub fn start(&self) -> Drained {
         self.shared().start();
@@ -87,7 +111,7 @@ impl Drain {
     ///
     /// ```
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard();
+    /// let guard = drain.guard();
     /// drain.close();
     /// assert_eq!(drain.state(), ebbtide::State::Closed);
     /// # drop(guard);
@@ -107,7 +131,7 @@ impl Drain {
     /// ```
     /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard();
+    /// let guard = drain.guard();
     /// drain.close();
     /// drop(guard); // as the task that had it would
     /// drain.released().await;
@@ -130,7 +154,7 @@ impl Drain {
     ///
     /// ```
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard().expect("running");
+    /// let guard = drain.guard().expect("running");
     /// let another = guard.clone();
     /// assert_eq!(drain.guards(), 2);
     /// # drop((guard, another));

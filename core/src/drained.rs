@@ -62,7 +62,7 @@ impl Drained {
     /// ```
     /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard();
+    /// let guard = drain.guard();
     /// let at_once = std::future::ready(());
     /// let overdue = drain.start().deadline(at_once).await.unwrap_err();
     /// assert_eq!(overdue.guards(), 1);

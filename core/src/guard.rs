@@ -34,7 +34,7 @@ use crate::watcher::Watcher;
 ///
 /// ```
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard().expect("running");
+/// let guard = drain.guard().expect("running");
 /// let _ = drain.start();
 /// assert_eq!(drain.guards(), 1);
 /// drop(guard);
@@ -58,7 +58,7 @@ impl Guard {
     ///
     /// ```
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard().expect("running");
+    /// let guard = drain.guard().expect("running");
     /// assert_eq!(guard.watcher().state(), ebbtide::State::Running);
     /// ```
     pub fn watcher(&self) -> Watcher {
@@ -116,7 +116,7 @@ impl Guard {
     /// ```
     /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard().expect("running");
+    /// let guard = drain.guard().expect("running");
     /// let work = guard.during(async { "done" });
     /// assert_eq!(work.await, Some("done"));
     /// # });

@@ -16,6 +16,7 @@ extern crate std;
 pub mod connection;
 mod drain;
 mod drained;
+mod draining;
 mod guard;
 mod holders;
 mod lame_duck;
@@ -32,6 +33,7 @@ mod watcher;
 
 pub use drain::Drain;
 pub use drained::{Deadline, Drained, Released};
+pub use draining::Draining;
 pub use guard::Guard;
 pub use holders::{Held, Label};
 pub use lame_duck::{LameDuck, Turn};

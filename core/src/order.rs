@@ -35,7 +35,7 @@ use crate::sync::Lock;
 /// let (main, diagnostics) = (Drain::new(), Drain::new());
 /// let order = Order::new().then([("main", main.clone())]).then([("diagnostics", diagnostics.clone())]);
 ///
-/// let request = main.watcher().guard();
+/// let request = main.guard();
 /// let drained = order.drain().start();
 /// assert_eq!(main.state(), State::Draining);
 /// assert_eq!(diagnostics.state(), State::Running, "it outlives the main server");
@@ -70,7 +70,7 @@ impl Order {
         let stage = Drain::new();
         for (label, part) in parts {
             let watcher = self.all.watcher();
-            let held = (watcher.labelled(label), stage.watcher().guard());
+            let held = (watcher.labelled(label), stage.guard());
             self.link(stage.watcher(), part.clone(), |part| drop(part.start()));
             self.link(watcher.closed(), part.clone(), Drain::close);
             self.link(part.watcher().closed(), Lock::new(held), |held: &Lock<(Option<Guard>, Option<Guard>)>| {

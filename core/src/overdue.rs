@@ -8,22 +8,25 @@ use crate::holders::Held;
 
 /// The drain was closed while guards were held: what was cut.
 ///
+/// As text it is a line for people, and as `{:?}` the same line, since that is what a `main` prints that ends with it.
+///
 /// # Examples
 ///
 /// ```
 /// # futures_lite::future::block_on(async {
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard();
+/// let guard = drain.guard();
 /// let upload = drain.watcher().labelled("upload");
 /// drain.close();
 ///
 /// let overdue = drain.start().await.unwrap_err();
 /// assert_eq!(overdue.guards(), 2);
 /// assert_eq!(overdue.to_string(), "closed by force: 2 guards were still held (upload, 1 guard without a label)");
+/// assert_eq!(format!("{overdue:?}"), overdue.to_string());
 /// # drop((guard, upload));
 /// # });
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Overdue {
     guards: usize,
     held: Vec<Held>,
@@ -69,6 +72,12 @@ impl fmt::Display for Overdue {
             1 => f.write_str(", 1 guard without a label)"),
             n => write!(f, ", {n} guards without a label)"),
         }
+    }
+}
+
+impl fmt::Debug for Overdue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -63,7 +63,7 @@ fn take<T>(shared: &Mutex<Option<T>>) -> Option<T> {
 }
 
 fn guard(drain: &Drain) -> Guard {
-    drain.watcher().guard().expect("running")
+    drain.guard().expect("running")
 }
 
 /// A panic that prints nothing.

@@ -12,7 +12,7 @@ use by_hand::{Count, poll};
 use ebbtide::{Drain, Guard, Order, State};
 
 fn guard(drain: &Drain) -> Guard {
-    drain.watcher().guard().expect("running")
+    drain.guard().expect("running")
 }
 
 fn three() -> ([Drain; 3], Order) {

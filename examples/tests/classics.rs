@@ -78,7 +78,7 @@ fn hello_is_forced_by_the_second_signal_and_says_so() {
     hello.send(Signal::TERM);
     let (status, errors) = hello.end();
     assert_eq!(status.code(), Some(1));
-    assert!(errors.contains("Overdue"), "{errors}");
+    assert!(errors.starts_with("Error: closed by force: 1 guard"), "{errors}");
     cut(request);
 }
 

@@ -11,7 +11,7 @@
 //!
 //! # fn main() -> std::io::Result<()> { async_std::task::block_on(async {
 //! let drain = Drain::new();
-//! let guard = drain.watcher().guard().expect("running");
+//! let guard = drain.guard().expect("running");
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //!
 //! let server = async_std::task::spawn(ebbtide_async_std::serve(listener, guard, |mut stream, guard| async move {
@@ -76,7 +76,7 @@ pub fn within(drained: Drained, time: Duration) -> Deadline<impl Future<Output =
 /// ```
 /// # async_std::task::block_on(async {
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard().expect("running");
+/// let guard = drain.guard().expect("running");
 /// let task = ebbtide_async_std::spawn(guard, async { 7 });
 /// drain.start().await.expect("the task ends by itself");
 /// assert_eq!(task.await, Some(7));

@@ -97,7 +97,7 @@ fn child() {
         std::process::exit(3);
     });
     let drain = Drain::new();
-    let guard = drain.watcher().guard();
+    let guard = drain.guard();
     let signals = Signals::new().expect("the first");
     match role.as_str() {
         "escalates" => {

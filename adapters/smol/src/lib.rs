@@ -8,7 +8,7 @@
 //!
 //! # fn main() -> std::io::Result<()> { smol::block_on(async {
 //! let drain = Drain::new();
-//! let guard = drain.watcher().guard().expect("running");
+//! let guard = drain.guard().expect("running");
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //!
 //! let server = smol::spawn(ebbtide_smol::serve(listener, guard, |mut stream, guard| async move {
@@ -82,7 +82,7 @@ pub fn within(drained: Drained, time: Duration) -> Deadline<impl Future<Output =
 /// ```
 /// # smol::block_on(async {
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard().expect("running");
+/// let guard = drain.guard().expect("running");
 /// let task = ebbtide_smol::spawn(guard, async { 7 });
 /// drain.start().await.expect("the task ends by itself");
 /// assert_eq!(task.await, Some(7));

@@ -9,7 +9,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
 //! let drain = Drain::new();
-//! let guard = drain.watcher().guard().expect("running");
+//! let guard = drain.guard().expect("running");
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //!
 //! let server = tokio::spawn(ebbtide_tokio::serve(listener, guard, |mut stream, guard| async move {
@@ -97,7 +97,7 @@ pub fn within(drained: Drained, time: Duration) -> Deadline<Sleep> {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard().expect("running");
+/// let guard = drain.guard().expect("running");
 /// let task = ebbtide_tokio::spawn(guard, async { 7 });
 /// drain.start().await.expect("the task ends by itself");
 /// assert_eq!(task.await.unwrap(), Some(7));

@@ -11,7 +11,7 @@
 //!
 //! # fn main() -> std::io::Result<()> { toy::block_on(async {
 //! let drain = Drain::new();
-//! let guard = drain.watcher().guard().expect("running");
+//! let guard = drain.guard().expect("running");
 //! let listener = TcpListener::bind("127.0.0.1:0")?;
 //!
 //! let server = toy::spawn(ebbtide_toy::serve(listener, guard, |mut stream, guard| async move {
@@ -75,7 +75,7 @@ pub fn within(drained: Drained, time: Duration) -> Deadline<Sleep> {
 /// ```
 /// # ebbtide_toy::toy::block_on(async {
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard().expect("running");
+/// let guard = drain.guard().expect("running");
 /// let task = ebbtide_toy::spawn(guard, async { 7 });
 /// drain.start().await.expect("the task ends by itself");
 /// assert_eq!(task.await, Ok(Some(7)));

@@ -60,7 +60,7 @@ fn clean_end(machine: Machine) {
 fn deadline(machine: Machine) {
     let (task, worker) = (Task::new(machine), Task::new(machine));
     let drain = Drain::new();
-    let guard = drain.watcher().guard().expect("running");
+    let guard = drain.guard().expect("running");
     let mut work = pin!(guard.during(pending::<()>()));
     assert!(worker.poll(&mut work).is_pending());
 
@@ -77,7 +77,7 @@ fn deadline(machine: Machine) {
 fn forced_close(machine: Machine) {
     let task = Task::new(machine);
     let drain = Drain::new();
-    let mut guard = drain.watcher().guard().expect("running");
+    let mut guard = drain.guard().expect("running");
     assert!(task.poll(&mut guard).is_pending());
 
     drain.close();
@@ -118,7 +118,7 @@ fn from_an_interrupt(machine: Machine) {
 
     let worker = Task::new(machine);
     let drain = Drain::new();
-    let mut guard = drain.watcher().guard().expect("running");
+    let mut guard = drain.guard().expect("running");
     assert!(worker.poll(&mut guard).is_pending());
     hand(Job::Close(drain.clone()));
     worker.finish(&mut guard);
