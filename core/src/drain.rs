@@ -2,10 +2,12 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::panic::Location;
 
+use crate::cause::Cause;
 use crate::drained::{Drained, Released};
 use crate::guard::Guard;
-use crate::holders::Held;
+use crate::holders::{Held, Label};
 use crate::shards::{Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
@@ -99,9 +101,46 @@ impl Drain {
     /// let _ = drain.start();
     /// assert!(drain.guard().is_none());
     /// ```
+    #[track_caller]
     pub fn start(&self) -> Drained {
-        self.shared().start();
+        self.start_by(Cause::Called(Location::caller()))
+    }
+
+    /// Starts the drain as [`start`](Self::start) does, and says why: [`cause`](Self::cause) tells it, unless another start
+    /// came first.
+    ///
+    /// Words, or by [`Label::live`](crate::Label::live) a value, such as the error that ends the service.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let _ = drain.start_because("the disk is full");
+    /// let _ = drain.start();
+    /// assert_eq!(drain.cause().unwrap().to_string(), "the disk is full");
+    /// ```
+    pub fn start_because(&self, why: impl Into<Label>) -> Drained {
+        self.start_by(Cause::Said(why.into()))
+    }
+
+    pub(crate) fn start_by(&self, cause: Cause) -> Drained {
+        self.shared().start(cause);
         Drained::new(self.shared().seat(&self.last.seat))
+    }
+
+    /// Why the drain began; `None` while it has not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let watcher = drain.watcher();
+    /// drop(drain);
+    /// assert_eq!(watcher.cause(), Some(ebbtide::Cause::Dropped));
+    /// ```
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.shared().cause()
     }
 
     /// Closes by force: starts the drain if need be, and cuts whatever is held. A drain that has closed stays as
@@ -116,7 +155,9 @@ impl Drain {
     /// assert_eq!(drain.state(), ebbtide::State::Closed);
     /// # drop(guard);
     /// ```
+    #[track_caller]
     pub fn close(&self) {
+        self.shared().start(Cause::Called(Location::caller()));
         self.shared().close();
     }
 
@@ -180,7 +221,7 @@ impl Drain {
         self.shared().held()
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.last.seat.shared
     }
 }
@@ -194,7 +235,7 @@ impl Default for Drain {
 impl Drop for Last {
     fn drop(&mut self) {
         // Also what frees the memory: until it has started, a drain owns itself.
-        self.seat.shared.start();
+        self.seat.shared.start(Cause::Dropped);
     }
 }
 

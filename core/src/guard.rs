@@ -7,6 +7,7 @@ use core::task::{Context, Poll};
 
 use crate::holders::Label;
 use crate::lame_duck::Turn;
+use crate::overdue::Overdue;
 use crate::shards::{Hold, Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
@@ -50,6 +51,10 @@ impl Guard {
     #[inline]
     pub(crate) fn new(hold: Arc<Hold>) -> Self {
         Self { hold, place: Place::NONE }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.hold.shared
     }
 
     /// A watcher of the drain that this guard holds up. It hears of its start, not of a [turn](Self::turn) before that.
@@ -100,6 +105,28 @@ impl Guard {
     #[must_use]
     pub fn state(&self) -> State {
         self.hold.shared.state()
+    }
+
+    /// Releases this guard as one that was cut: what it stood for is lost, though nothing was closed by force.
+    ///
+    /// The outcome of the drain says so, by [`Overdue`](crate::Overdue) and under the guard's label, if the drain had begun:
+    /// what is lost while the service runs is the service's own to tell.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().labelled("upload").expect("running");
+    /// let drained = drain.start();
+    /// guard.give_up();
+    /// assert_eq!(drained.await.unwrap_err().to_string(), "closed, but not well: 1 guard was given up (upload)");
+    /// # });
+    /// ```
+    pub fn give_up(self) {
+        if self.state() == State::Draining {
+            self.shared().lose(Overdue::given_up(self.label().cloned()));
+        }
     }
 
     /// Runs `future` under this guard. A forced close drops it, and the answer is `None`.

@@ -185,6 +185,10 @@ impl Held {
         Self { label, guards }
     }
 
+    pub(crate) fn into_parts(self) -> (Label, usize) {
+        (self.label, self.guards)
+    }
+
     /// What they are for.
     #[must_use]
     pub fn label(&self) -> &Label {

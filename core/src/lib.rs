@@ -13,6 +13,10 @@ extern crate alloc;
 #[cfg(any(feature = "std", loom))]
 extern crate std;
 
+mod cause;
+// Made of links.
+#[cfg(target_has_atomic = "ptr")]
+mod child;
 pub mod connection;
 mod drain;
 mod drained;
@@ -20,7 +24,10 @@ mod draining;
 mod guard;
 mod holders;
 mod lame_duck;
-// Its links are wakers made of an `Arc`, which the standard library has only where there is compare-and-swap.
+// Wakers made of an `Arc`, which the standard library has only where there is compare-and-swap.
+#[cfg(target_has_atomic = "ptr")]
+mod links;
+// Made of links.
 #[cfg(target_has_atomic = "ptr")]
 mod order;
 mod overdue;
@@ -31,6 +38,7 @@ mod until;
 mod waiters;
 mod watcher;
 
+pub use cause::Cause;
 pub use drain::Drain;
 pub use drained::{Deadline, Drained, Released};
 pub use draining::Draining;

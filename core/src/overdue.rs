@@ -1,10 +1,12 @@
 //! What was still held when time was up.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::error::Error;
 use core::fmt;
 
-use crate::holders::Held;
+use crate::holders::{Held, Label};
 
 /// The drain was closed while guards were held: what was cut.
 ///
@@ -28,21 +30,58 @@ use crate::holders::Held;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Overdue {
-    guards: usize,
+    // Four bytes, so that the outcome of a drain is no larger for the next one.
+    guards: u32,
+    by_force: bool,
     held: Vec<Held>,
 }
 
 impl Overdue {
-    pub(crate) fn new(guards: usize, held: Vec<Held>) -> Self {
-        Self { guards, held }
+    /// Held at a forced close.
+    pub(crate) fn forced(guards: usize, held: Vec<Held>) -> Self {
+        Self { guards: u32::try_from(guards).unwrap_or(u32::MAX), by_force: true, held }
     }
 
-    /// How many guards were held at the forced close, clones counted. At least one.
+    /// One guard that was given up.
+    pub(crate) fn given_up(label: Option<Label>) -> Self {
+        Self { guards: 1, by_force: false, held: label.map(|label| Held::new(label, 1)).into_iter().collect() }
+    }
+
+    /// What a part has cut, in the words of the whole: guards without a label are the part's.
+    #[cfg(target_has_atomic = "ptr")]
+    pub(crate) fn of_part(mut self, part: &Label) -> Self {
+        let others = self.others();
+        if others > 0 {
+            self.held.push(Held::new(part.clone(), others));
+        }
+        self
+    }
+
+    /// Both.
+    pub(crate) fn and(self, other: Option<Self>) -> Self {
+        let Some(other) = other else { return self };
+        let mut sums = BTreeMap::new();
+        for held in self.held.into_iter().chain(other.held) {
+            let (label, guards) = held.into_parts();
+            *sums.entry(label).or_insert(0_usize) += guards;
+        }
+        let mut held: Vec<_> = sums.into_iter().map(|(label, guards)| Held::new(label, guards)).collect();
+        held.sort_by_key(|it| Reverse(it.guards()));
+        Self { guards: self.guards.saturating_add(other.guards), by_force: self.by_force || other.by_force, held }
+    }
+
+    /// How many guards were cut, clones counted: held at the forced close, or [given up](crate::Guard::give_up). At least one.
     ///
     /// A guard that another thread was asking for at that moment may be among them, though it was refused.
     #[must_use]
     pub fn guards(&self) -> usize {
-        self.guards
+        usize::try_from(self.guards).unwrap_or(usize::MAX)
+    }
+
+    /// How many of them have no label.
+    fn others(&self) -> usize {
+        let labelled: usize = self.held.iter().map(Held::guards).sum();
+        self.guards().saturating_sub(labelled)
     }
 
     /// Whose they were, if they had a label: the most first. The text of this error counts the others beside them.
@@ -54,12 +93,13 @@ impl Overdue {
 
 impl fmt::Display for Overdue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labelled: usize = self.held.iter().map(Held::guards).sum();
-        let others = self.guards.saturating_sub(labelled);
+        let others = self.others();
         let which = if self.held.is_empty() { " without a label" } else { "" };
+        let (how, what) =
+            if self.by_force { ("closed by force", "still held") } else { ("closed, but not well", "given up") };
         match self.guards {
-            1 => write!(f, "closed by force: 1 guard{which} was still held")?,
-            n => write!(f, "closed by force: {n} guards{which} were still held")?,
+            1 => write!(f, "{how}: 1 guard{which} was {what}")?,
+            n => write!(f, "{how}: {n} guards{which} were {what}")?,
         }
         if self.held.is_empty() {
             return Ok(());

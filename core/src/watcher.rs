@@ -5,6 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use crate::cause::Cause;
 use crate::guard::Guard;
 use crate::holders::Label;
 use crate::shards::{Seat, Shared};
@@ -56,6 +57,10 @@ impl Watcher {
         &self.seat.shared
     }
 
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
     /// A guard, or `None` once draining has begun.
     ///
     /// After [`Drain::start`](crate::Drain::start) has returned the answer is `None`. A guard asked for while
@@ -105,6 +110,24 @@ impl Watcher {
     #[must_use]
     pub fn state(&self) -> State {
         self.seat.shared.state()
+    }
+
+    /// Why the drain began; `None` while it has not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// # let drain = ebbtide::Drain::new();
+    /// # let mut watcher = drain.watcher();
+    /// # let _ = drain.start_because("SIGTERM");
+    /// (&mut watcher).await;
+    /// println!("draining: {}", watcher.cause().expect("it has begun")); // draining: SIGTERM
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.seat.shared.cause()
     }
 
     /// A future that is ready once the drain is [`Closed`](State::Closed), cleanly or by force.

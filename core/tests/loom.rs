@@ -493,8 +493,8 @@ fn two_parts_that_fail_at_once_leave_one_cause() {
     explore("failure against failure", || {
         let main = Drain::new();
         let order = Order::new().then([("main", main.clone())]);
-        let one = order.part("one", ready(Err::<(), _>("broke")));
-        let two = order.part("two", ready(Err::<(), _>("broke")));
+        let one = order.part("one", guard(&main), ready(Err::<(), _>("broke")));
+        let two = order.part("two", guard(&main), ready(Err::<(), _>("broke")));
         let there = spawn(move || assert!(poll(one, Waker::noop()).is_ready()));
         let has_started = order.drain().state() != State::Running;
         assert!(!has_started || order.failure().is_some(), "whoever hears of the drain sees a cause");

@@ -89,11 +89,11 @@ fn a_dropped_order_starts() {
 #[test]
 fn a_part_that_fails_starts_all_and_the_first_cause_is_kept() {
     let ([main, ..], order) = three();
-    let _held = guard(&main);
+    let held = guard(&main);
     let refused = io::Error::from(io::ErrorKind::AddrInUse);
-    assert_eq!(poll(order.part("admin", ready(Err::<(), _>(refused))), Waker::noop()), Poll::Ready(None));
+    assert_eq!(poll(order.part("admin", guard(&main), ready(Err::<(), _>(refused))), Waker::noop()), Poll::Ready(None));
     assert_eq!(main.state(), State::Draining);
-    assert_eq!(poll(order.part("main", ready(Err::<(), _>("later"))), Waker::noop()), Poll::Ready(None));
+    assert_eq!(poll(order.part("main", held.clone(), ready(Err::<(), _>("later"))), Waker::noop()), Poll::Ready(None));
     let failure = order.failure().expect("two of them");
     assert_eq!(failure.label().to_string(), "admin");
     assert!(failure.to_string().starts_with("admin failed: "), "{failure}");
@@ -103,7 +103,8 @@ fn a_part_that_fails_starts_all_and_the_first_cause_is_kept() {
 #[test]
 fn a_part_that_panics_starts_all() {
     let ([main, ..], order) = three();
-    let part = order.part("main", async { if main.guards() == 0 { panic!("oh") } else { Ok::<(), String>(()) } });
+    let part = order
+        .part("main", guard(&main), async { if main.guards() == 1 { panic!("oh") } else { Ok::<(), String>(()) } });
     assert!(catch_unwind(AssertUnwindSafe(|| poll(part, Waker::noop()))).is_err());
     assert_eq!(main.state(), State::Closed);
     assert_eq!(order.failure().unwrap().to_string(), "main failed: it panicked, or was dropped before its end");
@@ -111,8 +112,8 @@ fn a_part_that_panics_starts_all() {
 
 #[test]
 fn a_part_that_is_dropped_while_running_is_a_failure() {
-    let (_drains, order) = three();
-    drop(order.part("main", pending::<Result<(), String>>()));
+    let ([main, ..], order) = three();
+    drop(order.part("main", guard(&main), pending::<Result<(), String>>()));
     assert_eq!(order.failure().map(|it| it.label().to_string()).as_deref(), Some("main"));
 }
 
@@ -120,7 +121,7 @@ fn a_part_that_is_dropped_while_running_is_a_failure() {
 fn a_part_that_is_dropped_while_draining_is_no_failure() {
     let ([main, ..], order) = three();
     let _held = guard(&main);
-    let part = order.part("main", pending::<Result<(), String>>());
+    let part = order.part("main", guard(&main), pending::<Result<(), String>>());
     drop(order.drain().start());
     drop(part);
     assert!(order.failure().is_none());
@@ -129,7 +130,7 @@ fn a_part_that_is_dropped_while_draining_is_no_failure() {
 #[test]
 fn a_part_that_ends_well_starts_nothing() {
     let ([main, ..], order) = three();
-    let mut part = Box::pin(order.part("main", ready(Ok::<_, String>(7))));
+    let mut part = Box::pin(order.part("main", guard(&main), ready(Ok::<_, String>(7))));
     assert_eq!(poll(part.as_mut(), Waker::noop()), Poll::Ready(Some(7)));
     assert_eq!(poll(part.as_mut(), Waker::noop()), Poll::Ready(None));
     drop(part);
