@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::future::Future;
-use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::holders::Label;
@@ -11,7 +10,7 @@ use crate::overdue::Overdue;
 use crate::shards::{Hold, Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
-use crate::until::Until;
+use crate::until::{End, Until};
 use crate::waiters::Place;
 use crate::watcher::Watcher;
 
@@ -21,15 +20,21 @@ use crate::watcher::Watcher;
 /// is done; a return, an early exit and a panic are the same then. A clone is a guard of its own, and may be made
 /// at any time, also while draining: work may beget work.
 ///
-/// A guard is also a future: it is ready when the drain is [`Closed`](State::Closed) *though this guard is still
-/// held*, that is, when time is up. What was guarded should end then.
+/// When time is up the drain is [`Closed`](State::Closed) *though this guard is still held*, and what was guarded should
+/// end: [`during`](Self::during) sees to that. To wait for the *beginning* of the drain, await the guard's
+/// [`watcher`](Self::watcher); to wait for its end under a guard, that watcher's [`closed`](Watcher::closed). The guard itself
+/// is no future, so that neither is mistaken for the other:
+///
+/// ```compile_fail,E0277
+/// # async fn session(guard: ebbtide::Guard) {
+/// guard.await; // when the drain begins? when it is over?
+/// # }
+/// ```
 ///
 /// Who holds a guard must not wait for the end of its drain, which waits for the guard: see
-/// [`Drained`](crate::Drained).
-///
-/// # Cancel safety
-///
-/// Polling a guard and then not polling it any more loses nothing.
+/// [`Drained`](crate::Drained). A guard that is kept in `main` while that waits for the drain holds it up to its deadline.
+/// So move the guard to who works under it, or give it a [label](Watcher::labelled), such as
+/// [`Label::here`]: then the outcome says whose it was.
 ///
 /// # Examples
 ///
@@ -160,12 +165,10 @@ impl Clone for Guard {
     }
 }
 
-impl Future for Guard {
-    type Output = ();
-
+impl End for Guard {
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { hold, place } = &mut *self;
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { hold, place } = self;
         let shared = &*hold.shared;
         place.poll(cx.waker(), move || shared.state() >= State::Closed, || hold.closed())
     }

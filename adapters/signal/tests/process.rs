@@ -113,11 +113,12 @@ fn child() {
         }
         "wakes what panics" => {
             // Both lists are woken from the signals' thread: the watchers by the first signal, the guards by the second.
-            let (mut watcher, mut guard) = (drain.watcher(), guard.expect("running"));
+            let (mut watcher, mut work) =
+                (drain.watcher(), guard.expect("running").during(std::future::pending::<()>()));
             let waker = Arc::new(Panics).into();
             let mut context = Context::from_waker(&waker);
             assert!(Pin::new(&mut watcher).poll(&mut context).is_pending());
-            assert!(Pin::new(&mut guard).poll(&mut context).is_pending());
+            assert!(Pin::new(&mut work).poll(&mut context).is_pending());
             escalate(drain.clone(), signals);
             println!("ready");
             block_on(drain.watcher());
