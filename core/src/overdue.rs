@@ -53,6 +53,7 @@ impl Overdue {
         let others = self.others();
         if others > 0 {
             self.held.push(Held::new(part.clone(), others));
+            self.held.sort_by_key(|it| Reverse(it.guards()));
         }
         self
     }
