@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ebbtide::{Closed, Label, Until};
+use ebbtide::{Guard, Label, Until};
 use pin_project_lite::pin_project;
 
 use crate::hook::{Failure, Told};
@@ -34,7 +34,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Task<F> {
         #[pin]
-        future: Until<Closed, F>,
+        future: Until<Guard, F>,
         report: Option<Report>,
     }
 }
@@ -46,7 +46,7 @@ pub(crate) struct Report {
 }
 
 impl<F> Task<F> {
-    pub(crate) fn new(future: Until<Closed, F>, report: Option<Report>) -> Self {
+    pub(crate) fn new(future: Until<Guard, F>, report: Option<Report>) -> Self {
         Self { future, report }
     }
 }
