@@ -105,6 +105,7 @@ fn child() {
             println!("ready");
             block_on(drain.watcher());
             println!("draining");
+            println!("because of {}", drain.cause().expect("it has begun"));
             let overdue = block_on(drain.start()).expect_err("a guard is held");
             println!("cut {}", overdue.guards());
             loop {
@@ -196,6 +197,7 @@ fn the_first_signal_starts_the_second_forces_the_third_kills_by_itself() {
     process.says("ready");
     process.send(Sent::TERM);
     process.says("draining");
+    process.says("because of SIGTERM");
     process.send(Sent::INT);
     process.says("cut 1");
     process.send(Sent::TERM);
@@ -338,6 +340,7 @@ fn a_second_installation_is_a_clear_error() {
     let error = Signals::new().expect_err("the second");
     assert!(matches!(error, InstallError::Twice));
     assert!(error.to_string().contains("already"), "{error}");
+    assert_eq!(format!("{error:?}"), error.to_string(), "as a main prints it that ends with it");
     drop(first);
 }
 
