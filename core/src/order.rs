@@ -26,7 +26,7 @@ use crate::until::Until;
 /// has a clone of it.
 ///
 /// The outcome of the whole is the sum of its parts': what was cut in one of them, also by a deadline of its own, was cut.
-/// Its [`Overdue`](crate::Overdue) lists what the parts' list, and guards without a label under the label of their part.
+/// Its [`Overdue`](crate::Overdue) lists what theirs list, part by part.
 ///
 /// A part that fails starts the drain of all: see [`part`](Self::part).
 ///

@@ -1,8 +1,6 @@
 //! What was still held when time was up.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::error::Error;
 use core::fmt;
 
@@ -49,26 +47,20 @@ impl Overdue {
 
     /// What a part has cut, in the words of the whole: guards without a label are the part's.
     #[cfg(target_has_atomic = "ptr")]
-    pub(crate) fn of_part(mut self, part: &Label) -> Self {
-        let others = self.others();
-        if others > 0 {
-            self.held.push(Held::new(part.clone(), others));
-            self.held.sort_by_key(|it| Reverse(it.guards()));
-        }
-        self
+    pub(crate) fn of_part(self, part: &Label) -> Self {
+        let others = (self.others() > 0).then(|| Held::new(part.clone(), self.others()));
+        let held = Held::sum(self.held.into_iter().map(|it| it.of_part(part)).chain(others));
+        Self { held, ..self }
     }
 
     /// Both.
     pub(crate) fn and(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
-        let mut sums = BTreeMap::new();
-        for held in self.held.into_iter().chain(other.held) {
-            let (label, guards) = held.into_parts();
-            *sums.entry(label).or_insert(0_usize) += guards;
+        Self {
+            guards: self.guards.saturating_add(other.guards),
+            by_force: self.by_force || other.by_force,
+            held: Held::sum(self.held.into_iter().chain(other.held)),
         }
-        let mut held: Vec<_> = sums.into_iter().map(|(label, guards)| Held::new(label, guards)).collect();
-        held.sort_by_key(|it| Reverse(it.guards()));
-        Self { guards: self.guards.saturating_add(other.guards), by_force: self.by_force || other.by_force, held }
     }
 
     /// How many guards were cut, clones counted: held at the forced close, or [given up](crate::Guard::give_up). At least one.
@@ -85,7 +77,8 @@ impl Overdue {
         self.guards().saturating_sub(labelled)
     }
 
-    /// Whose they were, if they had a label: the most first. The text of this error counts the others beside them.
+    /// Whose they were, if they had a label: the most first. The text of this error counts the others beside them. Of a part
+    /// of the drain, an order's or a child, those are under the label of the part.
     #[must_use]
     pub fn held(&self) -> &[Held] {
         &self.held

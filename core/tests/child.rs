@@ -68,7 +68,7 @@ fn a_forced_close_of_the_parent_closes_the_child_and_tells_what_that_has_cut() {
     let deadline = parent.start().deadline(ready(()));
     let Poll::Ready(Err(overdue)) = poll(deadline, Waker::noop()) else { panic!("nothing was cut") };
     assert_eq!(grandchild.state(), State::Closed);
-    let told = "closed by force: 3 guards were still held (grandchild, upload, 1 guard without a label)";
+    let told = "closed by force: 3 guards were still held (child: grandchild, child: upload, 1 guard without a label)";
     assert_eq!(overdue.to_string(), told);
     drop(held);
 }

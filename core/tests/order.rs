@@ -91,7 +91,7 @@ fn the_whole_is_not_well_if_a_stage_was_cut_though_it_was_not_closed_by_force_it
     assert!(poll(&mut drained, Waker::noop()).is_pending(), "the next stage has a guard");
     drop(probe);
     let Poll::Ready(Err(overdue)) = poll(drained, Waker::noop()) else { panic!("a payment was cut") };
-    assert_eq!(overdue.to_string(), "closed by force: 2 guards were still held (payment, main)");
+    assert_eq!(overdue.to_string(), "closed by force: 2 guards were still held (main, main: payment)");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_deadline_over_all_sums_what_all_parts_have_cut_to_the_last_guard() {
     let Poll::Ready(Err(overdue)) = poll(order.drain().start().deadline(ready(())), Waker::noop()) else {
         panic!("nothing was cut")
     };
-    let told = "closed by force: 6 guards were still held (3 x payment, diagnostics, main, 1 guard without a label)";
+    let told = "closed by force: 6 guards were still held (main: 2 x payment, diagnostics, main, admin: payment, 1 guard without a label)";
     assert_eq!(overdue.to_string(), told);
     drop((of_main, others));
     let Poll::Ready(again) = poll(order.drain().start(), Waker::noop()) else { panic!("it is closed") };

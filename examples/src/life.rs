@@ -155,9 +155,14 @@ impl<R: Runtime> Life<R> {
         self.diagnostics.guard().expect("nothing has started it yet")
     }
 
-    /// Serves a listener as a part of the whole: its failure drains all.
-    pub fn serve(&self, label: &'static str, served: impl Future<Output = io::Result<()>> + Send + 'static) {
-        let part = self.order.part(label, served);
+    /// Serves a listener as a part of the whole, under one more guard of its drain: its failure drains all.
+    pub fn serve(
+        &self,
+        label: &'static str,
+        guard: Guard,
+        served: impl Future<Output = io::Result<()>> + Send + 'static,
+    ) {
+        let part = self.order.part(label, guard, served);
         self.runtime.spawn(async {
             part.await;
         });

@@ -160,6 +160,7 @@ fn two_servers_drain_the_main_one_first_and_are_not_ready_meanwhile() {
     has(&answer(get(&diagnostics, "/ready", "close")), "200", "ready\n");
     let request = get(&main, "/2", "keep-alive");
     servers.send(Signal::TERM);
+    assert_eq!(servers.says("draining: "), "SIGTERM");
     refused(&main);
     has(&answer(get(&diagnostics, "/ready", "close")), "503", "draining\n");
     has(&answer(get(&diagnostics, "/live", "close")), "200", "alive\n");
@@ -174,7 +175,7 @@ fn two_servers_have_one_deadline() {
     servers.send(Signal::INT);
     let (status, errors) = servers.end();
     assert_eq!(status.code(), Some(1));
-    assert!(errors.starts_with("two_servers: closed by force: ") && errors.contains("main"), "{errors}");
+    assert!(errors.starts_with("two_servers: closed by force: ") && errors.contains("(main: 127.0.0.1:"), "{errors}");
     cut(request);
 }
 
