@@ -105,6 +105,25 @@ impl Guard {
         self.hold.label()
     }
 
+    /// Whether no other guard is held under its label at this moment; `false` if it has none.
+    ///
+    /// For whoever has handed out a clone, and wants to know whether that went on or was dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().labelled("upload").expect("running");
+    /// let another = guard.clone();
+    /// assert!(!guard.is_only());
+    /// drop(another);
+    /// assert!(guard.is_only());
+    /// ```
+    #[must_use]
+    pub fn is_only(&self) -> bool {
+        self.label().is_some() && Arc::strong_count(&self.hold) == 1
+    }
+
     /// How far the drain has come; [`Closed`](State::Closed) means that time is up.
     #[inline]
     #[must_use]

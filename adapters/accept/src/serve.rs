@@ -38,8 +38,8 @@ const BURST: usize = 64;
 
 impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
     /// Accepts from `listener` until the drain of `guard` begins, and spawns `connection` for each with a guard of its
-    /// own. The drain waits for the task in any case, and for the guard, wherever it goes. A task that is still there at a
-    /// forced close is dropped.
+    /// own, for which the drain waits. If `connection` drops it before it returns, the task is waited for instead. A task
+    /// that is still there when the drain closes is dropped.
     pub fn new<Fut>(listener: L, guard: Guard, connection: F) -> Self
     where
         R: Spawn<Task<Fut>>,
@@ -116,9 +116,11 @@ where
         for _ in 0..BURST {
             let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? else { return Poll::Ready(Ok(())) };
             let report = this.accept.told().map(|told| Report { told: told.clone(), peer: guard.label().cloned() });
-            // The task has a guard too: what is waited for is what would be cut, whatever becomes of the other one.
-            let held = guard.clone();
-            R::spawn(Task::new(held.during((this.connection)(stream, guard)), report));
+            let (watcher, kept) = (guard.watcher(), guard.clone());
+            let future = watcher.until_closed((this.connection)(stream, guard));
+            // Whoever writes `|stream, _: Guard|`, or does not move it into the future, has dropped it by now: then the
+            // task has one instead, or the first close would cut what it does.
+            R::spawn(Task::new(future, kept.is_only().then_some(kept), report));
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -126,6 +126,7 @@ async fn a_connection_whose_closure_drops_its_guard_is_waited_for_all_the_same()
     while drain.held().is_empty() {
         tokio::task::yield_now().await;
     }
+    assert_eq!(drain.guards(), 2, "the loop's, and one for the connection");
     let drained = drain.start();
     server.await.expect("no panic").expect("it ends well");
     assert_eq!(drain.state(), State::Draining);

@@ -95,9 +95,10 @@ where
 /// [`Drain::start`](ebbtide::Drain::start) behind it: a program that returns here cuts what is in flight, and nobody is told.
 ///
 /// Every connection comes with a guard of its own, taken before the connection can be lost, whose label says who is at the
-/// other end: [`Peer::of`](ebbtide_accept::Peer::of). The drain waits for the task of the connection in any case. Move the
-/// guard to what is to be waited for beyond that. TCP connections have `TCP_NODELAY` set. A connection whose task is still
-/// there at a forced close is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
+/// other end: [`Peer::of`](ebbtide_accept::Peer::of). Keep it until the connection is done. If `connection` drops it before
+/// it returns, as `|stream, _: Guard|` does, the task is waited for instead; if the future drops it, the rest of the future is
+/// not waited for. TCP connections have `TCP_NODELAY` set. A connection whose task is still there when the drain closes is
+/// dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
 /// [`on_error`](ebbtide_accept::Serve::on_error) tells of them,
 /// and of a connection whose future ends with an error: it may end with nothing, or with a `Result`.
 ///
