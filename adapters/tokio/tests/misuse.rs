@@ -136,6 +136,23 @@ async fn a_connection_whose_closure_drops_its_guard_is_waited_for_all_the_same()
 }
 
 #[tokio::test]
+async fn what_a_connection_does_behind_its_guard_is_dropped_at_the_close() {
+    let drain = Drain::new();
+    let (listener, address) = listen().await;
+    let connection = |mut stream: TcpStream, guard: Guard| async move {
+        let _ = stream.write_all(b"x").await;
+        drop(guard);
+        pending::<()>().await;
+    };
+    let server = tokio::spawn(ebbtide_tokio::serve(listener, drain.guard().expect("running"), connection));
+    let mut client = TcpStream::connect(address).await.expect("it listens");
+    assert_eq!(client.read(&mut [0]).await.expect("open"), 1);
+    drain.start().await.expect("the guard was dropped, so nothing was promised");
+    server.await.expect("no panic").expect("it ends well");
+    assert_eq!(client.read(&mut [0]).await.expect("a clean end"), 0);
+}
+
+#[tokio::test]
 async fn a_server_is_over_before_its_connections_are() {
     let drain = Drain::new();
     let (listener, address) = listen().await;
