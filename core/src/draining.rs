@@ -6,6 +6,9 @@ use core::fmt;
 /// Draining has begun, so there is no guard any more: an error, for `?` where
 /// [`Watcher::guard`](crate::Watcher::guard) and [`Drain::guard`](crate::Drain::guard) are `None`.
 ///
+/// It is written by who asks, so it will stay without fields; why it drains is told by
+/// [`Watcher::cause`](crate::Watcher::cause).
+///
 /// # Examples
 ///
 /// ```

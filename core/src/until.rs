@@ -32,8 +32,8 @@ impl<W, F> Until<W, F> {
     }
 }
 
-/// What ends a future early. Not `Future`: a [`Guard`](crate::Guard) is none, and nobody has to be told why awaiting it
-/// would hang.
+/// What ends a future early. It is not `Future`, because a [`Guard`](crate::Guard) is none: whoever awaited one would wait
+/// for something else than they mean.
 pub trait End: Unpin {
     /// Ready when the future is to end.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()>;

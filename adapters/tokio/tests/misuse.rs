@@ -35,10 +35,10 @@ async fn an_accept_loop_that_is_dropped_at_the_drain_spoils_its_outcome() {
     let served = ebbtide_tokio::serve(listener, drain.guard().expect("running"), echo);
     let watcher = drain.watcher();
     // As a service does that is told of the drain by a signal.
-    let server = tokio::spawn(watcher.until_draining(served));
+    let wrong = tokio::spawn(watcher.until_draining(served));
     tokio::task::yield_now().await;
     let drained = drain.start();
-    assert!(server.await.expect("no panic").is_none());
+    assert!(wrong.await.expect("no panic").is_none());
     assert_eq!(drained.await.expect_err("its queue is lost").to_string(), LOST);
 }
 
