@@ -40,7 +40,7 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<String>, Infa
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let drain = Drain::new();
-    let guard = drain.watcher().guard().ok_or("nothing has started it yet")?;
+    let guard = drain.guard().ok_or("nothing has started it yet")?;
     escalate(drain.clone(), Signals::new()?);
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);

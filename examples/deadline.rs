@@ -34,7 +34,7 @@ async fn work(request: Request<Incoming>) -> Result<Response<String>, Infallible
 
 /// Once this has returned, whoever connects is served.
 async fn start(address: &mut String, drain: &Drain) -> Result<(), Box<dyn Error>> {
-    let guard = drain.watcher().guard().ok_or("the drain has begun, nothing starts any more")?;
+    let guard = drain.guard().ok_or("the drain has begun, nothing starts any more")?;
     let listener = TcpListener::bind(&*address).await?;
     *address = listener.local_addr()?.to_string();
     println!("listening on http://{address}");

@@ -8,7 +8,7 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use ebbtide::Drain;
+use ebbtide::{Drain, Draining};
 use ebbtide_hyper::Http;
 use ebbtide_signal::{Signals, escalate};
 use hyper::body::Incoming;
@@ -31,17 +31,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     escalate(drain.clone(), Signals::new()?);
 
     // While a guard is held, the drain waits. Every connection gets a clone of this one.
-    let guard = drain.watcher().guard().ok_or("a signal came before the start")?;
+    let guard = drain.guard().ok_or(Draining)?;
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
 
     // Accepts until the drain has begun and no connection is left in the queue.
     let http = Http::new(TokioExecutor::new(), TokioTimer::new());
     let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(slow_hello), guard);
-    ebbtide_tokio::serve(listener, guard, connection).await?;
+    let served = ebbtide_tokio::serve(listener, guard, connection).await;
 
     // And now waits for the connections: each ends behind the answers that it owes. An error is the forced close.
     drain.start().await?;
     println!("drained");
-    Ok(())
+    // Why the listener failed, if it did: what was in flight has been waited for then, too.
+    Ok(served?)
 }

@@ -97,13 +97,13 @@ impl Server {
         });
         let served = served.on_error(life::failed);
         let served = if self.shared { served.shared() } else { served.sole_owner() };
-        life.serve("main listener", served);
+        life.serve("main listener", life.main_guard(), served);
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
                 http.serve(TokioIo::new(stream), application.clone(), guard)
             });
-            life.serve("TLS listener", served.on_error(life::failed));
+            life.serve("TLS listener", life.main_guard(), served.on_error(life::failed));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(Bounds::NONE);
@@ -115,7 +115,7 @@ impl Server {
                 drop(http.serve(TokioIo::new(stream), service_fn(answer), guard).await);
             }
         });
-        life.serve("diagnostics listener", served);
+        life.serve("diagnostics listener", life.diagnostics_guard(), served);
         life.end(self.signals, &work, options).await
     }
 }

@@ -93,14 +93,14 @@ impl Server {
         });
         let served = served.on_error(life::failed);
         let served = if self.shared { served.shared() } else { served.sole_owner() };
-        life.serve("main listener", served);
+        life.serve("main listener", life.main_guard(), served);
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let app = application.clone();
                 let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
                 http.serve(stream, move |request| endpoint(app.clone(), request), guard)
             });
-            life.serve("TLS listener", served.on_error(life::failed));
+            life.serve("TLS listener", life.main_guard(), served.on_error(life::failed));
         }
         // A prober's connection is nothing to wait for.
         let http = Http::new(smol::Timer::after).bounds(Bounds::NONE);
@@ -109,7 +109,7 @@ impl Server {
             let main = main.clone();
             http.serve(stream, move |request| ready(status(&main, request)), guard)
         });
-        life.serve("diagnostics listener", served);
+        life.serve("diagnostics listener", life.diagnostics_guard(), served);
         life.end(self.signals, &work, options).await
     }
 }

@@ -36,12 +36,18 @@ fn diagnose(request: &Request<Incoming>, all: &Watcher) -> http::Result<Response
     Response::builder().status(status).body(text.to_owned())
 }
 
-/// The guard comes first: whoever finds the port open is waited for.
-async fn listen(address: String, watcher: Watcher) -> Result<(TcpListener, Guard), Box<dyn Error + Send + Sync>> {
-    let guard = watcher.guard().ok_or("the drain has begun")?;
+async fn bind(address: String) -> Result<TcpListener, Box<dyn Error + Send + Sync>> {
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("{address}: {error}"))?;
     println!("listening on http://{}", listener.local_addr()?);
-    Ok((listener, guard))
+    Ok(listener)
+}
+
+/// Whatever fails as a part of the order starts the drain of all. The guard comes first: whoever finds the port open is
+/// waited for.
+async fn listen(order: &Order, part: &'static str, drain: &Drain, address: String) -> Option<(TcpListener, Guard)> {
+    let guard = drain.guard()?;
+    let listener = order.part(part, guard.clone(), bind(address)).await?;
+    Some((listener, guard))
 }
 
 #[tokio::main]
@@ -53,13 +59,14 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let order = Order::new().then([("main", main.clone())]).then([("diagnostics", diagnostics.clone())]);
     escalate(order.drain().clone(), Signals::new()?);
 
-    // Whatever fails as a part of the order starts the drain of all. Both listen before one of them says "ready".
-    let main = order.part("main", listen(address("127.0.0.1:8080"), main.watcher())).await;
-    let diagnostics = order.part("diagnostics", listen(address("127.0.0.1:8081"), diagnostics.watcher())).await;
+    // Both listen before one of them says "ready".
+    let main = listen(&order, "main", &main, address("127.0.0.1:8080")).await;
+    let diagnostics = listen(&order, "diagnostics", &diagnostics, address("127.0.0.1:8081")).await;
     if let (Some((main, main_guard)), Some((diagnostics, diagnostics_guard))) = (main, diagnostics) {
         let http = Http::new(TokioExecutor::new(), TokioTimer::new());
         // Of the diagnostics only what is in flight is waited for.
         let (also_http, all) = (http.clone().bounds(Bounds::NONE), order.drain().watcher());
+        let guards = (main_guard.clone(), diagnostics_guard.clone());
         let main = ebbtide_tokio::serve(main, main_guard, move |stream, guard| {
             http.serve(TokioIo::new(stream), service_fn(work), guard)
         });
@@ -68,11 +75,12 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
             let diagnose = service_fn(move |request| ready(diagnose(&request, &all)));
             also_http.serve(TokioIo::new(stream), diagnose, guard)
         });
-        tokio::spawn(order.part("main", main));
-        tokio::spawn(order.part("diagnostics", diagnostics));
+        tokio::spawn(order.part("main", guards.0, main));
+        tokio::spawn(order.part("diagnostics", guards.1, diagnostics));
     }
 
     order.drain().watcher().await; // a signal, or a failure
+    println!("draining: {}", order.drain().cause().expect("it has begun"));
     let drained = ebbtide_tokio::within(order.drain().start(), Duration::from_secs(5)).await;
     let failed = order.failure().map(|failure| eprintln!("two_servers: {failure}"));
     let cut = drained.err().map(|overdue| eprintln!("two_servers: {overdue}"));

@@ -6,7 +6,7 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use ebbtide::{Drain, Watcher};
+use ebbtide::{Drain, Draining, Watcher};
 use ebbtide_examples::goodbye::Goodbye;
 use ebbtide_hyper::Http;
 use ebbtide_signal::{Signals, escalate};
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let drain = Drain::new();
     escalate(drain.clone(), Signals::new()?);
-    let guard = drain.watcher().guard().ok_or("a signal came before the start")?;
+    let guard = drain.guard().ok_or(Draining)?;
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}", listener.local_addr()?);
 

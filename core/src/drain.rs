@@ -2,9 +2,12 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::panic::Location;
 
+use crate::cause::Cause;
 use crate::drained::{Drained, Released};
-use crate::holders::Held;
+use crate::guard::Guard;
+use crate::holders::{Held, Label};
 use crate::shards::{Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
@@ -65,6 +68,29 @@ impl Drain {
         Watcher::new(self.shared().seat(&self.last.seat))
     }
 
+    /// A guard, or `None` once draining has begun: the same as [`Watcher::guard`] of a [`watcher`](Self::watcher).
+    ///
+    /// [`Draining`](crate::Draining) is an error for `?` in place of the `None`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ebbtide::{Drain, Draining};
+    ///
+    /// # fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let drain = Drain::new();
+    /// let guard = drain.guard().ok_or(Draining)?;
+    /// assert_eq!(drain.guards(), 1);
+    /// # drop(guard);
+    /// # Ok(())
+    /// # }
+    /// # start().unwrap();
+    /// ```
+    #[must_use = "a guard that is dropped holds nothing up"]
+    pub fn guard(&self) -> Option<Guard> {
+        self.shared().hold().map(Guard::new)
+    }
+
     /// Starts the drain, at once and whether or not the answer is polled. Starting again changes nothing, and
     /// every answer tells of the same end.
     ///
@@ -73,11 +99,48 @@ impl Drain {
     /// ```
     /// let drain = ebbtide::Drain::new();
     /// let _ = drain.start();
-    /// assert!(drain.watcher().guard().is_none());
+    /// assert!(drain.guard().is_none());
     /// ```
+    #[track_caller]
     pub fn start(&self) -> Drained {
-        self.shared().start();
+        self.start_by(Cause::Called(Location::caller()))
+    }
+
+    /// Starts the drain as [`start`](Self::start) does, and says why: [`cause`](Self::cause) tells it, unless another start
+    /// came first.
+    ///
+    /// Words, or by [`Label::live`](crate::Label::live) a value, such as the error that ends the service.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let _ = drain.start_because("the disk is full");
+    /// let _ = drain.start();
+    /// assert_eq!(drain.cause().unwrap().to_string(), "the disk is full");
+    /// ```
+    pub fn start_because(&self, why: impl Into<Label>) -> Drained {
+        self.start_by(Cause::Said(why.into()))
+    }
+
+    pub(crate) fn start_by(&self, cause: Cause) -> Drained {
+        self.shared().start(cause);
         Drained::new(self.shared().seat(&self.last.seat))
+    }
+
+    /// Why the drain began; `None` while it has not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let watcher = drain.watcher();
+    /// drop(drain);
+    /// assert_eq!(watcher.cause(), Some(ebbtide::Cause::Dropped));
+    /// ```
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.shared().cause()
     }
 
     /// Closes by force: starts the drain if need be, and cuts whatever is held. A drain that has closed stays as
@@ -87,12 +150,14 @@ impl Drain {
     ///
     /// ```
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard();
+    /// let guard = drain.guard();
     /// drain.close();
     /// assert_eq!(drain.state(), ebbtide::State::Closed);
     /// # drop(guard);
     /// ```
+    #[track_caller]
     pub fn close(&self) {
+        self.shared().start(Cause::Called(Location::caller()));
         self.shared().close();
     }
 
@@ -107,7 +172,7 @@ impl Drain {
     /// ```
     /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard();
+    /// let guard = drain.guard();
     /// drain.close();
     /// drop(guard); // as the task that had it would
     /// drain.released().await;
@@ -130,7 +195,7 @@ impl Drain {
     ///
     /// ```
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard().expect("running");
+    /// let guard = drain.guard().expect("running");
     /// let another = guard.clone();
     /// assert_eq!(drain.guards(), 2);
     /// # drop((guard, another));
@@ -156,7 +221,7 @@ impl Drain {
         self.shared().held()
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.last.seat.shared
     }
 }
@@ -170,7 +235,7 @@ impl Default for Drain {
 impl Drop for Last {
     fn drop(&mut self) {
         // Also what frees the memory: until it has started, a drain owns itself.
-        self.seat.shared.start();
+        self.seat.shared.start(Cause::Dropped);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::waiters::Place;
 /// Do not await it while you hold a guard of the same drain: it would wait for you, and you for it. The usual form of
 /// that trap is a handler that ends the service it runs in, `/shutdown` for example, and awaits the end before it answers:
 /// its request is held by a guard. Start the drain there, drop this future, and answer. A task that holds a guard can await
-/// the guard instead, or set a [`deadline`](Self::deadline).
+/// [`Watcher::closed`](crate::Watcher::closed) instead, or set a [`deadline`](Self::deadline).
 ///
 /// # Cancel safety
 ///
@@ -62,7 +62,7 @@ impl Drained {
     /// ```
     /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard();
+    /// let guard = drain.guard();
     /// let at_once = std::future::ready(());
     /// let overdue = drain.start().deadline(at_once).await.unwrap_err();
     /// assert_eq!(overdue.guards(), 1);

@@ -2,15 +2,15 @@
 
 use core::fmt;
 use core::future::Future;
-use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::holders::Label;
 use crate::lame_duck::Turn;
+use crate::overdue::Overdue;
 use crate::shards::{Hold, Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
-use crate::until::Until;
+use crate::until::{End, Until};
 use crate::waiters::Place;
 use crate::watcher::Watcher;
 
@@ -20,21 +20,27 @@ use crate::watcher::Watcher;
 /// is done; a return, an early exit and a panic are the same then. A clone is a guard of its own, and may be made
 /// at any time, also while draining: work may beget work.
 ///
-/// A guard is also a future: it is ready when the drain is [`Closed`](State::Closed) *though this guard is still
-/// held*, that is, when time is up. What was guarded should end then.
+/// When time is up the drain is [`Closed`](State::Closed) *though this guard is still held*, and what was guarded should
+/// end: [`during`](Self::during) sees to that. To wait for the *beginning* of the drain, await the guard's
+/// [`watcher`](Self::watcher); to wait for its end under a guard, that watcher's [`closed`](Watcher::closed). The guard itself
+/// is no future, so that neither is mistaken for the other:
+///
+/// ```compile_fail,E0277
+/// # async fn session(guard: ebbtide::Guard) {
+/// guard.await; // when the drain begins? when it is over?
+/// # }
+/// ```
 ///
 /// Who holds a guard must not wait for the end of its drain, which waits for the guard: see
-/// [`Drained`](crate::Drained).
-///
-/// # Cancel safety
-///
-/// Polling a guard and then not polling it any more loses nothing.
+/// [`Drained`](crate::Drained). A guard that is kept in `main` while that waits for the drain holds it up to its deadline.
+/// So move the guard to who works under it, or give it a [label](Watcher::labelled), such as
+/// [`Label::here`]: then the outcome says whose it was.
 ///
 /// # Examples
 ///
 /// ```
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard().expect("running");
+/// let guard = drain.guard().expect("running");
 /// let _ = drain.start();
 /// assert_eq!(drain.guards(), 1);
 /// drop(guard);
@@ -52,13 +58,17 @@ impl Guard {
         Self { hold, place: Place::NONE }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.hold.shared
+    }
+
     /// A watcher of the drain that this guard holds up. It hears of its start, not of a [turn](Self::turn) before that.
     ///
     /// # Examples
     ///
     /// ```
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard().expect("running");
+    /// let guard = drain.guard().expect("running");
     /// assert_eq!(guard.watcher().state(), ebbtide::State::Running);
     /// ```
     pub fn watcher(&self) -> Watcher {
@@ -95,11 +105,52 @@ impl Guard {
         self.hold.label()
     }
 
+    /// Whether no other guard is held under its label at this moment; `false` if it has none.
+    ///
+    /// For whoever has handed out a clone, and wants to know whether that went on or was dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().labelled("upload").expect("running");
+    /// let another = guard.clone();
+    /// assert!(!guard.is_only());
+    /// drop(another);
+    /// assert!(guard.is_only());
+    /// ```
+    #[must_use]
+    pub fn is_only(&self) -> bool {
+        self.label().is_some() && Arc::strong_count(&self.hold) == 1
+    }
+
     /// How far the drain has come; [`Closed`](State::Closed) means that time is up.
     #[inline]
     #[must_use]
     pub fn state(&self) -> State {
         self.hold.shared.state()
+    }
+
+    /// Releases this guard as one that was cut: what it stood for is lost, though nothing was closed by force.
+    ///
+    /// The outcome of the drain says so, by [`Overdue`](crate::Overdue) and under the guard's label, if the drain had begun:
+    /// what is lost while the service runs is the service's own to tell.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let drain = ebbtide::Drain::new();
+    /// let guard = drain.watcher().labelled("upload").expect("running");
+    /// let drained = drain.start();
+    /// guard.give_up();
+    /// assert_eq!(drained.await.unwrap_err().to_string(), "closed, but not well: 1 guard was given up (upload)");
+    /// # });
+    /// ```
+    pub fn give_up(self) {
+        if self.state() == State::Draining {
+            self.shared().lose(Overdue::given_up(self.label().cloned()));
+        }
     }
 
     /// Runs `future` under this guard. A forced close drops it, and the answer is `None`.
@@ -116,7 +167,7 @@ impl Guard {
     /// ```
     /// # futures_lite::future::block_on(async {
     /// let drain = ebbtide::Drain::new();
-    /// let guard = drain.watcher().guard().expect("running");
+    /// let guard = drain.guard().expect("running");
     /// let work = guard.during(async { "done" });
     /// assert_eq!(work.await, Some("done"));
     /// # });
@@ -133,12 +184,10 @@ impl Clone for Guard {
     }
 }
 
-impl Future for Guard {
-    type Output = ();
-
+impl End for Guard {
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { hold, place } = &mut *self;
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { hold, place } = self;
         let shared = &*hold.shared;
         place.poll(cx.waker(), move || shared.state() >= State::Closed, || hold.closed())
     }

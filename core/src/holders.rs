@@ -2,9 +2,11 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::any::Any;
-use core::cmp::Ordering;
+use core::cmp::{Ordering, Reverse};
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::panic::{Location, RefUnwindSafe, UnwindSafe};
@@ -178,11 +180,12 @@ impl Hash for Live {
 pub struct Held {
     label: Label,
     guards: usize,
+    part: Option<Label>,
 }
 
 impl Held {
     pub(crate) fn new(label: Label, guards: usize) -> Self {
-        Self { label, guards }
+        Self { label, guards, part: None }
     }
 
     /// What they are for.
@@ -196,10 +199,38 @@ impl Held {
     pub fn guards(&self) -> usize {
         self.guards
     }
+
+    /// The label of the part that they are guards of, if the whole tells of them: an order, or the parent of a
+    /// [`child`](crate::Watcher::child).
+    #[must_use]
+    pub fn part(&self) -> Option<&Label> {
+        self.part.as_ref()
+    }
+
+    /// As the whole tells of them. If a part has parts, the innermost is kept.
+    #[cfg(target_has_atomic = "ptr")]
+    pub(crate) fn of_part(mut self, part: &Label) -> Self {
+        self.part.get_or_insert_with(|| part.clone());
+        self
+    }
+
+    /// The same ones, if they are, summed; the most first.
+    pub(crate) fn sum(all: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut sums = BTreeMap::new();
+        for Self { label, guards, part } in all {
+            *sums.entry((label, part)).or_insert(0_usize) += guards;
+        }
+        let mut all: Vec<_> = sums.into_iter().map(|((label, part), guards)| Self { label, guards, part }).collect();
+        all.sort_by_key(|it| Reverse(it.guards));
+        all
+    }
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(part) = &self.part {
+            write!(f, "{part}: ")?;
+        }
         match (self.guards, &self.label.0) {
             // One thing, however many guards it has.
             (_, Kind::Live(_)) | (1, _) => self.label.fmt(f),

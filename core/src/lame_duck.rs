@@ -37,7 +37,7 @@ use crate::watcher::Watcher;
 /// # futures_lite::future::block_on(async {
 /// let (waiting, server) = (Drain::new(), Drain::new());
 /// let lame_duck = LameDuck::new(&server, Duration::from_secs(5));
-/// let guard = waiting.watcher().guard().expect("running");
+/// let guard = waiting.guard().expect("running");
 ///
 /// // Signals start `order`: not ready from here on, and the server drains five seconds later.
 /// let order = Order::new().then([("lame duck", waiting)]).then([("server", server.clone())]);
@@ -119,7 +119,7 @@ impl LameDuck {
 ///
 /// let drain = Drain::new();
 /// let lame_duck = LameDuck::new(&drain, Duration::from_secs(5));
-/// let connection = drain.watcher().guard().expect("running");
+/// let connection = drain.guard().expect("running");
 /// let turn = connection.turn().expect("there is such a time");
 /// assert!(!turn.has_come() && !turn.is_late());
 /// # drop(lame_duck);

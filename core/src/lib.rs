@@ -13,12 +13,21 @@ extern crate alloc;
 #[cfg(any(feature = "std", loom))]
 extern crate std;
 
+mod cause;
+// Made of links.
+#[cfg(target_has_atomic = "ptr")]
+mod child;
 mod drain;
 mod drained;
+mod draining;
+mod grace;
 mod guard;
 mod holders;
 mod lame_duck;
-// Its links are wakers made of an `Arc`, which the standard library has only where there is compare-and-swap.
+// Wakers made of an `Arc`, which the standard library has only where there is compare-and-swap.
+#[cfg(target_has_atomic = "ptr")]
+mod links;
+// Made of links.
 #[cfg(target_has_atomic = "ptr")]
 mod order;
 mod overdue;
@@ -29,8 +38,11 @@ mod until;
 mod waiters;
 mod watcher;
 
+pub use cause::Cause;
 pub use drain::Drain;
 pub use drained::{Deadline, Drained, Released};
+pub use draining::Draining;
+pub use grace::Grace;
 pub use guard::Guard;
 pub use holders::{Held, Label};
 pub use lame_duck::{LameDuck, Turn};

@@ -2,27 +2,31 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::task::Wake;
-use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker, ready};
+use core::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
 use crate::drain::Drain;
 use crate::guard::Guard;
 use crate::holders::Label;
+use crate::links::{Forced, Links};
 use crate::state::State;
 use crate::sync::Lock;
+use crate::until::Until;
 
 /// Drains that end in an order, as one: [`drain`](Self::drain) starts them stage by stage, closes when the last one
-/// has closed, and closes them all where it is closed by force. So one deadline is over all.
+/// has closed, and closes them all if it is closed by force. So one deadline is over all.
 ///
-/// Stages follow each other as drains close; nothing has to be polled for it. Keep the order for as long as the service
-/// runs: dropping it starts its drain, like dropping any other, but the stages after the first are no longer led.
+/// Stages follow each other as drains close; nothing has to be polled for it, and the order itself need not be kept: what
+/// leads the stages is in their drains. Dropping the order drops its [`drain`](Self::drain), and so starts that if nobody
+/// has a clone of it.
+///
+/// The outcome of the whole is the sum of its parts': what was cut in one of them, also by a deadline of its own, was cut.
+/// Its [`Overdue`](crate::Overdue) lists what theirs list, part by part.
 ///
 /// A part that fails starts the drain of all: see [`part`](Self::part).
 ///
@@ -35,7 +39,7 @@ use crate::sync::Lock;
 /// let (main, diagnostics) = (Drain::new(), Drain::new());
 /// let order = Order::new().then([("main", main.clone())]).then([("diagnostics", diagnostics.clone())]);
 ///
-/// let request = main.watcher().guard();
+/// let request = main.guard();
 /// let drained = order.drain().start();
 /// assert_eq!(main.state(), State::Draining);
 /// assert_eq!(diagnostics.state(), State::Running, "it outlives the main server");
@@ -47,43 +51,56 @@ use crate::sync::Lock;
 /// ```
 #[must_use = "dropping an order starts its drain"]
 pub struct Order {
-    // First, so that it is dropped, and starts, while the links are there to hear of it.
     all: Drain,
     last: Option<Drain>,
-    links: Vec<Box<dyn Send + Sync>>,
+    links: Links,
     first_failure: Arc<Lock<Option<Failure>>>,
 }
 
 impl Order {
     /// An order without parts.
     pub fn new() -> Self {
-        Self { all: Drain::new(), last: None, links: Vec::new(), first_failure: Arc::new(Lock::new(None)) }
+        let all = Drain::new();
+        let links = Links::until(all.watcher().closed(), || ());
+        Self { all, last: None, links, first_failure: Arc::new(Lock::new(None)) }
     }
 
     /// The next stage: its parts start together, once every part of the stage before has closed. The first stage starts
     /// with [`drain`](Self::drain).
     ///
-    /// The labels are what an [`Overdue`](crate::Overdue) of the whole order lists; what was held in a part is told by
-    /// the part's own.
+    /// The labels are what [`Drain::held`] lists while the parts are waited for. A part that has closed already, by force or
+    /// not, is not waited for.
     pub fn then<L: Into<Label>>(mut self, parts: impl IntoIterator<Item = (L, Drain)>) -> Self {
         // A drain whose guards are the parts: it closes when they all have.
         let stage = Drain::new();
+        let all = self.all.watcher();
         for (label, part) in parts {
-            let watcher = self.all.watcher();
-            let held = (watcher.labelled(label), stage.watcher().guard());
-            self.link(stage.watcher(), part.clone(), |part| drop(part.start()));
-            self.link(watcher.closed(), part.clone(), Drain::close);
-            self.link(part.watcher().closed(), Lock::new(held), |held: &Lock<(Option<Guard>, Option<Guard>)>| {
+            let label = label.into();
+            let held = Lock::new((all.labelled(label.clone()), stage.guard()));
+            let (whole, of_stage) = (all.clone(), part.clone());
+            self.links.link(stage.watcher(), move || of_stage.watcher().start_with(&whole));
+            let (whole, forced) = (all.clone(), part.clone());
+            self.links.link(Forced::new(&all), move || {
+                forced.watcher().start_with(&whole);
+                forced.shared().close();
+            });
+            let closed = part.watcher().closed();
+            self.links.link(closed, move || {
                 let (of_all, of_stage) = held.with(core::mem::take);
+                // Before the whole may close.
+                if let Some(guard) = &of_all {
+                    guard.tell_of(&part.watcher(), &label);
+                }
                 // The stage first: what follows it must have begun when the last part ends the whole.
                 drop(of_stage);
                 drop(of_all);
             });
         }
-        let begin = |stage: &Drain| drop(stage.start());
-        match self.last.replace(stage.clone()) {
-            None => self.link(self.all.watcher(), stage, begin),
-            Some(before) => self.link(before.watcher().closed(), stage, begin),
+        let next = stage.clone();
+        let begin = move || next.watcher().start_with(&all);
+        match self.last.replace(stage) {
+            None => self.links.link(self.all.watcher(), begin),
+            Some(before) => self.links.link(before.watcher().closed(), begin),
         }
         self
     }
@@ -94,9 +111,12 @@ impl Order {
     }
 
     /// Runs a part of the service whose failure ends the service: an error, or the part's end without an answer while
-    /// the service is running (a panic, or being dropped), starts the drain of all. The first failure is kept.
+    /// the service is running (a panic, or being dropped), starts the drain of all. The first failure is kept, and is the
+    /// [`cause`](Drain::cause) of that drain if nothing else has started it.
     ///
-    /// The output is `None` where it failed.
+    /// It runs under `guard`, which is one of the drain of the stage that it belongs to: that drain waits for it, and its
+    /// forced close drops it, so that it does not run on while the next stage ends. The output is `None` if it was cut or
+    /// failed. A part that ends well ends nothing else: the service goes on without it.
     ///
     /// # Cancel safety
     ///
@@ -106,42 +126,31 @@ impl Order {
     ///
     /// ```
     /// # futures_lite::future::block_on(async {
-    /// use ebbtide::{Order, State};
+    /// use ebbtide::{Drain, Order, State};
     ///
-    /// let order = Order::new();
+    /// let diagnostics = Drain::new();
+    /// let order = Order::new().then([("diagnostics", diagnostics.clone())]);
+    ///
+    /// let guard = diagnostics.guard().expect("running");
     /// let bind = async { Err::<(), _>("address in use") };
-    /// order.part("diagnostics", bind).await;
+    /// order.part("diagnostics", guard, bind).await;
     /// assert_eq!(order.drain().state(), State::Closed);
     /// assert_eq!(order.failure().unwrap().to_string(), "diagnostics failed: address in use");
     /// # });
     /// ```
-    pub fn part<F, T, E>(&self, label: impl Into<Label>, future: F) -> Part<F>
+    pub fn part<F, T, E>(&self, label: impl Into<Label>, guard: Guard, future: F) -> Part<F>
     where
         F: Future<Output = Result<T, E>>,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let answer = Answer { label: Some(label.into()), all: self.all.clone(), first: self.first_failure.clone() };
-        Part { future, answer }
+        Part { future: guard.during(future), answer }
     }
 
     /// What failed first, if anything did.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.first_failure.with(|first| first.clone())
-    }
-
-    /// When `event` comes, on whichever thread: `act`.
-    fn link<E, T>(&mut self, mut event: E, on: T, act: impl Fn(&T) + Send + Sync + 'static)
-    where
-        E: Future<Output = ()> + Unpin + Send + Sync + 'static,
-        T: Send + Sync + 'static,
-    {
-        let link = Waker::from(Arc::new(Link { act: move || act(&on) }));
-        if Pin::new(&mut event).poll(&mut Context::from_waker(&link)).is_ready() {
-            link.wake();
-        } else {
-            self.links.push(Box::new(event));
-        }
     }
 }
 
@@ -157,24 +166,14 @@ impl fmt::Debug for Order {
     }
 }
 
-/// A waker that wakes nobody but does something.
-struct Link<A> {
-    act: A,
-}
-
-impl<A: Fn() + Send + Sync + 'static> Wake for Link<A> {
-    fn wake(self: Arc<Self>) {
-        (self.act)();
-    }
-}
-
 pin_project! {
     /// The future of [`Order::part`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Part<F> {
+        // First, so that it has gone when its failure is told.
         #[pin]
-        future: F,
+        future: Until<Guard, F>,
         answer: Answer,
     }
 }
@@ -200,15 +199,15 @@ where
         if this.answer.label.is_none() {
             return Poll::Ready(None);
         }
-        let output = ready!(this.future.poll(cx));
-        Poll::Ready(match output {
-            Ok(output) => {
-                this.answer.label = None;
-                Some(output)
-            }
-            Err(error) => {
+        Poll::Ready(match ready!(this.future.poll(cx)) {
+            Some(Err(error)) => {
                 this.answer.fail(Some(error.into()));
                 None
+            }
+            // Ended well, or cut by force, which the outcome of its drain tells.
+            output => {
+                this.answer.label = None;
+                output.and_then(Result::ok)
             }
         })
     }
@@ -218,11 +217,12 @@ impl Answer {
     fn fail(&mut self, error: Option<Box<dyn Error + Send + Sync>>) {
         let Some(label) = self.label.take() else { return };
         let failure = Failure { what: Arc::new((label, error)) };
+        let cause = Label::live(failure.clone());
         let _dropped_outside_the_lock = self.first.with(|first| match first {
             None => first.replace(failure),
             Some(_) => Some(failure),
         });
-        drop(self.all.start());
+        drop(self.all.start_because(cause));
     }
 }
 
@@ -235,7 +235,7 @@ impl Drop for Answer {
 }
 
 /// The part of an [`Order`] that failed first, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Failure {
     what: Arc<(Label, Option<Box<dyn Error + Send + Sync>>)>,
 }
@@ -254,6 +254,13 @@ impl fmt::Display for Failure {
             (label, Some(error)) => write!(f, "{label} failed: {error}"),
             (label, None) => write!(f, "{label} failed: it panicked, or was dropped before its end"),
         }
+    }
+}
+
+// What a `main` prints that ends with it.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -4,45 +4,81 @@ use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 
-use crate::holders::Held;
+use crate::holders::{Held, Label};
 
 /// The drain was closed while guards were held: what was cut.
+///
+/// As text it is a line for people, and as `{:?}` the same line, since that is what a `main` prints that ends with it.
 ///
 /// # Examples
 ///
 /// ```
 /// # futures_lite::future::block_on(async {
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard();
+/// let guard = drain.guard();
 /// let upload = drain.watcher().labelled("upload");
 /// drain.close();
 ///
 /// let overdue = drain.start().await.unwrap_err();
 /// assert_eq!(overdue.guards(), 2);
 /// assert_eq!(overdue.to_string(), "closed by force: 2 guards were still held (upload, 1 guard without a label)");
+/// assert_eq!(format!("{overdue:?}"), overdue.to_string());
 /// # drop((guard, upload));
 /// # });
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Overdue {
-    guards: usize,
+    // Four bytes, so that the outcome of a drain is no larger for the next one.
+    guards: u32,
+    by_force: bool,
     held: Vec<Held>,
 }
 
 impl Overdue {
-    pub(crate) fn new(guards: usize, held: Vec<Held>) -> Self {
-        Self { guards, held }
+    /// Held at a forced close.
+    pub(crate) fn forced(guards: usize, held: Vec<Held>) -> Self {
+        Self { guards: u32::try_from(guards).unwrap_or(u32::MAX), by_force: true, held }
     }
 
-    /// How many guards were held at the forced close, clones counted. At least one.
+    /// One guard that was given up.
+    pub(crate) fn given_up(label: Option<Label>) -> Self {
+        Self { guards: 1, by_force: false, held: label.map(|label| Held::new(label, 1)).into_iter().collect() }
+    }
+
+    /// What a part has cut, in the words of the whole: guards without a label are the part's.
+    #[cfg(target_has_atomic = "ptr")]
+    pub(crate) fn of_part(self, part: &Label) -> Self {
+        let others = (self.others() > 0).then(|| Held::new(part.clone(), self.others()));
+        let held = Held::sum(self.held.into_iter().map(|it| it.of_part(part)).chain(others));
+        Self { held, ..self }
+    }
+
+    /// Both.
+    pub(crate) fn and(self, other: Option<Self>) -> Self {
+        let Some(other) = other else { return self };
+        Self {
+            guards: self.guards.saturating_add(other.guards),
+            by_force: self.by_force || other.by_force,
+            held: Held::sum(self.held.into_iter().chain(other.held)),
+        }
+    }
+
+    /// How many guards were cut, clones counted: held at the forced close, or [given up](crate::Guard::give_up). At least one.
     ///
     /// A guard that another thread was asking for at that moment may be among them, though it was refused.
     #[must_use]
     pub fn guards(&self) -> usize {
-        self.guards
+        usize::try_from(self.guards).unwrap_or(usize::MAX)
     }
 
-    /// Whose they were, if they had a label: the most first. The text of this error counts the others beside them.
+    /// How many of them have no label.
+    fn others(&self) -> usize {
+        let labelled: usize = self.held.iter().map(Held::guards).sum();
+        self.guards().saturating_sub(labelled)
+    }
+
+    /// Whose they were, if they had a label: the most first. The text of this error counts the others beside them. Of a part
+    /// of the drain, an order's or a child, those are under the label of the part.
     #[must_use]
     pub fn held(&self) -> &[Held] {
         &self.held
@@ -51,12 +87,13 @@ impl Overdue {
 
 impl fmt::Display for Overdue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labelled: usize = self.held.iter().map(Held::guards).sum();
-        let others = self.guards.saturating_sub(labelled);
+        let others = self.others();
         let which = if self.held.is_empty() { " without a label" } else { "" };
+        let (how, what) =
+            if self.by_force { ("closed by force", "still held") } else { ("closed, but not well", "given up") };
         match self.guards {
-            1 => write!(f, "closed by force: 1 guard{which} was still held")?,
-            n => write!(f, "closed by force: {n} guards{which} were still held")?,
+            1 => write!(f, "{how}: 1 guard{which} was {what}")?,
+            n => write!(f, "{how}: {n} guards{which} were {what}")?,
         }
         if self.held.is_empty() {
             return Ok(());
@@ -69,6 +106,12 @@ impl fmt::Display for Overdue {
             1 => f.write_str(", 1 guard without a label)"),
             n => write!(f, ", {n} guards without a label)"),
         }
+    }
+}
+
+impl fmt::Debug for Overdue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -19,6 +19,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::cause::Cause;
 use crate::holders::{Held, Label};
 use crate::overdue::Overdue;
 use crate::state::{Phase, State};
@@ -34,6 +35,10 @@ pub(crate) struct Shared {
     owned: Lock<Owned>,
     /// Wait for the last release, also behind a forced close. A list of their own: what waits in one waits for one event.
     released: Waiters,
+    /// Not 0 from when a forced close has begun: what is a part of this drain is closed first.
+    forced: AtomicU8,
+    /// Wait for that.
+    parts: Waiters,
 }
 
 /// What guards count in one lane. Its drop is the release of the lane's last guard.
@@ -75,6 +80,10 @@ struct Owned {
     seats: Vec<Arc<Seat>>,
     labelled: BTreeMap<Label, Weak<Hold>>,
     turns: Turns,
+    cause: Option<Cause>,
+    /// What parts of the drain have cut, and what was given up, whether or not it will be closed by force.
+    lost: Option<Overdue>,
+    /// What the forced close has cut, those included.
     overdue: Option<Overdue>,
 }
 
@@ -174,10 +183,14 @@ impl Shared {
         sync::here() & (self.lanes.len() - 1)
     }
 
-    pub(crate) fn start(&self) {
+    pub(crate) fn start(&self, cause: Cause) {
+        // Dropped at the end, where it is not the first: outside the lock, for it may be anything.
+        let mut cause = Some(cause);
         let (seats, turns, last_counts) = self.owned.with(|owned| {
             // The phase first: whoever asks for a guard from here on is refused.
-            self.step(Phase::Running, Phase::Draining);
+            if self.step(Phase::Running, Phase::Draining) {
+                owned.cause = cause.take();
+            }
             // Under the lock: another `start` that returns meanwhile has told them too.
             for seat in owned.seats.iter().chain(&owned.turns.seats) {
                 seat.tell();
@@ -193,9 +206,22 @@ impl Shared {
         Wake(seats.into_iter().chain(turns).flat_map(|seat| seat.started.take())).all();
     }
 
-    /// Starts, and closes at once whatever is held.
+    /// Closes a drain that has started, whatever is held: first its parts, so that what they have cut is known, then itself.
     pub(crate) fn close(&self) {
-        self.start();
+        /// Also if a waker of the parts panics.
+        struct Then<'a>(&'a Shared);
+        impl Drop for Then<'_> {
+            fn drop(&mut self) {
+                self.0.close_itself();
+            }
+        }
+        let _then = Then(self);
+        // Release, with the Acquire of `is_forced`: whoever has heard of it sees that it has started.
+        self.forced.store(1, Ordering::Release);
+        Wake(self.parts.take()).all();
+    }
+
+    fn close_itself(&self) {
         let closed = self.owned.with(|owned| {
             if self.phase() != Phase::Draining {
                 return false;
@@ -208,12 +234,37 @@ impl Shared {
                 return self.step(Phase::Draining, Phase::Clean);
             }
             // Before the step, since whoever sees the step asks for this.
-            owned.overdue = Some(Overdue::new(guards, owned.held()));
+            owned.overdue = Some(Overdue::forced(guards, owned.held()).and(owned.lost.clone()));
             self.step(Phase::Draining, Phase::Forced)
         });
         if closed {
             self.wake_at_close();
         }
+    }
+
+    /// Has the outcome tell of what was lost, whatever closes the drain. Whoever calls it holds a guard, or it is too late.
+    pub(crate) fn lose(&self, lost: Overdue) {
+        let _dropped_outside_the_lock = self.owned.with(|owned| {
+            if self.state() == State::Closed {
+                return Some(lost);
+            }
+            owned.lost = Some(lost.and(owned.lost.take()));
+            None
+        });
+    }
+
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.owned.with(|owned| owned.cause.clone())
+    }
+
+    /// Those who wait for the beginning of a forced close.
+    pub(crate) fn parts(&self) -> &Waiters {
+        &self.parts
+    }
+
+    /// Whether a forced close has begun.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.forced.load(Ordering::Acquire) != 0
     }
 
     /// Makes so many turns, for watchers that are to hear of the drain before it starts. Returns whether it did: not once
@@ -281,7 +332,7 @@ impl Shared {
     pub(crate) fn outcome(&self) -> Option<Result<(), Overdue>> {
         match self.phase() {
             Phase::Running | Phase::Draining => None,
-            Phase::Clean => Some(Ok(())),
+            Phase::Clean => Some(self.owned.with(|owned| owned.lost.clone()).map_or(Ok(()), Err)),
             Phase::Forced => Some(self.owned.with(|owned| owned.overdue.clone()).map_or(Ok(()), Err)),
         }
     }
@@ -314,6 +365,8 @@ fn with_lanes(lanes: usize, known: &mut Vec<(Weak<Hold>, Weak<Seat>)>, owned: &m
             lanes: lanes.collect(),
             owned: Lock::new(Owned::default()),
             released: Waiters::new(),
+            forced: AtomicU8::new(0),
+            parts: Waiters::new(),
         });
     }
     let mut seats = None;

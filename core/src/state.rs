@@ -2,6 +2,9 @@
 
 /// How far a [`Drain`](crate::Drain) has come. It only grows.
 ///
+/// There will be no fourth, so a `match` may be without a last arm: new work is taken or not, and what is held is waited for
+/// or not. What may come to be told of a drain besides, such as its [`Cause`](crate::Cause), is told elsewhere.
+///
 /// # Examples
 ///
 /// ```

@@ -7,10 +7,10 @@ use core::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// Runs a future until `W` is ready: a [`Watcher`](crate::Watcher), a [`Closed`](crate::Closed) or a
-    /// [`Guard`](crate::Guard), which also holds the drain up meanwhile.
+    /// Runs a future until `W` says that it is to end: a [`Watcher`](crate::Watcher), a [`Closed`](crate::Closed), a
+    /// [`Grace`](crate::Grace), or a [`Guard`](crate::Guard), which also holds the drain up meanwhile.
     ///
-    /// It is `Some` of the future's output, or `None` where the future was dropped first. The future goes before
+    /// It is `Some` of the future's output, or `None` if the future was dropped first. The future goes before
     /// `W` does, on a panic too. Polled again after it was ready, it is `None`.
     ///
     /// # Cancel safety
@@ -32,7 +32,14 @@ impl<W, F> Until<W, F> {
     }
 }
 
-impl<W: Future<Output = ()> + Unpin, F: Future> Future for Until<W, F> {
+/// What ends a future early. It is not `Future`, because a [`Guard`](crate::Guard) is none: whoever awaited one would wait
+/// for something else than they mean.
+pub trait End: Unpin {
+    /// Ready when the future is to end.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl<W: End, F: Future> Future for Until<W, F> {
     type Output = Option<F::Output>;
 
     #[inline]
@@ -40,7 +47,7 @@ impl<W: Future<Output = ()> + Unpin, F: Future> Future for Until<W, F> {
         let mut this = self.project();
         let Some(end) = this.end.as_mut() else { return Poll::Ready(None) };
         // The end first, so that a future which is always ready does not outrun it.
-        let ended = Pin::new(end).poll(cx).is_ready();
+        let ended = end.poll_end(cx).is_ready();
         let output = match this.future.as_mut().as_pin_mut() {
             Some(future) if !ended => match future.poll(cx) {
                 Poll::Ready(output) => Some(output),

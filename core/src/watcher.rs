@@ -5,12 +5,13 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use crate::cause::Cause;
 use crate::guard::Guard;
 use crate::holders::Label;
 use crate::shards::{Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
-use crate::until::Until;
+use crate::until::{End, Until};
 use crate::waiters::Place;
 
 /// The right to look: a future that is ready once draining has begun.
@@ -54,6 +55,10 @@ impl Watcher {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.seat.shared
+    }
+
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
     }
 
     /// A guard, or `None` once draining has begun.
@@ -107,6 +112,24 @@ impl Watcher {
         self.seat.shared.state()
     }
 
+    /// Why the drain began; `None` while it has not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// # let drain = ebbtide::Drain::new();
+    /// # let mut watcher = drain.watcher();
+    /// # let _ = drain.start_because("SIGTERM");
+    /// (&mut watcher).await;
+    /// println!("draining: {}", watcher.cause().expect("it has begun")); // draining: SIGTERM
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.seat.shared.cause()
+    }
+
     /// A future that is ready once the drain is [`Closed`](State::Closed), cleanly or by force.
     ///
     /// It is for what must end with the drain though it holds no guard of its own, such as the second half of a
@@ -129,8 +152,11 @@ impl Watcher {
     /// Runs `future` until draining has begun: then it is dropped, and the answer is `None`.
     ///
     /// The drain is asked first, so a future that is always ready, such as the next connection of a busy
-    /// listener, does not outrun it. A future that has something to lose is for
-    /// [`Guard::during`](crate::Guard::during).
+    /// listener, does not outrun it.
+    ///
+    /// Only for a future that has nothing to lose. Work is for [`Guard::during`](crate::Guard::during). Reads of what a client
+    /// may have sent already are for [`grace`](Self::grace). An accept loop such as `ebbtide_tokio::serve` ends by itself: cut
+    /// off here, or in a `select!`, it resets whoever is in its queue, and the outcome of the drain says so.
     ///
     /// # Cancel safety
     ///
@@ -192,6 +218,13 @@ impl Future for Watcher {
     }
 }
 
+impl End for Watcher {
+    #[inline]
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(self).poll(cx)
+    }
+}
+
 impl Drop for Watcher {
     #[inline]
     fn drop(&mut self) {
@@ -224,6 +257,13 @@ impl Future for Closed {
         let Self { seat, place } = &mut *self;
         let shared = &*seat.shared;
         place.poll(cx.waker(), move || shared.state() >= State::Closed, || seat.closed())
+    }
+}
+
+impl End for Closed {
+    #[inline]
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(self).poll(cx)
     }
 }
 

@@ -60,6 +60,15 @@ fn a_watcher_goes_where_a_future_of_nothing_is_asked_for() {
     with_graceful_shutdown(Drain::new().watcher());
 }
 
+#[test]
+fn a_match_on_the_state_needs_no_last_arm() {
+    let takes_work = |state| match state {
+        State::Running => true,
+        State::Draining | State::Closed => false,
+    };
+    assert!(takes_work(Drain::new().state()));
+}
+
 /// Not a promise: a figure that should not grow unseen, for a guard is kept in every request.
 #[test]
 #[cfg(target_pointer_width = "64")]

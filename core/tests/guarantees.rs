@@ -5,14 +5,14 @@
 mod by_hand;
 
 use std::cell::Cell;
-use std::future::{pending, poll_fn, ready};
+use std::future::{Pending, pending, poll_fn, ready};
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::task::{Poll, Waker};
 use std::thread;
 
 use by_hand::{Count, poll};
-use ebbtide::{Drain, Drained, Guard, Overdue, State, Watcher};
+use ebbtide::{Drain, Drained, Guard, Overdue, State, Until, Watcher};
 
 fn guard(drain: &Drain) -> Guard {
     drain.watcher().guard().expect("running")
@@ -201,10 +201,10 @@ fn every_waiter_wakes() {
     let drain = Drain::new();
     let mut counts: Vec<[Arc<Count>; 3]> = Vec::new();
     let mut watchers: Vec<Watcher> = Vec::new();
-    let mut guards: Vec<Guard> = Vec::new();
+    let mut guards: Vec<Until<Guard, Pending<()>>> = Vec::new();
     // From here and from other threads, and the watcher's once more with another waker.
     for n in 0..100 {
-        let (mut watcher, mut guard) = (drain.watcher(), guard(&drain));
+        let (mut watcher, mut guard) = (drain.watcher(), guard(&drain).during(pending()));
         let [(a, first), (b, second), (c, third)] = [Count::waker(), Count::waker(), Count::waker()];
         let wait = move || {
             assert!(poll(&mut watcher, &first).is_pending());

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use by_hand::{Count, poll};
-use ebbtide::{Drain, Guard, LameDuck, State, Watcher};
+use ebbtide::{Drain, Guard, LameDuck, Order, State, Watcher};
 
 type Act = Box<dyn FnMut() + Send>;
 
@@ -63,7 +63,7 @@ fn take<T>(shared: &Mutex<Option<T>>) -> Option<T> {
 }
 
 fn guard(drain: &Drain) -> Guard {
-    drain.watcher().guard().expect("running")
+    drain.guard().expect("running")
 }
 
 /// A panic that prints nothing.
@@ -79,7 +79,7 @@ fn is_panic(act: impl FnOnce()) -> bool {
 fn a_waker_may_poll_inline() {
     let drain = Drain::new();
     let held = guard(&drain);
-    let (ours, theirs) = shared((drain.watcher(), guard(&drain)));
+    let (ours, theirs) = shared((drain.watcher(), guard(&drain).during(pending::<()>())));
     let waker = Acts::when_woken(move || {
         // Ready, again and again, on either list; and dropping both takes what lock there is.
         let (mut watcher, mut guard) = take(&theirs).expect("left there below");
@@ -103,7 +103,7 @@ fn a_waker_may_drop_the_future_that_registered_it() {
     let drain = Drain::new();
     let held = guard(&drain);
     let (watcher, to_watcher) = shared(drain.watcher());
-    let (guard, to_guard) = shared(guard(&drain));
+    let (guard, to_guard) = shared(guard(&drain).during(pending::<()>()));
     let drops_watcher = Acts::when_woken(move || drop(take(&to_watcher)));
     let drops_guard = Acts::when_woken(move || drop(take(&to_guard)));
     assert!(poll(watcher.lock().unwrap().as_mut().unwrap(), &drops_watcher).is_pending());
@@ -209,7 +209,7 @@ fn a_waker_that_panics_as_it_is_dropped_loses_nothing() {
     assert!(poll(&mut watcher, &waker).is_pending());
 
     // Dropped with the last guard: the guard is released all the same.
-    let mut held = guard(&drain);
+    let mut held = guard(&drain).during(pending::<()>());
     assert!(poll(&mut held, &Acts::when_dropped(panics)).is_pending());
     drop(drain.start());
     assert_eq!((drain.state(), woken.wakes()), (State::Draining, 1));
@@ -225,7 +225,7 @@ fn a_panicking_waker_keeps_nobody_asleep() {
     let (count, waker) = Count::waker();
     let wakers = [&waker, &Acts::when_woken(panics), &waker, &Acts::when_woken(panics), &waker];
     let mut watchers: Vec<Watcher> = wakers.iter().map(|_| drain.watcher()).collect();
-    let mut guards: Vec<Guard> = wakers.iter().map(|_| guard(&drain)).collect();
+    let mut guards: Vec<_> = wakers.iter().map(|_| guard(&drain).during(pending::<()>())).collect();
     for (watcher, waker) in watchers.iter_mut().zip(wakers) {
         assert!(poll(watcher, waker).is_pending());
     }
@@ -373,7 +373,7 @@ fn a_crowd_that_has_left_leaves_no_memory() {
     let drain = Drain::new();
     let (_count, waker) = Count::waker();
     let left = leaks(|| {
-        let mut guards: Vec<Guard> = (0..10_000).map(|_| guard(&drain)).collect();
+        let mut guards: Vec<_> = (0..10_000).map(|_| guard(&drain).during(pending::<()>())).collect();
         for guard in &mut guards {
             assert!(poll(guard, &waker).is_pending());
         }
@@ -383,14 +383,26 @@ fn a_crowd_that_has_left_leaves_no_memory() {
 
 #[test]
 fn a_drain_that_is_over_leaves_no_memory() {
-    let cases: [&dyn Fn(); 6] = [
+    let cases: [&dyn Fn(); 8] = [
+        &|| {
+            let parts = [Drain::new(), Drain::new()].map(|part| [("part", part)]);
+            let order = parts.into_iter().fold(Order::new(), Order::then);
+            drop(order.drain().clone());
+        },
+        &|| {
+            let drain = Drain::new();
+            let (ends_before, ends_with) = (drain.watcher().child("child"), drain.watcher().child("child"));
+            drop(ends_before);
+            drop(drain);
+            drop(ends_with);
+        },
         &|| drop(Drain::new()),
         &|| drop(Drain::new().start()),
         &|| drop(Drain::new().watcher()),
         &|| drop(guard(&Drain::new()).watcher()),
         &|| {
             let drain = Drain::new();
-            let mut held = guard(&drain);
+            let mut held = guard(&drain).during(pending::<()>());
             let mut bounded = Box::pin(drain.start().deadline(ready(())));
             assert!(poll(&mut held, Waker::noop()).is_pending());
             assert!(poll(&mut bounded, Waker::noop()).is_ready());

@@ -95,7 +95,7 @@ fn what_was_cut_without_a_label_is_told_as_that() {
         (2, "closed by force: 2 guards without a label were still held"),
     ] {
         let drain = Drain::new();
-        let guards: Vec<_> = (0..count).map(|_| drain.watcher().guard()).collect();
+        let guards: Vec<_> = (0..count).map(|_| drain.guard()).collect();
         drain.close();
         drop(guards);
         let Poll::Ready(Err(overdue)) = poll(drain.start(), Waker::noop()) else { panic!("nothing was cut") };

@@ -17,7 +17,7 @@ use ebbtide::{Drain, Guard, LameDuck, State, Turn};
 const WINDOW: Duration = Duration::from_secs(5);
 
 fn guard(drain: &Drain) -> Guard {
-    drain.watcher().guard().expect("running")
+    drain.guard().expect("running")
 }
 
 fn turns(guard: &Guard, many: usize) -> Vec<Turn> {

@@ -8,7 +8,7 @@
 
 mod by_hand;
 
-use std::future::{Future, ready};
+use std::future::{Future, pending, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
@@ -242,7 +242,7 @@ fn a_guard_that_registers_during_the_close_is_woken() {
     explore("guard registration against close", || {
         let drain = Drain::new();
         let (held, waits) = (guard(&drain), drain.start());
-        let guard = spawn(move || Polled::new(held));
+        let guard = spawn(move || Polled::new(held.during(pending::<()>())));
         let drained = spawn(move || Polled::new(waits));
         drain.close();
         guard.join().unwrap().assert_over();
@@ -281,7 +281,7 @@ fn a_future_that_goes_takes_its_waker_along() {
         let drain = Drain::new();
         let (held, watcher) = (guard(&drain), drain.watcher());
         let (guard, stays) = (held.clone(), Polled::new(drain.watcher()));
-        let leaves = spawn(move || [Polled::new(watcher).1, Polled::new(guard).1]);
+        let leaves = spawn(move || [Polled::new(watcher).1, Polled::new(guard.during(pending::<()>())).1]);
         drop(drain.start());
         for count in leaves.join().unwrap().into_iter().flatten() {
             assert_eq!(Arc::strong_count(&count), 1, "the future is gone, its waker is kept");
@@ -390,11 +390,11 @@ fn a_guard_that_is_all_there_is_can_still_be_watched() {
         let there = spawn(move || {
             let watcher = Polled::new(held.watcher());
             assert!(watcher.1.is_some() || watcher.0.state() != State::Running, "told of a start that is not seen");
-            let guard = Polled::new(held);
-            (watcher, guard.0.state())
+            let state = held.state();
+            (watcher, state, Polled::new(held.during(pending::<()>())))
         });
         drop(drain);
-        let (watcher, state) = there.join().unwrap();
+        let (watcher, state, _held) = there.join().unwrap();
         assert_ne!(state, State::Closed);
         watcher.assert_over();
     });
@@ -493,8 +493,8 @@ fn two_parts_that_fail_at_once_leave_one_cause() {
     explore("failure against failure", || {
         let main = Drain::new();
         let order = Order::new().then([("main", main.clone())]);
-        let one = order.part("one", ready(Err::<(), _>("broke")));
-        let two = order.part("two", ready(Err::<(), _>("broke")));
+        let one = order.part("one", guard(&main), ready(Err::<(), _>("broke")));
+        let two = order.part("two", guard(&main), ready(Err::<(), _>("broke")));
         let there = spawn(move || assert!(poll(one, Waker::noop()).is_ready()));
         let has_started = order.drain().state() != State::Running;
         assert!(!has_started || order.failure().is_some(), "whoever hears of the drain sees a cause");

@@ -143,7 +143,7 @@ impl<R: Runtime> Life<R> {
     ///
     /// Once the drain has begun: [`end`](Self::end) is what lets it begin.
     pub fn main_guard(&self) -> Guard {
-        self.main.watcher().guard().expect("nothing has started it yet")
+        self.main.guard().expect("nothing has started it yet")
     }
 
     /// A guard for the diagnostics listener.
@@ -152,12 +152,17 @@ impl<R: Runtime> Life<R> {
     ///
     /// As [`main_guard`](Self::main_guard).
     pub fn diagnostics_guard(&self) -> Guard {
-        self.diagnostics.watcher().guard().expect("nothing has started it yet")
+        self.diagnostics.guard().expect("nothing has started it yet")
     }
 
-    /// Serves a listener as a part of the whole: its failure drains all.
-    pub fn serve(&self, label: &'static str, served: impl Future<Output = io::Result<()>> + Send + 'static) {
-        let part = self.order.part(label, served);
+    /// Serves a listener as a part of the whole, under one more guard of its drain: its failure drains all.
+    pub fn serve(
+        &self,
+        label: &'static str,
+        guard: Guard,
+        served: impl Future<Output = io::Result<()>> + Send + 'static,
+    ) {
+        let part = self.order.part(label, guard, served);
         self.runtime.spawn(async {
             part.await;
         });

@@ -1,8 +1,7 @@
 //! What a server is working on.
 
 use ebbtide::{Drain, State};
-use ebbtide_hyper::ConnectionState;
-use ebbtide_hyper::{ConnectionInfo, Connections};
+use ebbtide_hyper::Connections;
 
 /// The label of work that goes on after its response.
 pub const TASK: &str = "task";
@@ -37,9 +36,7 @@ impl Work {
     /// Requests, upgraded connections and tasks.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        let on = |it: &ConnectionInfo| it.requests().len() + usize::from(it.state() == ConnectionState::Upgraded);
-        let requests: usize = self.connections.list().iter().map(on).sum();
         let tasks = self.main.held().into_iter().filter(|it| *it.label() == TASK.into());
-        requests + tasks.map(|it| it.guards()).sum::<usize>()
+        self.connections.in_flight() + tasks.map(|it| it.guards()).sum::<usize>()
     }
 }

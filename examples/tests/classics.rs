@@ -78,8 +78,41 @@ fn hello_is_forced_by_the_second_signal_and_says_so() {
     hello.send(Signal::TERM);
     let (status, errors) = hello.end();
     assert_eq!(status.code(), Some(1));
-    assert!(errors.contains("Overdue"), "{errors}");
+    assert!(errors.starts_with("Error: closed by force: 1 guard was still held (127.0.0.1:"), "{errors}");
     cut(request);
+}
+
+#[test]
+fn lines_that_were_sent_before_the_drain_are_answered() {
+    let mut lines = Process::run("lines", &[ANY]);
+    let address = lines.says("listening on ");
+    let mut client = connect(&address);
+    writeln!(client, "hello").expect("it reads");
+    let mut hello = [0; 6];
+    client.read_exact(&mut hello).expect("it answers");
+    let many = "line\n".repeat(10);
+    client.write_all(many.as_bytes()).expect("it reads");
+    lines.send(Signal::TERM);
+    assert_eq!(answer(client), many.to_uppercase() + "goodbye\n");
+    lines.says("drained");
+    assert!(lines.end().0.success());
+}
+
+#[test]
+fn lines_of_a_client_that_goes_on_and_on_end_with_the_grace() {
+    let mut lines = Process::run("lines", &[ANY]);
+    let mut client = connect(&lines.says("listening on "));
+    let mut answers = client.try_clone().expect("a socket");
+    let reads = std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        // It ends with a goodbye, or with a reset, for there was more to read.
+        let _ = answers.read_to_end(&mut answer);
+        answer.len()
+    });
+    lines.send(Signal::TERM);
+    while client.write_all(b"and on\n").is_ok() {}
+    assert!(lines.end().0.success());
+    assert!(reads.join().expect("no panic") > 0);
 }
 
 #[test]
@@ -160,6 +193,7 @@ fn two_servers_drain_the_main_one_first_and_are_not_ready_meanwhile() {
     has(&answer(get(&diagnostics, "/ready", "close")), "200", "ready\n");
     let request = get(&main, "/2", "keep-alive");
     servers.send(Signal::TERM);
+    assert_eq!(servers.says("draining: "), "SIGTERM");
     refused(&main);
     has(&answer(get(&diagnostics, "/ready", "close")), "503", "draining\n");
     has(&answer(get(&diagnostics, "/live", "close")), "200", "alive\n");
@@ -174,7 +208,7 @@ fn two_servers_have_one_deadline() {
     servers.send(Signal::INT);
     let (status, errors) = servers.end();
     assert_eq!(status.code(), Some(1));
-    assert!(errors.starts_with("two_servers: closed by force: ") && errors.contains("main"), "{errors}");
+    assert!(errors.starts_with("two_servers: closed by force: ") && errors.contains("main: 127.0.0.1:"), "{errors}");
     cut(request);
 }
 

@@ -14,6 +14,7 @@ pub struct Client<S = TcpStream> {
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Response {
     /// Of the status line.
     pub status: u16,

@@ -129,6 +129,7 @@
 //! It sends no signals and runs no processes: those are a server's, not an adapter's. With the feature `rustls` its clients come
 //! through TLS where they are asked to ([`Suite::over_tls`], [`VirtualSuite::over_tls`]), and [`tls`] is theirs to use.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Whatever is not as a test wants it panics: saying so at every function is noise.
 #![allow(clippy::missing_panics_doc)]

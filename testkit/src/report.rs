@@ -19,7 +19,7 @@ pub struct Outcome {
     pub verdict: Verdict,
 }
 
-/// Whether a promise is kept.
+/// Whether a promise is kept. There is no fourth answer, so a `match` may be without a last arm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is.

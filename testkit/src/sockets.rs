@@ -41,7 +41,7 @@ impl Sockets {
         let (drain, application) = (Drain::new(), Application::new());
         let start = Start {
             listener,
-            guard: drain.watcher().guard().expect("running"),
+            guard: drain.guard().expect("running"),
             application: application.clone(),
             bounds: settings.bounds,
             max_connections: settings.max_connections,

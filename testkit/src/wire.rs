@@ -14,7 +14,7 @@ pub struct Wire<S = TcpStream> {
     unused: Vec<u8>,
 }
 
-/// How a connection ended.
+/// How a connection ended. TCP has no third way, so a `match` may be without a last arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// In order: by FIN, and through TLS by its `close_notify`.

@@ -19,7 +19,7 @@ const PAGES: [&str; 10] = [
 ];
 
 /// What the programs listen on, and what they get instead.
-const ADDRESS: [&str; 2] = ["\"127.0.0.1:8080\"", "super::address()"];
+const ADDRESS: [&str; 2] = ["\"127.0.0.1:8080\"", "crate::address()"];
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -32,22 +32,20 @@ fn main() {
         let name: String = page.chars().map(|it| if it.is_alphanumeric() { it } else { '_' }).collect();
         write!(
             modules,
-            "#[allow(non_snake_case, reason = \"a page's name\")]\nmod {name} {{\n{program}\n\
-             pub fn run() -> std::process::ExitCode {{ std::process::Termination::report(main()) }}\n}}\n"
+            "mod {name} {{\n{program}\n\
+             pub(super) fn run() -> std::process::ExitCode {{ std::process::Termination::report(main()) }}\n}}\n"
         )
         .expect("memory");
         write!(names, "(\"{page}\", {name}::run), ").expect("memory");
     }
-    let programs = format!("{modules}\nconst PROGRAMS: &[(&str, fn() -> std::process::ExitCode)] = &[{names}];\n");
+    let programs =
+        format!("{modules}\npub(crate) const PROGRAMS: &[(&str, fn() -> std::process::ExitCode)] = &[{names}];\n");
     fs::write(Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("programs.rs"), programs)
         .expect("written");
 }
 
 /// The page's whole program: the last one, for what comes before it leads up to it.
 fn program(page: &str, text: &str) -> String {
-    if page.ends_with(".rs") {
-        return text.lines().filter(|it| !it.starts_with("//!")).collect::<Vec<_>>().join("\n");
-    }
     let is_whole = |it: &&str| it.contains("fn main()") && it.contains("Signals::new()");
     let blocks = text.split("\n```rust").skip(1).filter_map(|it| it.split("\n```").next());
     let block =

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use ebbtide::{Closed, Guard, Watcher};
+use ebbtide::{Cause, Closed, Guard, State, Watcher};
 use ebbtide_socket::Peer;
 
 use crate::emptying::Emptying;
@@ -68,6 +68,11 @@ pub trait Listener<R>: Unpin {
 pub type Accepted<S> = io::Result<Option<(S, Guard)>>;
 
 /// The connections of a listener, each with its guard, until the drain has begun and the queue is empty.
+///
+/// # Cancel safety
+///
+/// Dropping it closes the listener and resets what is in its queue. Before the end, in a drain that has begun, the guard is
+/// [given up](Guard::give_up): the outcome of the drain says what was lost.
 pub struct Accept<R: Runtime, L: Listener<R>> {
     source: Source<R, L>,
     guard: Option<Guard>,
@@ -77,6 +82,8 @@ pub struct Accept<R: Runtime, L: Listener<R>> {
     owners: Owners,
     permits: Option<Permits>,
     hook: Hook,
+    /// Whether it was ever polled before the drain began.
+    has_run: bool,
 }
 
 /// Who has the listening socket.
@@ -110,6 +117,7 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
             owners: Owners::Unknown,
             permits: None,
             hook: Hook::default(),
+            has_run: false,
         }
     }
 
@@ -150,8 +158,10 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
     ///
     /// # Errors
     ///
-    /// That of a listener which can accept no more; nothing comes after it.
+    /// That of a listener which can accept no more; nothing comes after it. Or, behind the last connection, that the last
+    /// [`Drain`](ebbtide::Drain) had been dropped before this was polled.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<L::Stream>> {
+        self.has_run |= self.draining.state() == State::Running;
         loop {
             if self.guard.is_none() {
                 return Poll::Ready(Ok(None));
@@ -239,9 +249,36 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
         // The listener before the guard: whoever sees the drain closed sees the port closed.
         self.source = Source::Over;
         self.guard = None;
-        Poll::Ready(error.map_or(Ok(None), Err))
+        Poll::Ready(error.or_else(|| self.never_ran()).map_or(Ok(None), Err))
+    }
+
+    /// What a program is told that would end at once, and well, as far as it knows.
+    fn never_ran(&self) -> Option<io::Error> {
+        let dropped = !self.has_run && self.draining.cause() == Some(Cause::Dropped);
+        dropped
+            .then(|| io::Error::other("nothing was served: the last `Drain` had been dropped, which starts the drain"))
     }
 }
+
+impl<R: Runtime, L: Listener<R>> Drop for Accept<R, L> {
+    fn drop(&mut self) {
+        let is_over = match &self.source {
+            Source::Listening(_) => false,
+            Source::Emptying(emptying) => emptying.is_over(),
+            Source::Over => true,
+        };
+        self.source = Source::Over;
+        let Some(guard) = self.guard.take() else { return };
+        // A shared listener's queue is somebody else's; and while the service runs, to close a listener is nobody's loss
+        // but its clients', which `give_up` knows.
+        if !is_over && self.owners != Owners::More {
+            guard.labelled(DROPPED).give_up();
+        }
+    }
+}
+
+/// What the outcome of the drain says of a loop that was dropped before its end.
+const DROPPED: &str = "an accept loop that was dropped with its queue; await it instead, it ends by itself";
 
 impl<R: Runtime, L: Listener<R>> fmt::Debug for Accept<R, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -235,7 +235,7 @@ mod tests {
     fn a_limit_that_is_reached_keeps_no_port_open_and_loses_nobody() {
         let (kernel, drain) = (Kernel::default(), ebbtide::Drain::new());
         let mut cx = Context::from_waker(Waker::noop());
-        let mut accept: Accept<Virtual, _> = Accept::new(kernel.clone(), drain.watcher().guard().expect("running"));
+        let mut accept: Accept<Virtual, _> = Accept::new(kernel.clone(), drain.guard().expect("running"));
         accept.max_connections(1);
         kernel.queued.borrow_mut().push(Ok(7));
         let Poll::Ready(Ok(Some((7, first)))) = accept.poll_next(&mut cx) else { panic!("it is accepted") };

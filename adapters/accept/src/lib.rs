@@ -22,6 +22,7 @@
 //! client may connect and is reset if there are none. The kernel does not say whether there are; [`Serve::sole_owner`]
 //! does.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;

@@ -14,9 +14,18 @@ use crate::task::{Ended, Report, Task};
 
 /// The future of a runtime adapter's `serve`: [`Accept`], with a task for each connection.
 ///
+/// It is over when the drain has begun and its listener is closed, and not when its connections are: for those, wait for the
+/// drain.
+///
 /// # Errors
 ///
-/// That of a listener which can accept no more.
+/// That of a listener which can accept no more. Or that the last [`Drain`](ebbtide::Drain) had been dropped before this ran,
+/// so that it has served nobody but who was queued.
+///
+/// # Cancel safety
+///
+/// It ends by itself. Dropping it earlier closes the listener and resets what is in its queue; the outcome of a drain that
+/// has begun says so. The connections go on.
 #[must_use = "futures do nothing unless polled"]
 pub struct Serve<R: Runtime, L: Listener<R>, F> {
     accept: Accept<R, L>,
@@ -29,7 +38,8 @@ const BURST: usize = 64;
 
 impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
     /// Accepts from `listener` until the drain of `guard` begins, and spawns `connection` for each with a guard of its
-    /// own. A connection whose task is still there at a forced close is dropped.
+    /// own, for which the drain waits. If `connection` drops it before it returns, the task is waited for instead. A task
+    /// that is still there when the drain closes is dropped.
     pub fn new<Fut>(listener: L, guard: Guard, connection: F) -> Self
     where
         R: Spawn<Task<Fut>>,
@@ -105,9 +115,12 @@ where
         let this = &mut *self;
         for _ in 0..BURST {
             let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? else { return Poll::Ready(Ok(())) };
-            let watcher = guard.watcher();
             let report = this.accept.told().map(|told| Report { told: told.clone(), peer: guard.label().cloned() });
-            R::spawn(Task::new(watcher.until_closed((this.connection)(stream, guard)), report));
+            let (watcher, kept) = (guard.watcher(), guard.clone());
+            let future = watcher.until_closed((this.connection)(stream, guard));
+            // Whoever writes `|stream, _: Guard|`, or does not move it into the future, has dropped it by now: then the
+            // task has one instead, or the first close would cut what it does.
+            R::spawn(Task::new(future, kept.is_only().then_some(kept), report));
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -5,6 +5,7 @@ use std::io;
 
 /// What failed when `accept` did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Severity {
     /// One connection, gone before it was accepted: the next one may be fine. (On Linux also the errors of its
     /// network, which `accept` passes on: accept(2), "Error handling".)

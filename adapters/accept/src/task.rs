@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ebbtide::{Closed, Label, Until};
+use ebbtide::{Closed, Guard, Label, Until};
 use pin_project_lite::pin_project;
 
 use crate::hook::{Failure, Told};
@@ -33,8 +33,10 @@ pin_project! {
     /// A connection's future, until the drain is closed by force. Its error is told to whoever wants to hear of errors.
     #[must_use = "futures do nothing unless polled"]
     pub struct Task<F> {
+        // The future goes first, and what the drain waits for behind it.
         #[pin]
         future: Until<Closed, F>,
+        held: Option<Guard>,
         report: Option<Report>,
     }
 }
@@ -46,8 +48,9 @@ pub(crate) struct Report {
 }
 
 impl<F> Task<F> {
-    pub(crate) fn new(future: Until<Closed, F>, report: Option<Report>) -> Self {
-        Self { future, report }
+    /// `held` is for a future that has no guard of its own.
+    pub(crate) fn new(future: Until<Closed, F>, held: Option<Guard>, report: Option<Report>) -> Self {
+        Self { future, held, report }
     }
 }
 
@@ -62,6 +65,7 @@ impl<F: Future<Output: Ended>> Future for Task<F> {
                 told(&Failure::Connection { peer: peer.as_ref(), error: &*error });
             }
         }
+        *this.held = None;
         Poll::Ready(())
     }
 }

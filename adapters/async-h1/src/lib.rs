@@ -63,6 +63,7 @@
 //!
 //! [table]: https://github.com/ebbtide/ebbtide/blob/main/tests/pairs/tests/hostile/table.md
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod exchange;

@@ -18,7 +18,7 @@ fn found(http: &Http, request: &str) -> String {
     };
     let (mut client, connection) = UnixStream::pair().unwrap();
     let drain = Drain::new();
-    let guard = drain.watcher().guard().expect("running");
+    let guard = drain.guard().expect("running");
     let served = http.serve(connection, answer, guard);
     let mut response = String::new();
     smol::block_on(async {

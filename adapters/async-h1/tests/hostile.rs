@@ -84,7 +84,7 @@ where
     let (reads, received) = (Box::leak(Box::default()), &*Box::leak(Box::default()));
     let client = Client { sends: Cursor::new(sends.into()), goes_on: b"", piece, reads, received };
     let drain = Drain::new();
-    let guard = drain.watcher().guard().expect("it runs");
+    let guard = drain.guard().expect("it runs");
     let end = smol::block_on(Http::new(|_| pending::<()>()).serve(client, endpoint, guard));
     smol::block_on(drain.start()).expect("nothing is cut");
     let received = String::from_utf8(received.lock().unwrap().clone()).unwrap();
@@ -224,7 +224,7 @@ fn there_are_no_trailers_of_a_body_that_was_not_read() {
         sender.send(request.recv_trailers()).unwrap();
         ready(Ok("unread".into()))
     };
-    let guard = drain.watcher().guard().expect("it runs");
+    let guard = drain.guard().expect("it runs");
     let serving = Http::new(|_| pending::<()>()).serve(connection, endpoint, guard);
     smol::block_on(smol::future::or(async { drop(serving.await) }, async {
         client.write_all(upload.as_bytes()).await.unwrap();
@@ -285,7 +285,7 @@ fn a_client_that_sends_without_a_pause_leaves_the_thread_to_others() {
             futures_lite::io::copy(&mut request, &mut futures_lite::io::sink()).await?;
             Ok("read".into())
         };
-        let guard = drain.watcher().guard().expect("it runs");
+        let guard = drain.guard().expect("it runs");
         let mut serving = pin!(Http::new(|_| pending::<()>()).serve(client, endpoint, guard));
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());

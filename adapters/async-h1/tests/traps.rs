@@ -86,7 +86,7 @@ impl Served {
     fn over<I: AsyncRead + AsyncWrite + Send + Unpin + 'static>(io: impl FnOnce(UnixStream) -> I) -> Self {
         let (client, connection) = UnixStream::pair().unwrap();
         let drain = Drain::new();
-        let guard = drain.watcher().guard().expect("running");
+        let guard = drain.guard().expect("running");
         let bounds = Bounds::default().linger(LINGER);
         let http = Http::new(Timer::after).bounds(bounds);
         smol::spawn(http.serve(io(connection), endpoint, guard)).detach();

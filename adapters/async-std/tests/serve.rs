@@ -19,7 +19,7 @@ async fn heard(stream: &mut (impl Read + Unpin)) -> String {
 fn the_queue_of_a_listener_is_served() {
     async_std::task::block_on(async {
         let drain = Drain::new();
-        let guard = drain.watcher().guard().expect("running");
+        let guard = drain.guard().expect("running");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut queued = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let drained = drain.start();
@@ -37,7 +37,7 @@ fn connections_of_the_file_system_are_served_before_and_at_the_drain() {
     async_std::task::block_on(async {
         let path = std::env::temp_dir().join(format!("ebbtide-async-std-{}", std::process::id()));
         let drain = Drain::new();
-        let guard = drain.watcher().guard().expect("running");
+        let guard = drain.guard().expect("running");
         let server =
             async_std::task::spawn(ebbtide_async_std::serve(UnixListener::bind(&path).await.unwrap(), guard, hello));
         assert_eq!(heard(&mut UnixStream::connect(&path).await.unwrap()).await, "hello");

@@ -122,6 +122,22 @@ impl Connections {
         list
     }
 
+    /// How many requests and upgraded connections there are: what a drain that begins now would wait for, and a gauge of the
+    /// load.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(ebbtide_connection::Connections::new().in_flight(), 0);
+    /// ```
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        let on = |entry: &Arc<Entry>| {
+            entry.now(|now| now.requests.len() + usize::from(now.state == ConnectionState::Upgraded))
+        };
+        self.shared.entries().iter().map(on).sum()
+    }
+
     /// How many connections were ended by one of their [`Bounds`](crate::Bounds) under a request or a
     /// response that was in flight, since these are kept. Each of their futures ended with
     /// [`Error::Bound`](crate::Error::Bound). A drain in which this grew has lost something, also if it closed in time.

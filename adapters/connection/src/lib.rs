@@ -8,6 +8,7 @@
 //! - [`Accepted`] is what a connection begins with: its guard, and its [`Handshake`] if HTTP is not the first thing on it.
 //! - [`Connections`] is the list of all connections, for those who ask.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bounds;

@@ -59,6 +59,7 @@
 //! A part of a head that came together with the request before it. Once that is answered the
 //! connection counts as idle, so the rest of the head has [`Bounds::idle`] to come, and not [`Bounds::head`].
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod engine;

@@ -134,6 +134,23 @@ async fn upgraded() {
 }
 
 #[tokio::test]
+async fn a_request_and_an_upgraded_connection_are_in_flight_and_an_idle_one_is_not() {
+    let mut served = Served::new();
+    served.send(GET).await;
+    served.receive("hello").await;
+    assert_eq!(served.connections.in_flight(), 0);
+    served.send("POST /upload HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\n\r\n").await;
+    served.until(|it| it.active == 1).await;
+    assert_eq!(served.connections.in_flight(), 1);
+    served.send("x").await;
+    served.receive("hello").await;
+    served.send("GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: test\r\n\r\n").await;
+    served.receive("\r\n\r\n").await;
+    served.until(|it| it.upgraded == 1).await;
+    assert_eq!(served.connections.in_flight(), 1);
+}
+
+#[tokio::test]
 async fn what_is_held_is_told_by_peer_state_and_request() {
     let mut served = Served::new();
     served.send("POST /upload?secret HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\n").await;

@@ -25,7 +25,7 @@ fn found(http: &Http<()>, request: &str) -> String {
     });
     let (mut client, connection) = UnixStream::pair().unwrap();
     let drain = Drain::new();
-    let guard = drain.watcher().guard().expect("running");
+    let guard = drain.guard().expect("running");
     let served = http.serve_with(FuturesIo::new(connection), answer, guard, |io, service| {
         http1::Builder::new().timer(SmolTimer::new()).serve_connection(io, service)
     });

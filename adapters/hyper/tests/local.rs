@@ -67,7 +67,7 @@ fn a_local_executor_of_smol_serves_what_is_not_send() {
     let (whole, begun) = (Drain::new(), Begun::default());
     let response = smol::block_on(executor.run(async {
         let (mut client, connection) = smol::net::unix::UnixStream::pair().unwrap();
-        let guard = whole.watcher().guard().expect("running");
+        let guard = whole.guard().expect("running");
         let served = executor.spawn(serve(FuturesIo::new(connection), SmolTimer::new(), guard, begun.clone()));
         client.write_all(REQUEST).await.unwrap();
         let late = async {
@@ -91,7 +91,7 @@ async fn a_local_set_of_tokio_serves_what_is_not_send() {
     let local = tokio::task::LocalSet::new();
     let response = local.run_until(async {
         let (mut client, connection) = tokio::io::duplex(1024);
-        let guard = whole.watcher().guard().expect("running");
+        let guard = whole.guard().expect("running");
         let served = tokio::task::spawn_local(serve(TokioIo::new(connection), TokioTimer::new(), guard, begun.clone()));
         client.write_all(REQUEST).await.unwrap();
         let drained = tokio::task::spawn_local(drain(whole, begun, tokio::time::sleep(PATIENCE)));
@@ -108,7 +108,7 @@ async fn a_local_set_of_tokio_serves_what_is_not_send() {
 fn a_guard_is_held_during_what_is_not_send() {
     let executor = smol::LocalExecutor::new();
     let (whole, begun) = (Drain::new(), Begun::default());
-    let guard = whole.watcher().guard().expect("running");
+    let guard = whole.guard().expect("running");
     let (watcher, local) = (guard.watcher(), begun.clone());
     let task = executor.spawn(guard.during(async move {
         watcher.await;

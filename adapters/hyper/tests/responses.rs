@@ -24,7 +24,7 @@ fn unknown(text: &'static str) -> Body {
 async fn answered(method: &str, response: fn() -> Response<Body>) -> String {
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let drain = Drain::new();
-    let guard = drain.watcher().guard().expect("it runs");
+    let guard = drain.guard().expect("it runs");
     let service = service_fn(move |request: Request<Incoming>| async move {
         let is_first = request.uri().path() == "/first";
         Ok::<_, Infallible>(if is_first { response() } else { Response::new(Full::from("second").boxed()) })

@@ -82,7 +82,7 @@ async fn a_client_that_sends_without_a_pause_leaves_the_thread_to_others() {
         let reads = Arc::new(AtomicUsize::new(0));
         let client = Client { sends: sends.into(), goes_on: goes_on.as_bytes(), reads: reads.clone() };
         let drain = Drain::new();
-        let guard = drain.watcher().guard().expect("it runs");
+        let guard = drain.guard().expect("it runs");
         let service = service_fn(|request: Request<Incoming>| async move {
             let mut body = request.into_body();
             while body.frame().await.is_some() {}

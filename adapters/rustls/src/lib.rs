@@ -62,6 +62,7 @@
 //!
 //! `tokio` for streams of tokio (with tokio-rustls), `futures-io` for those of smol and async-std (with futures-rustls).
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "futures-io")]

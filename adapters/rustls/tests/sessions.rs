@@ -25,7 +25,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 /// Serves one connection, whose requests are answered by what was negotiated.
 fn server(runtime: &Runtime, config: Arc<ServerConfig>, drain: &Drain, lazy: bool) -> SocketAddr {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
-    let (addr, guard) = (listener.local_addr().expect("bound"), drain.watcher().guard().expect("running"));
+    let (addr, guard) = (listener.local_addr().expect("bound"), drain.guard().expect("running"));
     runtime.spawn(async move {
         let (stream, _) = listener.accept().await.expect("a client");
         let (stream, guard) = ebbtide_rustls::tokio::handshake(stream, guard, |io| async move {

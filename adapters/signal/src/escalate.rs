@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ebbtide::{Drain, State};
+use ebbtide::{Drain, Label, State};
 
 use crate::platform;
 use crate::signal::Signal;
@@ -18,13 +18,28 @@ use crate::signals::Signals;
 /// another signal does not count either: it goes along with it (a terminal that closes, systemd's `SendSIGHUP`). The time
 /// is taken on the signals' thread, when it reads the signal.
 ///
+/// The signal that started the drain is its [`Cause`](ebbtide::Cause), which reads `SIGTERM`; as a value it is a [`Signal`].
+///
 /// Returns at once. It acts on the signals' own thread for the rest of the process, whatever the executor does, and keeps
 /// a [`Drain`] there, so dropping yours does not start it. A waker that panics there is caught: all others are woken, and
 /// the next signal counts as ever. (With `panic = "abort"` it ends the process.)
 ///
 /// # Examples
 ///
-/// See the [crate's](crate).
+/// See the [crate's](crate). What started the drain:
+///
+/// ```
+/// use ebbtide::{Cause, Drain};
+/// use ebbtide_signal::Signal;
+///
+/// fn is_reload(drain: &Drain) -> bool {
+///     let Some(Cause::Said(what)) = drain.cause() else { return false };
+///     what.downcast_ref::<Signal>() == Some(&Signal::Hangup)
+/// }
+/// # let drain = Drain::new();
+/// # let _ = drain.start_because(ebbtide::Label::live(Signal::Hangup));
+/// # assert!(is_reload(&drain));
+/// ```
 pub fn escalate(drain: Drain, signals: Signals) {
     signals.escalate(&Escalation { drain, steps: Arc::default() });
 }
@@ -48,7 +63,7 @@ impl Escalation {
             platform::die(signal);
         }
         match step {
-            0 => contain(|| drop(self.drain.start())),
+            0 => contain(|| drop(self.drain.start_because(Label::live(signal)))),
             1 => contain(|| self.drain.close()),
             _ => platform::die(signal),
         }

@@ -4,13 +4,14 @@
 //! use ebbtide::Drain;
 //! use ebbtide_signal::{Signals, escalate};
 //!
-//! # async fn serve() {}
+//! # async fn serve(_: ebbtide::Guard) {}
 //! # async fn service() -> Result<(), Box<dyn std::error::Error>> {
 //! let drain = Drain::new();
+//! let guard = drain.guard().expect("no signal can have started it yet");
 //! escalate(drain.clone(), Signals::new()?);
 //!
-//! drain.watcher().until_draining(serve()).await;
-//! drain.start().await?;
+//! serve(guard).await; // it hears of the drain by its guard, and ends by itself
+//! drain.start().await?; // what is left of it
 //! # Ok(())
 //! # }
 //! ```

@@ -58,7 +58,6 @@ pub(crate) enum Receiver {
 }
 
 /// Signals can not be listened to.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum InstallError {
     /// [`Signals`] were installed before in this process. Handlers are the process's, and two owners would each see
@@ -216,6 +215,13 @@ impl fmt::Display for InstallError {
             Self::Unsupported(signal) => write!(f, "this platform has no {signal}"),
             Self::System(error) => write!(f, "cannot listen to signals: {error}"),
         }
+    }
+}
+
+// What a `main` prints that ends with it.
+impl fmt::Debug for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

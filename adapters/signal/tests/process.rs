@@ -97,7 +97,7 @@ fn child() {
         std::process::exit(3);
     });
     let drain = Drain::new();
-    let guard = drain.watcher().guard();
+    let guard = drain.guard();
     let signals = Signals::new().expect("the first");
     match role.as_str() {
         "escalates" => {
@@ -105,6 +105,7 @@ fn child() {
             println!("ready");
             block_on(drain.watcher());
             println!("draining");
+            println!("because of {}", drain.cause().expect("it has begun"));
             let overdue = block_on(drain.start()).expect_err("a guard is held");
             println!("cut {}", overdue.guards());
             loop {
@@ -113,11 +114,12 @@ fn child() {
         }
         "wakes what panics" => {
             // Both lists are woken from the signals' thread: the watchers by the first signal, the guards by the second.
-            let (mut watcher, mut guard) = (drain.watcher(), guard.expect("running"));
+            let (mut watcher, mut work) =
+                (drain.watcher(), guard.expect("running").during(std::future::pending::<()>()));
             let waker = Arc::new(Panics).into();
             let mut context = Context::from_waker(&waker);
             assert!(Pin::new(&mut watcher).poll(&mut context).is_pending());
-            assert!(Pin::new(&mut guard).poll(&mut context).is_pending());
+            assert!(Pin::new(&mut work).poll(&mut context).is_pending());
             escalate(drain.clone(), signals);
             println!("ready");
             block_on(drain.watcher());
@@ -195,6 +197,7 @@ fn the_first_signal_starts_the_second_forces_the_third_kills_by_itself() {
     process.says("ready");
     process.send(Sent::TERM);
     process.says("draining");
+    process.says("because of SIGTERM");
     process.send(Sent::INT);
     process.says("cut 1");
     process.send(Sent::TERM);
@@ -311,6 +314,38 @@ fn what_the_parent_has_blocked_arrives() {
     assert!(process.end().success());
 }
 
+/// A machine that is busy may leave a process alone in the midst of [`Signals::new`]: this one does so each time.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_comes_while_its_handler_is_made_is_heard() {
+    let mut strace = Command::new("strace");
+    strace.args(["-D", "-f", "-o", "/dev/null", "-e", "trace=rt_sigaction"]);
+    strace.args(["-e", "inject=rt_sigaction:delay_exit=100000"]);
+    let mut can = Command::new("strace");
+    if !can.args(["-e", "inject=rt_sigaction:delay_exit=1", "true"]).output().is_ok_and(|it| it.status.success()) {
+        println!("SKIPPED: no strace here that may trace (Debian: apt-get install strace)");
+        return;
+    }
+    let mut process = Process::run_by(
+        {
+            strace.arg(itself());
+            strace
+        },
+        "counts",
+    );
+    let status = format!("/proc/{}/status", process.child.id());
+    let catches = |status: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("proc_pid_status(5)");
+        u64::from_str_radix(mask.trim(), 16).expect("hexadecimal") >> (Sent::TERM.as_raw() - 1) & 1 == 1
+    };
+    while !catches(&std::fs::read_to_string(&status).expect("it is alive")) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    process.send(Sent::TERM);
+    process.says("draining");
+    assert!(process.end().success());
+}
+
 #[test]
 fn signals_are_a_stream_for_any_executor() {
     let mut process = Process::run("streams");
@@ -337,6 +372,7 @@ fn a_second_installation_is_a_clear_error() {
     let error = Signals::new().expect_err("the second");
     assert!(matches!(error, InstallError::Twice));
     assert!(error.to_string().contains("already"), "{error}");
+    assert_eq!(format!("{error:?}"), error.to_string(), "as a main prints it that ends with it");
     drop(first);
 }
 

@@ -19,7 +19,7 @@ async fn heard(stream: &mut (impl AsyncRead + Unpin)) -> String {
 fn the_queue_of_a_listener_that_is_shared_is_served() {
     smol::block_on(async {
         let drain = Drain::new();
-        let guard = drain.watcher().guard().expect("running");
+        let guard = drain.guard().expect("running");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut queued = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (shared, drained) = (listener.clone(), drain.start());
@@ -38,7 +38,7 @@ fn connections_of_the_file_system_are_served_before_and_at_the_drain() {
     smol::block_on(async {
         let path = std::env::temp_dir().join(format!("ebbtide-smol-{}", std::process::id()));
         let drain = Drain::new();
-        let guard = drain.watcher().guard().expect("running");
+        let guard = drain.guard().expect("running");
         let server = smol::spawn(ebbtide_smol::serve(UnixListener::bind(&path).unwrap(), guard, hello));
         assert_eq!(heard(&mut UnixStream::connect(&path).await.unwrap()).await, "hello");
         let mut queued = UnixStream::connect(&path).await.unwrap();

@@ -22,7 +22,7 @@ async fn echo(mut stream: TcpStream, guard: Guard) {
 }
 
 fn guard(drain: &Drain) -> Guard {
-    drain.watcher().guard().expect("running")
+    drain.guard().expect("running")
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {

@@ -17,7 +17,7 @@ impl Life {
     pub(crate) fn begin(addr: SocketAddr) -> Result<(Self, Guard), Error> {
         let (drain, signals) = (Drain::new(), Signals::new()?);
         escalate(drain.clone(), signals);
-        let guard = drain.watcher().guard().ok_or("nothing has started it yet")?;
+        let guard = drain.guard().ok_or("nothing has started it yet")?;
         listening(addr);
         Ok((Self { drain }, guard))
     }

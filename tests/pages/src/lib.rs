@@ -25,6 +25,9 @@ struct FromTokioGracefulShutdown;
 #[doc = include_str!("../../../docs/for-libraries.md")]
 struct ForLibraries;
 
+#[doc = include_str!("../../../docs/misuse.md")]
+struct Misuse;
+
 #[doc = include_str!("../../../adapters/accept/README.md")]
 struct Accept;
 

@@ -69,9 +69,7 @@ struct Program {
 }
 
 impl Program {
-    fn start(page: &str) -> Self {
-        // Nobody else is given it for a while, since what was just free is the last to be free again.
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
+    fn start(page: &str, address: SocketAddr) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_program"));
         command.arg(page).arg(address.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { child: command.spawn().expect("built"), address }
@@ -95,18 +93,19 @@ impl Program {
         }
     }
 
-    fn end(mut self) -> (ExitStatus, String, String) {
+    /// `None` if it does not.
+    fn end(mut self) -> Option<(ExitStatus, String, String)> {
         let deadline = Instant::now() + PATIENCE;
         while self.child.try_wait().expect("ours").is_none() {
             if Instant::now() > deadline {
                 drop(self.child.kill());
-                panic!("it does not end");
+                return None;
             }
             thread::sleep(Duration::from_millis(1));
         }
         let output = self.child.wait_with_output().expect("ours");
         let text = |bytes| String::from_utf8(bytes).expect("text");
-        (output.status, text(output.stdout), text(output.stderr))
+        Some((output.status, text(output.stdout), text(output.stderr)))
     }
 }
 
@@ -124,11 +123,11 @@ fn talk(stream: &mut TcpStream, rest: &[u8], answer: &str) -> io::Result<()> {
 }
 
 /// Lives to the signal and to the end. The error is what is wrong.
-fn live(page: &str, with: Talk, when: When) -> Result<(), String> {
-    let mut program = Program::start(page);
+fn live(page: &str, address: SocketAddr, with: Talk, when: When) -> Result<(), String> {
+    let mut program = Program::start(page, address);
     let wrong = |what: &str| Err(format!("{page}, {when:?}: {what}"));
     let asks = with.asks.as_bytes();
-    let mut stream = None;
+    let mut stream;
     // What a client has sent, and what it has begun, when the signal comes, is answered.
     let talked = if let When::Born(after) = when {
         let pid = Pid::from_child(&program.child);
@@ -144,25 +143,22 @@ fn live(page: &str, with: Talk, when: When) -> Result<(), String> {
     } else {
         stream = program.connect();
         let Some(stream) = &mut stream else { return wrong("it does not come up") };
-        match when {
-            When::Asking(sent) => {
-                let begun = stream.write_all(&asks[..sent]);
-                program.signal();
-                begun.and_then(|()| talk(stream, &asks[sent..], with.answer))
-            }
-            _ => {
-                let talked = talk(stream, asks, with.answer);
-                program.signal();
-                talked.and_then(|()| match stream.read(&mut [0])? {
-                    0 => Ok(()),
-                    _ => Err(io::Error::other("more than the answer")),
-                })
-            }
+        if let When::Asking(sent) = when {
+            let begun = stream.write_all(&asks[..sent]);
+            program.signal();
+            begun.and_then(|()| talk(stream, &asks[sent..], with.answer))
+        } else {
+            let talked = talk(stream, asks, with.answer);
+            program.signal();
+            talked.and_then(|()| match stream.read(&mut [0])? {
+                0 => Ok(()),
+                _ => Err(io::Error::other("more than the answer")),
+            })
         }
     };
     let has_connected = stream.is_some();
     drop(stream);
-    let (status, said, complained) = program.end();
+    let Some((status, said, complained)) = program.end() else { return wrong("it does not end") };
     if let Err(error) = talked {
         return wrong(&format!("its client has no answer: {error}; {status}, {complained}"));
     }
@@ -175,6 +171,12 @@ fn live(page: &str, with: Talk, when: When) -> Result<(), String> {
         return wrong(&format!("{status}, and said {said:?}"));
     }
     Ok(())
+}
+
+/// Addresses that nobody listens on, below those that the system gives to whoever asks for any: so no client that looks for
+/// one connects to itself. To be asked for before a process is made, for that has a copy of what it looks with, for a moment.
+fn free_addresses() -> impl Iterator<Item = SocketAddr> {
+    (20_000..30_000).map(|port| ([127, 0, 0, 1], port).into()).filter(|it| TcpListener::bind(it).is_ok())
 }
 
 fn instants(with: Talk) -> Vec<When> {
@@ -195,10 +197,16 @@ fn every_program_of_the_pages_ends_well_at_whatever_instant_it_is_signalled() {
     let output = Command::new(env!("CARGO_BIN_EXE_program")).output().expect("built");
     let listed: Vec<_> = str::from_utf8(&output.stdout).expect("text").lines().map(str::to_owned).collect();
     assert_eq!(listed, PROGRAMS.map(|(page, _)| page), "each is run");
+    let lives = PROGRAMS.map(|(page, with)| (page, with, instants(with)));
+    let mut addresses = free_addresses();
+    let lives = lives.map(|(page, with, instants)| {
+        let lives: Vec<_> = addresses.by_ref().zip(instants).collect();
+        (page, with, lives)
+    });
     let wrong: Vec<_> = thread::scope(|scope| {
-        let pages = PROGRAMS.map(|(page, with)| {
+        let pages = lives.map(|(page, with, lives)| {
             scope.spawn(move || {
-                let lives = instants(with).into_iter().map(|when| live(page, with, when));
+                let lives = lives.into_iter().map(|(address, when)| live(page, address, with, when));
                 lives.filter_map(Result::err).collect::<Vec<_>>()
             })
         });

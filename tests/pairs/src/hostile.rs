@@ -90,7 +90,7 @@ impl Engine {
     #[must_use]
     pub fn sees(self, bytes: &[u8], piece: usize) -> Seen {
         let (log, lanes, drain) = (Log::default(), Arc::<Mutex<Lanes>>::default(), Drain::new());
-        let (io, seen, guard) = (Io(lanes.clone()), log.clone(), drain.watcher().guard().expect("it runs"));
+        let (io, seen, guard) = (Io(lanes.clone()), log.clone(), drain.guard().expect("it runs"));
         let mut serving: Pin<Box<dyn Future<Output = bool>>> = match self {
             Self::Hyper => {
                 let service = service_fn(move |request| hyper_answer(seen.clone(), request));

@@ -152,7 +152,7 @@ fn one_that_holds_no_guards() {
         serve(start, |mut it| {
             // Of a drain that nobody starts.
             let drain = Drain::new();
-            it.guard = drain.watcher().guard().expect("running");
+            it.guard = drain.guard().expect("running");
             async move {
                 it.well().await;
                 drop(drain);

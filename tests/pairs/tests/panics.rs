@@ -118,7 +118,7 @@ fn serve(run: Run, connections: &Connections, ask: impl FnOnce(SocketAddr)) {
 fn serve_until(run: Run, connections: &Connections, drain: &Drain, answer: Answer, ask: impl FnOnce(SocketAddr)) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let guard = drain.watcher().guard().expect("it runs");
+    let guard = drain.guard().expect("it runs");
     let connections = connections.clone();
     let server = thread::spawn(move || run(listener, guard, &connections, answer));
     ask(addr);

@@ -11,7 +11,7 @@
 //!
 //! # fn main() -> std::io::Result<()> { toy::block_on(async {
 //! let drain = Drain::new();
-//! let guard = drain.watcher().guard().expect("running");
+//! let guard = drain.guard().expect("running");
 //! let listener = TcpListener::bind("127.0.0.1:0")?;
 //!
 //! let server = toy::spawn(ebbtide_toy::serve(listener, guard, |mut stream, guard| async move {
@@ -75,7 +75,7 @@ pub fn within(drained: Drained, time: Duration) -> Deadline<Sleep> {
 /// ```
 /// # ebbtide_toy::toy::block_on(async {
 /// let drain = ebbtide::Drain::new();
-/// let guard = drain.watcher().guard().expect("running");
+/// let guard = drain.guard().expect("running");
 /// let task = ebbtide_toy::spawn(guard, async { 7 });
 /// drain.start().await.expect("the task ends by itself");
 /// assert_eq!(task.await, Ok(Some(7)));
@@ -91,9 +91,14 @@ where
 
 /// Accepts connections and spawns `connection` for each, until the drain has begun and the listener's queue is empty.
 ///
-/// Every connection comes with a guard of its own, taken before the connection can be lost; keep it until the
-/// connection is done. TCP connections have `TCP_NODELAY` set. A connection whose task is still there at a forced close
-/// is dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
+/// It is over when the drain has begun and the port is closed, and not when the connections are. So wait for
+/// [`Drain::start`](ebbtide::Drain::start) behind it: a program that returns here cuts what is in flight, and nobody is told.
+///
+/// Every connection comes with a guard of its own, taken before the connection can be lost, whose label says who is at the
+/// other end: [`Peer::of`](ebbtide_accept::Peer::of). Keep it until the connection is done. If `connection` drops it before
+/// it returns, as `|stream, _: Guard|` does, the task is waited for instead; if the future drops it, the rest of the future is
+/// not waited for. TCP connections have `TCP_NODELAY` set. A connection whose task is still there when the drain closes is
+/// dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
 /// [`on_error`](ebbtide_accept::Serve::on_error) tells of them,
 /// and of a connection whose future ends with an error: it may end with nothing, or with a `Result`.
 ///
@@ -103,11 +108,15 @@ where
 ///
 /// # Errors
 ///
-/// That of a listener which can accept no more. The drain does not start by itself then.
+/// That of a listener which can accept no more. The drain does not start by itself then: start it, and wait for it, before
+/// you return the error, or what is in flight is cut. Or that the last [`Drain`](ebbtide::Drain) had been dropped before
+/// this was polled, so that nobody was served but who was queued.
 ///
 /// # Cancel safety
 ///
-/// Dropping it closes the listener and resets what is in its queue. The connections go on.
+/// It ends by itself: await it, in a task of its own if need be. In a `select!` or in
+/// [`until_draining`](ebbtide::Watcher::until_draining) it is dropped as the drain begins. That closes the listener and
+/// resets what is in its queue, and the outcome of the drain says so. The connections go on.
 pub fn serve<L, F, Fut>(listener: L, guard: Guard, connection: F) -> Serve<L, F>
 where
     L: Listener<Toy>,

@@ -47,7 +47,7 @@ impl Listener<Toy> for Counted {
 fn a_lack_of_descriptors_is_waited_out() {
     block_on(async {
         let drain = Drain::new();
-        let guard = drain.watcher().guard().expect("running");
+        let guard = drain.guard().expect("running");
         let (listener, errors) = (TcpListener::bind("127.0.0.1:0").unwrap(), Rc::new(Cell::new(0)));
         let address = listener.local_addr().unwrap();
         let mut clients: Vec<TcpStream> =

@@ -19,7 +19,7 @@ use hyper::{Request, Response};
 fn listen(drain: &Drain) -> (TcpListener, SocketAddr, Guard) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
-    (listener, address, drain.watcher().guard().expect("running"))
+    (listener, address, drain.guard().expect("running"))
 }
 
 /// Loopback's kernel takes a connection and its bytes without the server, so this one may block.

@@ -10,7 +10,7 @@ use crate::timer;
 pub fn sweep(machine: Machine) {
     let jobs: [(&str, fn(&Drain, &Task) -> Job); 4] = [
         ("takes a guard and starts", |drain, _| Job::Start(drain.clone())),
-        ("releases a guard", |drain, _| Job::Release(drain.watcher().guard().expect("running"))),
+        ("releases a guard", |drain, _| Job::Release(drain.guard().expect("running"))),
         ("closes by force", |drain, _| Job::Close(drain.clone())),
         ("waits, and waits no more", |drain, task| Job::Watch(drain.watcher(), task.waker())),
     ];

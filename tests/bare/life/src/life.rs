@@ -60,7 +60,7 @@ fn clean_end(machine: Machine) {
 fn deadline(machine: Machine) {
     let (task, worker) = (Task::new(machine), Task::new(machine));
     let drain = Drain::new();
-    let guard = drain.watcher().guard().expect("running");
+    let guard = drain.guard().expect("running");
     let mut work = pin!(guard.during(pending::<()>()));
     assert!(worker.poll(&mut work).is_pending());
 
@@ -77,12 +77,12 @@ fn deadline(machine: Machine) {
 fn forced_close(machine: Machine) {
     let task = Task::new(machine);
     let drain = Drain::new();
-    let mut guard = drain.watcher().guard().expect("running");
-    assert!(task.poll(&mut guard).is_pending());
+    let mut work = pin!(drain.guard().expect("running").during(pending::<()>()));
+    assert!(task.poll(&mut work).is_pending());
 
     drain.close();
     assert_eq!((drain.state(), task.wakes()), (State::Closed, 1));
-    assert!(task.poll(&mut guard).is_ready());
+    assert!(task.poll(&mut work).is_ready());
     let overdue = task.finish(drain.start()).expect_err("the guard is held");
     (machine.say)(format_args!("forced close: {overdue}"));
 }
@@ -118,10 +118,10 @@ fn from_an_interrupt(machine: Machine) {
 
     let worker = Task::new(machine);
     let drain = Drain::new();
-    let mut guard = drain.watcher().guard().expect("running");
-    assert!(worker.poll(&mut guard).is_pending());
+    let mut work = pin!(drain.guard().expect("running").during(pending::<()>()));
+    assert!(worker.poll(&mut work).is_pending());
     hand(Job::Close(drain.clone()));
-    worker.finish(&mut guard);
+    worker.finish(&mut work);
     assert_eq!(worker.wakes_by_interrupt(), 1);
     let overdue = worker.finish(drain.start()).expect_err("the guard is held");
     (machine.say)(format_args!("interrupt: closed by force: {} guard cut", overdue.guards()));

@@ -34,7 +34,7 @@ fn main() {
         // As `serve` of the runtime adapters has it, which ends the task at a forced close.
         "ebbtide" => {
             let drain = Drain::new();
-            let guard = drain.watcher().guard().expect("running");
+            let guard = drain.guard().expect("running");
             let connection = Http::new(Nowhere, Stopped).serve(client, service_fn(answer), guard);
             run(&turn, drain.watcher().until_closed(async { drop(connection.await) }));
         }

@@ -3,7 +3,10 @@
 use std::env;
 use std::process::ExitCode;
 
-include!(concat!(env!("OUT_DIR"), "/programs.rs"));
+#[allow(non_snake_case, clippy::all, clippy::pedantic, reason = "they are as their pages show them")]
+mod pages {
+    include!(concat!(env!("OUT_DIR"), "/programs.rs"));
+}
 
 fn address() -> String {
     env::args().nth(2).expect("an address")
@@ -11,8 +14,8 @@ fn address() -> String {
 
 fn main() -> ExitCode {
     let page = env::args().nth(1);
-    let Some((_, run)) = PROGRAMS.iter().find(|(name, _)| page.as_deref() == Some(name)) else {
-        for (name, _) in PROGRAMS {
+    let Some((_, run)) = pages::PROGRAMS.iter().find(|(name, _)| page.as_deref() == Some(name)) else {
+        for (name, _) in pages::PROGRAMS {
             println!("{name}");
         }
         return ExitCode::SUCCESS;
