@@ -93,6 +93,14 @@ impl Label {
         Self(Kind::Live(Live(Arc::new(Box::new(what)))))
     }
 
+    /// How many clones there are of a live one, itself included.
+    pub(crate) fn clones(&self) -> Option<usize> {
+        match &self.0 {
+            Kind::Live(live) => Some(Arc::strong_count(&live.0)),
+            Kind::Words(_) | Kind::Place(_) => None,
+        }
+    }
+
     /// What was given to [`live`](Self::live), if it is a `T`.
     ///
     /// # Examples
