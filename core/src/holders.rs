@@ -216,7 +216,6 @@ impl Held {
     }
 
     /// As the whole tells of them. If a part has parts, the innermost is kept.
-    #[cfg(target_has_atomic = "ptr")]
     pub(crate) fn of_part(mut self, part: &Label) -> Self {
         self.part.get_or_insert_with(|| part.clone());
         self

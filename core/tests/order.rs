@@ -251,7 +251,7 @@ fn a_part_that_ends_well_starts_nothing() {
 
 #[test]
 fn what_led_the_stages_is_gone_when_the_whole_is_over_though_the_order_is_kept() {
-    let kept = Arc::new("main");
+    let kept = Arc::new("main".to_owned());
     let main = Drain::new();
     let order = Order::new().then([(Label::live(Shown(kept.clone())), main.clone())]);
     let held = guard(&main);
@@ -262,7 +262,7 @@ fn what_led_the_stages_is_gone_when_the_whole_is_over_though_the_order_is_kept()
 }
 
 /// An `Arc` whose clones are counted.
-struct Shown(Arc<&'static str>);
+struct Shown(Arc<String>);
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
