@@ -105,7 +105,8 @@ impl Guard {
         self.hold.label()
     }
 
-    /// Whether no other guard is held under its label at this moment; `false` if it has none.
+    /// Whether nobody else has its label at this moment: no other guard, and if the label is [live](Label::live), nothing that
+    /// has kept a clone of it. `false` if it has none.
     ///
     /// For whoever has handed out a clone, and wants to know whether that went on or was dropped.
     ///
@@ -121,7 +122,8 @@ impl Guard {
     /// ```
     #[must_use]
     pub fn is_only(&self) -> bool {
-        self.label().is_some() && Arc::strong_count(&self.hold) == 1
+        // The label has two clones of its own: in the table of labels, and in what the guard counts.
+        Arc::strong_count(&self.hold) == 1 && self.label().is_some_and(|label| label.clones().is_none_or(|it| it == 2))
     }
 
     /// How far the drain has come; [`Closed`](State::Closed) means that time is up.

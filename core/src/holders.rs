@@ -93,6 +93,14 @@ impl Label {
         Self(Kind::Live(Live(Arc::new(Box::new(what)))))
     }
 
+    /// How many clones there are of a live one, itself included.
+    pub(crate) fn clones(&self) -> Option<usize> {
+        match &self.0 {
+            Kind::Live(live) => Some(Arc::strong_count(&live.0)),
+            Kind::Words(_) | Kind::Place(_) => None,
+        }
+    }
+
     /// What was given to [`live`](Self::live), if it is a `T`.
     ///
     /// # Examples
@@ -208,7 +216,6 @@ impl Held {
     }
 
     /// As the whole tells of them. If a part has parts, the innermost is kept.
-    #[cfg(target_has_atomic = "ptr")]
     pub(crate) fn of_part(mut self, part: &Label) -> Self {
         self.part.get_or_insert_with(|| part.clone());
         self

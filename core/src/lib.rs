@@ -2,6 +2,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(target_has_atomic = "ptr"),
+    allow(dead_code, reason = "what only orders and children need stands where it belongs; they are absent there")
+)]
 
 #[cfg(not(any(feature = "std", feature = "critical-section", loom)))]
 compile_error!(

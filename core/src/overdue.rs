@@ -46,7 +46,6 @@ impl Overdue {
     }
 
     /// What a part has cut, in the words of the whole: guards without a label are the part's.
-    #[cfg(target_has_atomic = "ptr")]
     pub(crate) fn of_part(self, part: &Label) -> Self {
         let others = (self.others() > 0).then(|| Held::new(part.clone(), self.others()));
         let held = Held::sum(self.held.into_iter().map(|it| it.of_part(part)).chain(others));

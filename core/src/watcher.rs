@@ -8,6 +8,7 @@ use core::task::{Context, Poll};
 use crate::cause::Cause;
 use crate::guard::Guard;
 use crate::holders::Label;
+use crate::overdue::Overdue;
 use crate::shards::{Seat, Shared};
 use crate::state::State;
 use crate::sync::Arc;
@@ -130,10 +131,31 @@ impl Watcher {
         self.seat.shared.cause()
     }
 
+    /// How the drain ended, as [`Drained`](crate::Drained) says it; `None` while it has not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let drain = ebbtide::Drain::new();
+    /// let watcher = drain.watcher();
+    /// assert_eq!(watcher.outcome(), None);
+    ///
+    /// drop(drain);
+    /// watcher.closed().await;
+    /// assert_eq!(watcher.outcome(), Some(Ok(())));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<(), Overdue>> {
+        self.seat.shared.outcome()
+    }
+
     /// A future that is ready once the drain is [`Closed`](State::Closed), cleanly or by force.
     ///
     /// It is for what must end with the drain though it holds no guard of its own, such as the second half of a
-    /// connection.
+    /// connection. How the drain ended is [`outcome`](Self::outcome)'s to say. It is no [`Drained`](crate::Drained), since that
+    /// can close a drain, by a deadline, and a watcher may only look.
     ///
     /// # Examples
     ///

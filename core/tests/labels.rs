@@ -135,3 +135,19 @@ fn a_label_that_is_refused_may_use_the_drain_as_it_is_dropped() {
     drop(drain.start());
     assert!(watcher.labelled(Label::live(Counts(drain.clone()))).is_none());
 }
+
+#[test]
+fn a_guard_is_the_only_one_if_nobody_else_has_its_label() {
+    let drain = Drain::new();
+    let watcher = drain.watcher();
+    assert!(!drain.guard().expect("running").is_only(), "those without a label are counted together");
+    for label in [Label::from("words"), Label::here(), Label::live("alive")] {
+        let guard = watcher.labelled(label.clone()).expect("running");
+        assert_eq!(guard.is_only(), label.downcast_ref::<&str>().is_none(), "a live label that is kept is somebody's");
+        drop(label);
+        let another = guard.clone();
+        assert!(!guard.is_only() && !another.is_only());
+        drop(another);
+        assert!(guard.is_only());
+    }
+}

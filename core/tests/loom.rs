@@ -504,3 +504,47 @@ fn two_parts_that_fail_at_once_leave_one_cause() {
         assert_eq!((main.state(), cut(order.drain())), (State::Closed, 0));
     });
 }
+
+#[test]
+fn what_is_given_up_as_the_last_guard_is_told_by_the_close() {
+    explore("give up against registration", || {
+        let drain = Drain::new();
+        let held = guard(&drain);
+        let waits = drain.start();
+        let gives_up = spawn(move || held.give_up());
+        let drained = Polled::new(waits);
+        gives_up.join().unwrap();
+        drained.assert_over();
+        assert_eq!(cut(&drain), 1);
+    });
+}
+
+#[test]
+fn what_is_given_up_during_a_forced_close_changes_no_outcome_that_was_told() {
+    explore("give up against close", || {
+        let drain = Drain::new();
+        let (held, kept) = (guard(&drain), guard(&drain));
+        drop(drain.start());
+        let gives_up = spawn(move || held.give_up());
+        drain.close();
+        let told = cut(&drain);
+        gives_up.join().unwrap();
+        assert_eq!(cut(&drain), told);
+        drop(kept);
+    });
+}
+
+#[test]
+fn a_child_that_ends_while_its_parent_is_closed_ends_both() {
+    explore("last drop of a child against close of its parent", || {
+        let parent = Drain::new();
+        let child = parent.watcher().child("child");
+        let held = guard(&child);
+        drop(parent.start());
+        let there = spawn(move || drop(held));
+        parent.close();
+        there.join().unwrap();
+        // The guard by which the parent waits may be counted on its way out; what was cut is never missed.
+        assert!(cut(&parent) >= cut(&child));
+    });
+}

@@ -4,14 +4,16 @@
 mod by_hand;
 
 use std::cell::Cell;
+use std::fmt;
 use std::future::{pending, poll_fn, ready};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use by_hand::{Count, poll};
-use ebbtide::{Cause, Drain, Failure, Guard, Order, State};
+use ebbtide::{Cause, Drain, Failure, Guard, Label, Order, State};
 
 fn guard(drain: &Drain) -> Guard {
     drain.guard().expect("running")
@@ -245,4 +247,25 @@ fn a_part_that_ends_well_starts_nothing() {
     assert_eq!(poll(part.as_mut(), Waker::noop()), Poll::Ready(None));
     drop(part);
     assert_eq!((main.state(), order.failure().is_none()), (State::Running, true));
+}
+
+#[test]
+fn what_led_the_stages_is_gone_when_the_whole_is_over_though_the_order_is_kept() {
+    let kept = Arc::new("main".to_owned());
+    let main = Drain::new();
+    let order = Order::new().then([(Label::live(Shown(kept.clone())), main.clone())]);
+    let held = guard(&main);
+    drop(order.drain().start());
+    assert_eq!(Arc::strong_count(&kept), 2);
+    drop(held);
+    assert_eq!((order.drain().state(), Arc::strong_count(&kept)), (State::Closed, 1));
+}
+
+/// An `Arc` whose clones are counted.
+struct Shown(Arc<String>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }

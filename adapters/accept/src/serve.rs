@@ -115,12 +115,13 @@ where
         let this = &mut *self;
         for _ in 0..BURST {
             let Some((stream, guard)) = ready!(this.accept.poll_next(cx))? else { return Poll::Ready(Ok(())) };
-            let report = this.accept.told().map(|told| Report { told: told.clone(), peer: guard.label().cloned() });
             let (watcher, kept) = (guard.watcher(), guard.clone());
             let future = watcher.until_closed((this.connection)(stream, guard));
             // Whoever writes `|stream, _: Guard|`, or does not move it into the future, has dropped it by now: then the
             // task has one instead, or the first close would cut what it does.
-            R::spawn(Task::new(future, kept.is_only().then_some(kept), report));
+            let is_dropped = kept.is_only();
+            let report = this.accept.told().map(|told| Report { told: told.clone(), peer: kept.label().cloned() });
+            R::spawn(Task::new(future, is_dropped.then_some(kept), report));
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -33,6 +33,25 @@
 //! | [`serve`] | listeners: the accept loop, which loses no connection |
 //!
 //! HTTP on top of it is `ebbtide-async-h1`, with [`HalfClose`] around the streams.
+//!
+//! # Tasks of other kinds
+//!
+//! A guard goes wherever the work goes. Into the closure of a blocking task, which nothing can cut: after a forced close it
+//! runs on, and [`Guard::state`] tells it so. Around the future of a task of another executor, by
+//! [`Guard::during`], which a forced close drops.
+//!
+//! ```
+//! # async_std::task::block_on(async {
+//! # let drain = ebbtide::Drain::new();
+//! # let (guard, hash) = (drain.guard().expect("running"), || 7);
+//! let hashed = async_std::task::spawn_blocking(move || {
+//!     let _guard = guard; // until here is left, by a panic too
+//!     hash()
+//! });
+//! # drain.start().await.expect("nothing is cut");
+//! # assert_eq!(hashed.await, 7);
+//! # });
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -31,6 +31,30 @@
 //!
 //! HTTP on top of it is `ebbtide-hyper`, with `smol-hyper`'s I/O and timer and, for the feature `hyper`, the executor of
 //! this crate; or `ebbtide-async-h1`. Tasks go where [`smol::spawn`] puts them.
+//!
+//! # Tasks of other kinds
+//!
+//! A guard goes wherever the work goes. Into the closure of a blocking task, which nothing can cut: after a forced close it
+//! runs on, and [`Guard::state`] tells it so. Around the future of a task of an executor of your own, which a forced close
+//! drops.
+//!
+//! ```
+//! # smol::block_on(async {
+//! # let drain = ebbtide::Drain::new();
+//! # let (guard, another) = (drain.guard().expect("running"), drain.guard().expect("running"));
+//! # let (hash, count) = (|| 7, std::rc::Rc::new(7));
+//! let hashed = smol::unblock(move || {
+//!     let _guard = guard; // until here is left, by a panic too
+//!     hash()
+//! });
+//!
+//! let executor = smol::LocalExecutor::new();
+//! let local = executor.spawn(another.during(async move { *count }));
+//! # let drained = drain.start();
+//! # assert_eq!((hashed.await, executor.run(local).await), (7, Some(7)));
+//! # drained.await.expect("nothing is cut");
+//! # });
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -113,26 +113,30 @@ async fn a_server_that_is_told_to_drain_before_it_ran_ends_well() {
 
 #[tokio::test]
 async fn a_connection_whose_closure_drops_its_guard_is_waited_for_all_the_same() {
-    let drain = Drain::new();
-    let (listener, address) = listen().await;
-    // The guard goes when this closure returns, before the first poll of the connection.
-    let connection = |mut stream: TcpStream, _: Guard| async move {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).await?;
-        stream.write_all(&byte).await
-    };
-    let server = tokio::spawn(ebbtide_tokio::serve(listener, drain.guard().expect("running"), connection));
-    let mut client = TcpStream::connect(address).await.expect("it listens");
-    while drain.held().is_empty() {
-        tokio::task::yield_now().await;
+    for is_told in [false, true] {
+        let drain = Drain::new();
+        let (listener, address) = listen().await;
+        // The guard goes when this closure returns, before the first poll of the connection.
+        let connection = |mut stream: TcpStream, _: Guard| async move {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).await?;
+            stream.write_all(&byte).await
+        };
+        let served = ebbtide_tokio::serve(listener, drain.guard().expect("running"), connection);
+        let served = if is_told { served.on_error(|failure| panic!("{failure}")) } else { served };
+        let server = tokio::spawn(served.max_connections(1));
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        while drain.held().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(drain.guards(), 2, "the loop's, and one for the connection");
+        let drained = drain.start();
+        server.await.expect("no panic").expect("it ends well");
+        assert_eq!(drain.state(), State::Draining);
+        client.write_all(b"x").await.expect("open");
+        assert_eq!(client.read(&mut [0]).await.expect("not cut"), 1);
+        drained.await.expect("nothing was cut");
     }
-    assert_eq!(drain.guards(), 2, "the loop's, and one for the connection");
-    let drained = drain.start();
-    server.await.expect("no panic").expect("it ends well");
-    assert_eq!(drain.state(), State::Draining);
-    client.write_all(b"x").await.expect("open");
-    assert_eq!(client.read(&mut [0]).await.expect("not cut"), 1);
-    drained.await.expect("nothing was cut");
 }
 
 #[tokio::test]

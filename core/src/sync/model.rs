@@ -47,6 +47,10 @@ impl<T> Arc<T> {
         Weak { counts: this.counts.clone(), value }
     }
 
+    pub(crate) fn strong_count(this: &Self) -> usize {
+        this.counts.strong.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn into_inner(mut this: Self) -> Option<T> {
         this.release().and_then(real::Arc::into_inner)
     }

@@ -152,8 +152,10 @@ fn one_that_holds_no_guards() {
         serve(start, |mut it| {
             // Of a drain that nobody starts.
             let drain = Drain::new();
-            it.guard = drain.guard().expect("running");
+            let given = mem::replace(&mut it.guard, drain.guard().expect("running"));
             async move {
+                // Here and not before: a task whose closure has dropped its guard is waited for.
+                drop(given);
                 it.well().await;
                 drop(drain);
             }
