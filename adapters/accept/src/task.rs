@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -30,7 +31,8 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> Ended for Result<(), E> {
 }
 
 pin_project! {
-    /// A connection's future, until the drain is closed by force. Its error is told to whoever wants to hear of errors.
+    /// A connection's future, until the drain is closed by force. Its error, or its panic, is told to whoever wants to hear
+    /// of errors.
     #[must_use = "futures do nothing unless polled"]
     pub struct Task<F> {
         #[pin]
@@ -45,6 +47,12 @@ pub(crate) struct Report {
     pub(crate) peer: Option<Label>,
 }
 
+impl Report {
+    fn tell(self, error: Box<dyn Error + Send + Sync>) {
+        self.told.tell(&Failure::Connection { peer: self.peer.as_ref(), error: &*error });
+    }
+}
+
 impl<F> Task<F> {
     pub(crate) fn new(future: Until<Closed, F>, report: Option<Report>) -> Self {
         Self { future, report }
@@ -55,12 +63,19 @@ impl<F: Future<Output: Ended>> Future for Task<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let end = ready!(this.future.poll(cx));
-        if let (Some(end), Some(Report { told, peer })) = (end, this.report.take()) {
-            if let Some(error) = end.failure() {
-                told(&Failure::Connection { peer: peer.as_ref(), error: &*error });
+        let mut this = self.project();
+        let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
+        let polled = polled.unwrap_or_else(|panic| {
+            if let Some(report) = this.report.take() {
+                let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+                report.tell(format!("the connection's task panicked: {}", said.unwrap_or("without a word")).into());
             }
+            // What it ends is the runtime's to say.
+            resume_unwind(panic)
+        });
+        let failure = ready!(polled).and_then(Ended::failure);
+        if let (Some(error), Some(report)) = (failure, this.report.take()) {
+            report.tell(error);
         }
         Poll::Ready(())
     }
