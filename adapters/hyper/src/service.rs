@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use ebbtide_connection::Record;
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
@@ -47,7 +47,7 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let what = || (request.method().as_str().into(), request.uri().path().into());
         let Some(id) = self.record.begin(!request.body().is_end_stream(), what) else {
-            return Responding { future: None, in_flight: None, connect: false, old: false, last: false };
+            return Responding { future: None, in_flight: None, connect: false, old: false, last: false, http2: None };
         };
         let in_flight = InFlight { record: self.record.clone(), id, owes: true };
         // hyper puts it there, for CONNECT always.
@@ -62,7 +62,8 @@ where
         }
         // Only for who looks at its states: the engine knows by itself.
         let last = self.record.is_seen() && is_last(request.version(), request.headers());
-        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last }
+        let http2 = (request.version() == Version::HTTP_2).then(|| request.method() == Method::HEAD);
+        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last, http2 }
     }
 }
 
@@ -138,6 +139,8 @@ pin_project! {
         // HTTP/1.0.
         old: bool,
         last: bool,
+        // Of HTTP/2; and whether it asks for the head alone.
+        http2: Option<bool>,
     }
 }
 
@@ -159,6 +162,17 @@ impl<E: Into<BoxError>> From<Unserved<E>> for BoxError {
             Unserved::Failed(error) => error.into(),
         }
     }
+}
+
+/// Whether a response may have no body (RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5). hyper sees to that on HTTP/1 only.
+#[inline(never)]
+fn has_no_body<B>(response: &mut Response<B>, is_head: bool) -> bool {
+    let status = response.status();
+    if status == StatusCode::NO_CONTENT {
+        // Nor may it have the length of one (RFC 9110, section 8.6).
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// hyper gives a response to HTTP/1.0 a `keep-alive` beside our `close`, unless it is one of HTTP/1.0 itself: such as it
@@ -183,7 +197,7 @@ where
             Poll::Ready(Err(error)) => return Poll::Ready(Err(Unserved::Failed(error))),
             Poll::Pending => return Poll::Pending,
         };
-        let mut in_flight = this.in_flight.take();
+        let (mut in_flight, mut is_empty) = (this.in_flight.take(), false);
         if let Some(InFlight { record, owes, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
@@ -198,9 +212,12 @@ where
                 if *this.old && says_close(response.headers()) {
                     age(&mut response);
                 }
+                if let Some(is_head) = *this.http2 {
+                    is_empty = has_no_body(&mut response, is_head);
+                }
             }
         }
-        Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })))
+        Poll::Ready(Ok(response.map(|inner| Body { inner, is_empty, in_flight })))
     }
 }
 
@@ -210,6 +227,8 @@ pin_project! {
     pub struct Body<B> {
         #[pin]
         inner: B,
+        // Whatever there is of it.
+        is_empty: bool,
         in_flight: Option<InFlight>,
     }
 }
@@ -220,7 +239,7 @@ impl<B: HttpBody> HttpBody for Body<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let frame = this.inner.poll_frame(cx);
+        let frame = if *this.is_empty { Poll::Ready(None) } else { this.inner.poll_frame(cx) };
         match (&frame, this.in_flight.as_mut()) {
             (Poll::Ready(None | Some(Err(_))), _) => *this.in_flight = None,
             (_, Some(in_flight)) => in_flight.tell(frame.is_pending()),
@@ -230,10 +249,10 @@ impl<B: HttpBody> HttpBody for Body<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.is_empty || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        if self.is_empty { SizeHint::with_exact(0) } else { self.inner.size_hint() }
     }
 }
