@@ -8,8 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
 
 use ebbtide::connection::Bounds;
 use ebbtide::{Drain, Guard};
@@ -22,6 +21,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
+use socket2::SockRef;
 
 use crate::hostile::Engine;
 
@@ -49,6 +49,14 @@ pub struct Pair {
     run: fn(TcpListener, Guard, Setup) -> io::Result<()>,
 }
 
+/// One that runs.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    thread: JoinHandle<io::Result<()>>,
+}
+
 /// What a server is to do.
 #[derive(Clone)]
 pub struct Setup {
@@ -61,6 +69,9 @@ pub struct Setup {
     /// Who hears of its errors.
     pub told: Arc<dyn Fn(&Failure<'_>) + Send + Sync>,
 }
+
+/// How much waits in the kernel to be read: little, so that what a client has written has been read but for that.
+pub const BUFFER: usize = 64 * 1024;
 
 /// Those of a runtime that is published. Of the tasks of each one thread has to take care, except on async-std.
 pub const ALL: [Pair; 4] = [
@@ -127,21 +138,39 @@ impl Pair {
     ///
     /// If it cuts something, or panics.
     pub fn serve_until(self, drain: &Drain, setup: Setup, ask: impl FnOnce(SocketAddr)) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let addr = listener.local_addr().expect("bound");
-        let guard = drain.watcher().guard().expect("it runs");
-        let server = thread::spawn(move || (self.run)(listener, guard, setup));
-        ask(addr);
-        self.expect_drained(drain, PATIENCE);
-        server.join().expect("the server does not panic").expect("it serves to its end");
-    }
-
-    fn expect_drained(self, drain: &Drain, time: Duration) {
+        let server = self.start(drain, setup);
+        ask(server.addr);
         let deadline = async {
-            smol::Timer::after(time).await;
+            smol::Timer::after(PATIENCE).await;
         };
         let drained = smol::block_on(drain.start().deadline(deadline));
         assert!(drained.is_ok(), "{}: {drained:?}", self.name);
+        server.join();
+    }
+
+    /// Serves on a thread of its own until the drain is over.
+    ///
+    /// # Panics
+    ///
+    /// If the drain has begun.
+    #[must_use]
+    pub fn start(self, drain: &Drain, setup: Setup) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        SockRef::from(&listener).set_recv_buffer_size(BUFFER).expect("a size");
+        let addr = listener.local_addr().expect("bound");
+        let guard = drain.watcher().guard().expect("it runs");
+        Server { addr, thread: thread::spawn(move || (self.run)(listener, guard, setup)) }
+    }
+}
+
+impl Server {
+    /// Waits for its end, which is to be in order.
+    ///
+    /// # Panics
+    ///
+    /// If it fails or panics.
+    pub fn join(self) {
+        self.thread.join().expect("the server does not panic").expect("it serves to its end");
     }
 }
 
