@@ -122,7 +122,7 @@ fn flooding(addr: SocketAddr, flood: Flood) -> Vec<Client> {
 
 /// What a server may take of a flood before it answers somebody else: what lies in the buffers of two sockets already, and
 /// all the turns between two looks of the runtime at who else has something to say.
-const MOST: usize = 64 << 20;
+const MOST: usize = 32 << 20;
 
 #[test]
 fn others_are_served_while_a_client_sends_without_a_pause() {
