@@ -48,8 +48,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn tell(self, error: Box<dyn Error + Send + Sync>) {
-        self.told.tell(&Failure::Connection { peer: self.peer.as_ref(), error: &*error });
+    fn tell(&self, error: &(dyn Error + Send + Sync + 'static)) {
+        self.told.tell(&Failure::Connection { peer: self.peer.as_ref(), error });
     }
 }
 
@@ -66,16 +66,17 @@ impl<F: Future<Output: Ended>> Future for Task<F> {
         let mut this = self.project();
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
         let polled = polled.unwrap_or_else(|panic| {
-            if let Some(report) = this.report.take() {
+            if let Some(report) = this.report.as_ref() {
                 let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-                report.tell(format!("the connection's task panicked: {}", said.unwrap_or("without a word")).into());
+                let error = format!("the connection's task panicked: {}", said.unwrap_or("without a word"));
+                report.tell(&*Box::<dyn Error + Send + Sync>::from(error));
             }
             // What it ends is the runtime's to say.
             resume_unwind(panic)
         });
         let failure = ready!(polled).and_then(Ended::failure);
-        if let (Some(error), Some(report)) = (failure, this.report.take()) {
-            report.tell(error);
+        if let (Some(error), Some(report)) = (failure, this.report.as_ref()) {
+            report.tell(&*error);
         }
         Poll::Ready(())
     }

@@ -67,9 +67,13 @@ impl Client {
     /// Writes what there is room for, some pieces at most. Returns how much that was.
     fn pump(&mut self) -> usize {
         let Some(stream) = &mut self.stream else { return self.connect() };
-        let is_open = match stream.read(&mut [0; 64 * 1024]) {
-            Ok(read) => read > 0,
-            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        let mut space = [0; 16 * 1024];
+        let is_open = loop {
+            match stream.read(&mut space) {
+                Ok(0) => break false,
+                Ok(_) => {}
+                Err(error) => break error.kind() == ErrorKind::WouldBlock,
+            }
         };
         let written = stream.write(&self.repeated[self.at..]);
         let is_blocked = written.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
@@ -171,7 +175,9 @@ fn a_drain_ends_by_its_bounds_or_its_deadline_while_a_client_sends_without_a_pau
             let is_over = over.clone();
             let flood_on = thread::spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
-                    clients.iter_mut().for_each(|it| _ = it.pump());
+                    for client in &mut clients {
+                        client.pump();
+                    }
                 }
             });
             // Of an upload that goes on and on only a deadline tells when it is enough.
