@@ -47,9 +47,11 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let what = || (request.method().as_str().into(), request.uri().path().into());
         let Some(id) = self.record.begin(!request.body().is_end_stream(), what) else {
-            return Responding { future: None, in_flight: None, connect: false, old: false, last: false, http2: None };
+            return Responding { future: None, in_flight: None, connect: false, old: false, last: false };
         };
-        let in_flight = InFlight { record: self.record.clone(), id, owes: true };
+        // On HTTP/1 the length of what is left out is hyper's to say.
+        let is_bare = request.version() == Version::HTTP_2 && request.method() == Method::HEAD;
+        let in_flight = InFlight { record: self.record.clone(), id, owes: true, is_bare };
         // hyper puts it there, for CONNECT always.
         let upgradeable = request.extensions().get::<OnUpgrade>().is_some();
         if upgradeable || self.extends {
@@ -62,8 +64,7 @@ where
         }
         // Only for who looks at its states: the engine knows by itself.
         let last = self.record.is_seen() && is_last(request.version(), request.headers());
-        let http2 = (request.version() == Version::HTTP_2).then(|| request.method() == Method::HEAD);
-        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last, http2 }
+        Responding { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last }
     }
 }
 
@@ -82,6 +83,9 @@ struct InFlight {
     id: u64,
     /// What the policy was told last.
     owes: bool,
+    /// The response has no body, whatever there is of one: to HEAD, with 204 and with 304 (RFC 9110, sections 9.3.2, 15.3.5
+    /// and 15.4.5). hyper sees to that on HTTP/1 only.
+    is_bare: bool,
 }
 
 impl InFlight {
@@ -139,8 +143,6 @@ pin_project! {
         // HTTP/1.0.
         old: bool,
         last: bool,
-        // Of HTTP/2; and whether it asks for the head alone.
-        http2: Option<bool>,
     }
 }
 
@@ -162,17 +164,6 @@ impl<E: Into<BoxError>> From<Unserved<E>> for BoxError {
             Unserved::Failed(error) => error.into(),
         }
     }
-}
-
-/// Whether a response may have no body (RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5). hyper sees to that on HTTP/1 only.
-#[inline(never)]
-fn has_no_body<B>(response: &mut Response<B>, is_head: bool) -> bool {
-    let status = response.status();
-    if status == StatusCode::NO_CONTENT {
-        // Nor may it have the length of one (RFC 9110, section 8.6).
-        response.headers_mut().remove(CONTENT_LENGTH);
-    }
-    is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// hyper gives a response to HTTP/1.0 a `keep-alive` beside our `close`, unless it is one of HTTP/1.0 itself: such as it
@@ -197,8 +188,8 @@ where
             Poll::Ready(Err(error)) => return Poll::Ready(Err(Unserved::Failed(error))),
             Poll::Pending => return Poll::Pending,
         };
-        let (mut in_flight, mut is_empty) = (this.in_flight.take(), false);
-        if let Some(InFlight { record, owes, .. }) = &mut in_flight {
+        let mut in_flight = this.in_flight.take();
+        if let Some(InFlight { record, owes, is_bare, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
                 record.upgraded();
@@ -212,12 +203,15 @@ where
                 if *this.old && says_close(response.headers()) {
                     age(&mut response);
                 }
-                if let Some(is_head) = *this.http2 {
-                    is_empty = has_no_body(&mut response, is_head);
+                *is_bare |= status == StatusCode::NOT_MODIFIED;
+                if status == StatusCode::NO_CONTENT {
+                    *is_bare = true;
+                    // Nor may it have the length of one (RFC 9110, section 8.6).
+                    response.headers_mut().remove(CONTENT_LENGTH);
                 }
             }
         }
-        Poll::Ready(Ok(response.map(|inner| Body { inner, is_empty, in_flight })))
+        Poll::Ready(Ok(response.map(|inner| Body { inner, in_flight })))
     }
 }
 
@@ -227,10 +221,12 @@ pin_project! {
     pub struct Body<B> {
         #[pin]
         inner: B,
-        // Whatever there is of it.
-        is_empty: bool,
         in_flight: Option<InFlight>,
     }
+}
+
+fn is_bare(in_flight: Option<&InFlight>) -> bool {
+    in_flight.is_some_and(|it| it.is_bare)
 }
 
 impl<B: HttpBody> HttpBody for Body<B> {
@@ -239,7 +235,10 @@ impl<B: HttpBody> HttpBody for Body<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let frame = if *this.is_empty { Poll::Ready(None) } else { this.inner.poll_frame(cx) };
+        if is_bare(this.in_flight.as_ref()) {
+            return Poll::Ready(None);
+        }
+        let frame = this.inner.poll_frame(cx);
         match (&frame, this.in_flight.as_mut()) {
             (Poll::Ready(None | Some(Err(_))), _) => *this.in_flight = None,
             (_, Some(in_flight)) => in_flight.tell(frame.is_pending()),
@@ -249,10 +248,10 @@ impl<B: HttpBody> HttpBody for Body<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_empty || self.inner.is_end_stream()
+        is_bare(self.in_flight.as_ref()) || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.is_empty { SizeHint::with_exact(0) } else { self.inner.size_hint() }
+        if is_bare(self.in_flight.as_ref()) { SizeHint::with_exact(0) } else { self.inner.size_hint() }
     }
 }
