@@ -255,6 +255,27 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_that_panics_ends_neither_the_listener_nor_its_drain() {
+        let (kernel, drain) = (Kernel::default(), ebbtide::Drain::new());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut accept: Accept<Virtual, _> = Accept::new(kernel.clone(), drain.watcher().guard().expect("running"));
+        let (sender, told) = std::sync::mpsc::channel();
+        accept.on_error(move |failure| {
+            sender.send(failure.to_string()).expect("it is heard");
+            panic!("the hook's");
+        });
+        let gone = || Err(io::ErrorKind::ConnectionAborted.into());
+        kernel.queued.borrow_mut().extend([Ok(7), gone()]);
+        assert!(matches!(accept.poll_next(&mut cx), Poll::Ready(Ok(Some((7, _))))));
+        kernel.half_open.set(Some(0));
+        kernel.queued.borrow_mut().extend([Ok(8), gone()]);
+        drop(drain.start());
+        assert!(matches!(accept.poll_next(&mut cx), Poll::Ready(Ok(Some((8, _))))));
+        assert!(matches!(accept.poll_next(&mut cx), Poll::Ready(Ok(None))));
+        assert_eq!(told.try_iter().count(), 2);
+    }
+
+    #[test]
     fn who_is_queued_is_waited_for_until_there_is_a_descriptor() {
         let kernel = Kernel::default();
         kernel.half_open.set(Some(0));

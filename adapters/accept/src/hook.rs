@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,11 +24,11 @@ pub enum Failure<'a> {
         /// What the system said.
         error: &'a io::Error,
     },
-    /// A connection that was accepted ended with an error.
+    /// A connection that was accepted ended with an error, or by a panic.
     Connection {
         /// The label of its guard: its peer's address.
         peer: Option<&'a Label>,
-        /// What its future ended with.
+        /// What its future ended with. Of a panic it is what that said.
         error: &'a (dyn Error + Send + Sync + 'static),
     },
 }
@@ -50,14 +51,23 @@ pub(crate) struct Hook {
 }
 
 /// Who is told, on whichever thread.
-pub(crate) type Told = Arc<dyn Fn(&Failure<'_>) + Send + Sync>;
+#[derive(Clone)]
+pub(crate) struct Told(Arc<dyn Fn(&Failure<'_>) + Send + Sync>);
+
+impl Told {
+    pub(crate) fn tell(&self, failure: &Failure<'_>) {
+        // Who is told is to end nothing: not the accept loop, and not the process, which a second panic does on the way
+        // of the one that is told of.
+        drop(catch_unwind(AssertUnwindSafe(|| (self.0)(failure))));
+    }
+}
 
 /// A lack of descriptors is met a hundred times a second while it lasts, and told once.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Hook {
     pub(crate) fn new(told: impl Fn(&Failure<'_>) + Send + Sync + 'static) -> Self {
-        Self { told: Some(Arc::new(told)), exhausted: None }
+        Self { told: Some(Told(Arc::new(told))), exhausted: None }
     }
 
     /// For the connections.
@@ -74,7 +84,7 @@ impl Hook {
             }
             self.exhausted = Some(Instant::now());
         }
-        told(&Failure::Accept { severity, error });
+        told.tell(&Failure::Accept { severity, error });
     }
 }
 

@@ -1,5 +1,6 @@
 //! A limit to how many connections there are at a time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -58,7 +59,8 @@ impl Drop for Permit {
         self.shared.free.fetch_add(1, Ordering::SeqCst);
         let waiting = self.shared.waiting().take();
         if let Some(waker) = waiting {
-            waker.wake();
+            // The one that ends here may end by a panic, and a second one would be the end of the process.
+            drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
         }
     }
 }
@@ -91,5 +93,27 @@ mod tests {
         drop(permit);
         assert!(woken.0.load(Ordering::SeqCst));
         assert!(permits.poll_free(&mut cx).is_ready());
+    }
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("the waker's");
+        }
+    }
+
+    #[test]
+    fn a_loop_whose_waker_panics_ends_no_process_where_a_connection_panics() {
+        let permits = Permits::new(1);
+        let permit = permits.take();
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(permits.poll_free(&mut Context::from_waker(&waker)).is_pending());
+        let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let _permit = permit;
+            panic!("the connection's");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(permits.free(), 1);
     }
 }

@@ -85,14 +85,15 @@ impl<R: Runtime, L: Listener<R>, F> Serve<R, L, F> {
         self
     }
 
-    /// Tells of every error: of accepting, and of connections whose future ended with one. Default: nobody is told of
-    /// errors that do not end this future.
+    /// Tells of every error: of accepting, and of connections whose future ended with one, or panicked. Default: nobody is
+    /// told of errors that do not end this future.
     ///
     /// A lack of descriptors or memory is met every 10 ms while it lasts, and told once a second. The listener's own
     /// error is told and returned. Clients cause errors of connections as they like, so a log wants a limit. A connection that
     /// a forced close drops ends with none: what it cut is the drain's to tell.
     ///
-    /// It is called where connections are accepted and served, which wait for it.
+    /// It is called where connections are accepted and served, which wait for it. A panic of it is caught, and changes
+    /// nothing; with `panic = "abort"` it ends the process.
     pub fn on_error(mut self, told: impl Fn(&Failure<'_>) + Send + Sync + 'static) -> Self {
         self.accept.on_error(told);
         self

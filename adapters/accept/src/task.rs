@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -30,7 +31,8 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> Ended for Result<(), E> {
 }
 
 pin_project! {
-    /// A connection's future, until the drain is closed by force. Its error is told to whoever wants to hear of errors.
+    /// A connection's future, until the drain is closed by force. Its error, or its panic, is told to whoever wants to hear
+    /// of errors.
     #[must_use = "futures do nothing unless polled"]
     pub struct Task<F> {
         // The future goes first, and what the drain waits for behind it.
@@ -47,6 +49,12 @@ pub(crate) struct Report {
     pub(crate) peer: Option<Label>,
 }
 
+impl Report {
+    fn tell(&self, error: &(dyn Error + Send + Sync + 'static)) {
+        self.told.tell(&Failure::Connection { peer: self.peer.as_ref(), error });
+    }
+}
+
 impl<F> Task<F> {
     /// `held` is for a future that has no guard of its own.
     pub(crate) fn new(future: Until<Closed, F>, held: Option<Guard>, report: Option<Report>) -> Self {
@@ -58,12 +66,20 @@ impl<F: Future<Output: Ended>> Future for Task<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let end = ready!(this.future.poll(cx));
-        if let (Some(end), Some(Report { told, peer })) = (end, this.report.take()) {
-            if let Some(error) = end.failure() {
-                told(&Failure::Connection { peer: peer.as_ref(), error: &*error });
+        let mut this = self.project();
+        let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
+        let polled = polled.unwrap_or_else(|panic| {
+            if let Some(report) = this.report.as_ref() {
+                let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+                let error = format!("the connection's task panicked: {}", said.unwrap_or("without a word"));
+                report.tell(&*Box::<dyn Error + Send + Sync>::from(error));
             }
+            // What it ends is the runtime's to say.
+            resume_unwind(panic)
+        });
+        let failure = ready!(polled).and_then(Ended::failure);
+        if let (Some(error), Some(report)) = (failure, this.report.as_ref()) {
+            report.tell(&*error);
         }
         *this.held = None;
         Poll::Ready(())

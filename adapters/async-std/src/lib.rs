@@ -121,7 +121,7 @@ where
 /// not waited for. TCP connections have `TCP_NODELAY` set. A connection whose task is still there when the drain closes is
 /// dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
 /// [`on_error`](ebbtide_accept::Serve::on_error) tells of them,
-/// and of a connection whose future ends with an error: it may end with nothing, or with a `Result`.
+/// and of a connection whose future ends with an error or a panic: it may end with nothing, or with a `Result`.
 ///
 /// At the drain a TCP listener of Linux closes when the handshakes that are under way are over, or after 500 ms; newcomers are
 /// refused. If others own the listening socket too, say [`shared`](ebbtide_accept::Serve::shared): then the queue is left

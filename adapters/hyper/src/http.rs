@@ -92,7 +92,8 @@ impl<E> Http<E> {
     /// # Panics
     ///
     /// If the service does. The panic ends the task that polls this, and with it the connection: nothing else on tokio and
-    /// smol, and the drain does not wait for it. With `panic = "abort"` it ends the process, which no drain is of help for.
+    /// smol, and the drain does not wait for it. On HTTP/2 one in the future of a response ends its stream alone, which is a
+    /// task of its own. With `panic = "abort"` it ends the process, which no drain is of help for.
     pub fn serve<I, S, B>(
         &self,
         io: I,

@@ -31,7 +31,8 @@
 //!   after our end was written, so that no reset destroys a response.
 //! - [`DrainService`] wraps yours. It counts what is in flight, says `Connection: close`, and puts a
 //!   [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) into the extensions of requests that may upgrade, or
-//!   of [every request](Http::extend_every_request).
+//!   of [every request](Http::extend_every_request). On HTTP/2 it leaves out the body of a response to HEAD, of a 204 and of
+//!   a 304, as hyper does by itself on HTTP/1.
 //! - [`ServeConnection`] drives both by the policy.
 //!
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements

@@ -8,7 +8,7 @@ use ebbtide_connection::Tracker;
 use ebbtide_connection::policy::Policy;
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
@@ -50,7 +50,9 @@ where
         let Some(id) = self.tracker.begin(!request.body().is_end_stream(), what) else {
             return ResponseFuture { future: None, in_flight: None, connect: false, old: false, last: false };
         };
-        let in_flight = InFlight { tracker: self.tracker.clone(), id, owes: true };
+        // On HTTP/1 the length of what is left out is hyper's to say.
+        let is_bare = request.version() == Version::HTTP_2 && request.method() == Method::HEAD;
+        let in_flight = InFlight { tracker: self.tracker.clone(), id, owes: true, is_bare };
         // hyper puts it there, for CONNECT always.
         let upgradeable = request.extensions().get::<OnUpgrade>().is_some();
         if upgradeable || self.extends {
@@ -82,6 +84,9 @@ struct InFlight {
     id: u64,
     /// What the policy was told last.
     owes: bool,
+    /// The response has no body, whatever there is of one: to HEAD, with 204 and with 304 (RFC 9110, sections 9.3.2, 15.3.5
+    /// and 15.4.5). hyper sees to that on HTTP/1 only.
+    is_bare: bool,
 }
 
 impl InFlight {
@@ -185,7 +190,7 @@ where
             Poll::Pending => return Poll::Pending,
         };
         let mut in_flight = this.in_flight.take();
-        if let Some(InFlight { tracker, owes, .. }) = &mut in_flight {
+        if let Some(InFlight { tracker, owes, is_bare, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
                 tracker.upgraded();
@@ -198,6 +203,12 @@ where
                 }
                 if *this.old && says_close(response.headers()) {
                     age(&mut response);
+                }
+                *is_bare |= status == StatusCode::NOT_MODIFIED;
+                if status == StatusCode::NO_CONTENT {
+                    *is_bare = true;
+                    // Nor may it have the length of one (RFC 9110, section 8.6).
+                    response.headers_mut().remove(CONTENT_LENGTH);
                 }
             }
         }
@@ -215,12 +226,19 @@ pin_project! {
     }
 }
 
+fn is_bare(in_flight: Option<&InFlight>) -> bool {
+    in_flight.is_some_and(|it| it.is_bare)
+}
+
 impl<B: Body> Body for DrainBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
+        if is_bare(this.in_flight.as_ref()) {
+            return Poll::Ready(None);
+        }
         let frame = this.inner.poll_frame(cx);
         match (&frame, this.in_flight.as_mut()) {
             (Poll::Ready(None | Some(Err(_))), _) => *this.in_flight = None,
@@ -231,10 +249,10 @@ impl<B: Body> Body for DrainBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        is_bare(self.in_flight.as_ref()) || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        if is_bare(self.in_flight.as_ref()) { SizeHint::with_exact(0) } else { self.inner.size_hint() }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn install(signals: &[Signal], deliver: impl Fn(Signal) + Send + 'sta
         // What was noted may have arrived as well: then it is told once.
         let noted = EARLY.load(Ordering::SeqCst);
         let early = arriving.pending().fold(noted, |early, number| early | bit(number));
-        (0..u64::BITS.cast_signed()).filter(|it| early & bit(*it) != 0).for_each(told);
+        (0..64).filter(|it| early & bit(*it) != 0).for_each(told);
         arriving.forever().for_each(told);
     };
     thread::Builder::new().name("ebbtide-signal".into()).spawn(listen).map(drop)
@@ -83,7 +83,7 @@ pub(crate) fn install(signals: &[Signal], deliver: impl Fn(Signal) + Send + 'sta
 static EARLY: AtomicU64 = AtomicU64::new(0);
 
 fn bit(number: i32) -> u64 {
-    1_u64.unbounded_shl(number.cast_unsigned())
+    u32::try_from(number).ok().and_then(|it| 1_u64.checked_shl(it)).unwrap_or(0)
 }
 
 /// A signal handler. What it does is allowed in one: an atomic operation without a lock (signal-safety(7)).

@@ -4,6 +4,7 @@
 pub mod async_std_h1;
 mod h1;
 pub mod hostile;
+pub mod server;
 pub mod simulated;
 pub mod smol_h1;
 pub mod smol_hyper;

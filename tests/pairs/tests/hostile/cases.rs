@@ -264,6 +264,8 @@ fn ends() -> Vec<Case> {
     vec![
         chunks("0\r\n\r\n", None),
         chunks("000\r\n\r\n", None),
+        chunks("\r\n\r\n", None),
+        chunks("3\r\nabc\r\n\r\n\r\n", None),
         chunks("3\nabc\n0\n\n", None),
         chunks("3\r\nabc\n0\r\n\r\n", None),
         chunks("3\r\nabc\r\n0\n\r\n", None),
@@ -271,6 +273,7 @@ fn ends() -> Vec<Case> {
         chunks("3\rX\nabc\r\n0\r\n\r\n", None),
         chunks("3\r\nabc\rX\n0\r\n\r\n", None),
         chunks("3\r\nabcXX0\r\n\r\n", None),
+        chunks("3\r\nabcX\n0\r\n\r\n", None),
         chunks("3\r\nab\r\n0\r\n\r\n", None),
         chunks("3\r\nabcd\r\n0\r\n\r\n", None),
         chunks("3\r\nabc0\r\n\r\n", None),
