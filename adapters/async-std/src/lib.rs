@@ -32,6 +32,9 @@
 //! | [`spawn`] | tasks: one that the drain waits for, and that a forced close drops |
 //! | [`serve`] | listeners: the accept loop, which loses no connection |
 //!
+//! A protocol of your own reads by [`grace`](ebbtide::Watcher::grace), whose clock is `async_std::task::sleep`: so what a
+//! client had sent before the drain is answered.
+//!
 //! HTTP on top of it is `ebbtide-async-h1`, with [`HalfClose`] around the streams.
 //!
 //! # Tasks of other kinds

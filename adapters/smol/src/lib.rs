@@ -29,6 +29,9 @@
 //! | [`spawn`] | tasks: one that the drain waits for, and that a forced close drops |
 //! | [`serve`] | listeners: the accept loop, which loses no connection |
 //!
+//! A protocol of your own reads by [`grace`](ebbtide::Watcher::grace), whose clock is `smol::Timer::after`: so what a
+//! client had sent before the drain is answered.
+//!
 //! HTTP on top of it is `ebbtide-hyper`, with `smol-hyper`'s I/O and timer and, for the feature `hyper`, the executor of
 //! this crate; or `ebbtide-async-h1`. Tasks go where [`smol::spawn`] puts them.
 //!

@@ -30,6 +30,9 @@
 //! | [`spawn`] | tasks: one that the drain waits for, and that a forced close drops |
 //! | [`serve`] | listeners: the accept loop, which loses no connection |
 //!
+//! A protocol of your own reads by [`grace`](ebbtide::Watcher::grace), whose clock is `tokio::time::sleep`: so what a
+//! client had sent before the drain is answered.
+//!
 //! HTTP on top of it is `ebbtide-hyper`.
 //!
 //! # Tasks of other kinds

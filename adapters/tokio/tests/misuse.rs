@@ -122,9 +122,9 @@ async fn a_connection_whose_closure_drops_its_guard_is_waited_for_all_the_same()
             stream.read_exact(&mut byte).await?;
             stream.write_all(&byte).await
         };
-        let served = ebbtide_tokio::serve(listener, drain.guard().expect("running"), connection);
-        let served = if is_told { served.on_error(|failure| panic!("{failure}")) } else { served };
-        let server = tokio::spawn(served.max_connections(1));
+        let limited = ebbtide_tokio::serve(listener, drain.guard().expect("running"), connection).max_connections(1);
+        let limited = if is_told { limited.on_error(|failure| panic!("{failure}")) } else { limited };
+        let server = tokio::spawn(limited);
         let mut client = TcpStream::connect(address).await.expect("it listens");
         while drain.held().is_empty() {
             tokio::task::yield_now().await;
