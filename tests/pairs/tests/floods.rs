@@ -1,4 +1,7 @@
 //! A client that sends without a pause, on a socket of every pair: the others are served all the same, and the drain ends.
+//!
+//! A socket runs dry now and then, however much is written to it. That a turn ends where it never does is shown by the tests
+//! of the adapters, which poll by hand.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
