@@ -77,8 +77,8 @@ pub(crate) struct Io<I> {
 
 /// What is read at a time.
 const LOOK: usize = 4096;
-/// How many reads and requests there may be without a pause.
-const BUDGET: u8 = 32;
+/// How much is read without a pause; a request counts as a page, since it may have been read with the one before.
+const BUDGET: u32 = 128 * 1024;
 
 /// The connection's bytes, for what is done with them below async-h1.
 struct Bytes<'a, I>(Pin<&'a mut I>);
@@ -147,7 +147,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
             // That nothing has come is to be known for sure.
             state.budget.refill();
         }
-        ready!(state.budget.poll_step(cx));
+        ready!(state.budget.poll_read(cx, LOOK));
         loop {
             // Empty lines before a request are none of it (RFC 9112, section 2.2).
             let blank = 2 * state.rest.chunks_exact(2).take_while(|it| *it == b"\r\n").count();
@@ -288,7 +288,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        ready!(self.budget.poll_step(cx));
+        ready!(self.budget.poll_read(cx, buf.len()));
         let read = self.inner()?.poll_read(cx, buf);
         if read.is_pending() {
             self.budget.refill();

@@ -132,7 +132,7 @@ impl Tracker {
     /// section 9.6).
     pub fn poll_linger(&self, transport: &mut impl Transport, budget: &mut Budget, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(budget.poll_step(cx));
+            ready!(budget.poll_read(cx, PAGE));
             let mut space = [0; PAGE];
             match transport.poll_read(cx, &mut space) {
                 Poll::Ready(Ok(more @ 1..)) => self.read(&space[..more]),

@@ -74,9 +74,9 @@ enum Shutdown {
 
 /// What is read while the policy listens. One page of stack; a longer head takes another read.
 const LOOK: usize = 4096;
-/// How many reads there may be without a pause. hyper reads for as long as a chunk's size goes on, and zeros before one
-/// never end. So few because a read of hyper may be one of 400 KiB.
-const BUDGET: u8 = 16;
+/// How much is read without a pause. hyper reads for as long as a chunk's size goes on, and zeros before one never end. Some
+/// of its reads have room for 400 KiB.
+const BUDGET: u32 = 128 * 1024;
 /// How a head ends. Not by two LF alone, which hyper takes: then the connection is read on for a while.
 const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 
@@ -192,7 +192,7 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
             return Poll::Ready(Ok(()));
         }
         // Of a pause of our own nobody can tell whether there is more.
-        ready!(this.budget.poll_step(cx));
+        ready!(this.budget.poll_read(cx, buf.remaining()));
         let read = if this.tracker.looks_at_reads() {
             this.look(cx, buf)
         } else {
