@@ -3,7 +3,7 @@
 use core::fmt;
 use core::panic::Location;
 
-use crate::holders::Label;
+use crate::label::Label;
 
 /// Why a drain began: what its starter said of it, or where in the source it was started.
 ///

@@ -3,7 +3,7 @@
 use crate::cause::Cause;
 use crate::drain::Drain;
 use crate::guard::Guard;
-use crate::holders::Label;
+use crate::label::Label;
 use crate::links::{Forced, Links};
 use crate::state::State;
 use crate::sync::Lock;

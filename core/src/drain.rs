@@ -7,8 +7,8 @@ use core::panic::Location;
 use crate::cause::Cause;
 use crate::drained::{Drained, Released};
 use crate::guard::Guard;
-use crate::holders::{Held, Label};
-use crate::shards::{Seat, Shared};
+use crate::label::{Held, Label};
+use crate::shared::{Shared, WatcherCount};
 use crate::state::State;
 use crate::sync::Arc;
 use crate::watcher::Watcher;
@@ -45,13 +45,13 @@ pub struct Drain {
 
 /// What the last `Drain` drops.
 struct Last {
-    seat: Arc<Seat>,
+    watcher_count: Arc<WatcherCount>,
 }
 
 impl Drain {
     /// A running drain, independent of all others.
     pub fn new() -> Self {
-        Self { last: Arc::new(Last { seat: Shared::open() }) }
+        Self { last: Arc::new(Last { watcher_count: Shared::open() }) }
     }
 
     /// A watcher of this drain.
@@ -65,7 +65,7 @@ impl Drain {
     /// assert!(watcher.guard().is_none());
     /// ```
     pub fn watcher(&self) -> Watcher {
-        Watcher::new(self.shared().seat(&self.last.seat))
+        Watcher::new(self.shared().watcher_count(&self.last.watcher_count))
     }
 
     /// A guard, or `None` once draining has begun: the same as [`Watcher::guard`] of a [`watcher`](Self::watcher).
@@ -88,7 +88,7 @@ impl Drain {
     /// ```
     #[must_use = "a guard that is dropped holds nothing up"]
     pub fn guard(&self) -> Option<Guard> {
-        self.shared().hold().map(Guard::new)
+        self.shared().guard_count().map(Guard::new)
     }
 
     /// Starts the drain, at once and whether or not the answer is polled. Starting again changes nothing, and
@@ -125,7 +125,7 @@ impl Drain {
 
     pub(crate) fn start_by(&self, cause: Cause) -> Drained {
         self.shared().start(cause);
-        Drained::new(self.shared().seat(&self.last.seat))
+        Drained::new(self.shared().watcher_count(&self.last.watcher_count))
     }
 
     /// Why the drain began; `None` while it has not.
@@ -179,7 +179,7 @@ impl Drain {
     /// # });
     /// ```
     pub fn released(&self) -> Released {
-        Released::new(self.shared().seat(&self.last.seat))
+        Released::new(self.shared().watcher_count(&self.last.watcher_count))
     }
 
     /// How far this drain has come.
@@ -222,7 +222,7 @@ impl Drain {
     }
 
     pub(crate) fn shared(&self) -> &Shared {
-        &self.last.seat.shared
+        &self.last.watcher_count.shared
     }
 }
 
@@ -235,7 +235,7 @@ impl Default for Drain {
 impl Drop for Last {
     fn drop(&mut self) {
         // Also what frees the memory: until it has started, a drain owns itself.
-        self.seat.shared.start(Cause::Dropped);
+        self.watcher_count.shared.start(Cause::Dropped);
     }
 }
 

@@ -8,10 +8,10 @@ use core::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::overdue::Overdue;
-use crate::shards::Seat;
+use crate::shared::WatcherCount;
 use crate::state::State;
 use crate::sync::Arc;
-use crate::waiters::Place;
+use crate::waker_list::Registration;
 
 /// The future of a drain's end: `Ok` when the last guard has been released, [`Overdue`] when the drain was closed
 /// while guards were held.
@@ -39,13 +39,13 @@ use crate::waiters::Place;
 /// ```
 #[must_use = "the drain has started; await this to know when it is over"]
 pub struct Drained {
-    seat: Arc<Seat>,
-    place: Place,
+    watcher_count: Arc<WatcherCount>,
+    registration: Registration,
 }
 
 impl Drained {
-    pub(crate) fn new(seat: Arc<Seat>) -> Self {
-        Self { seat, place: Place::NONE }
+    pub(crate) fn new(watcher_count: Arc<WatcherCount>) -> Self {
+        Self { watcher_count, registration: Registration::NONE }
     }
 
     /// Waits for as long as `timer` does, then closes by force.
@@ -76,7 +76,7 @@ impl Drained {
 
 impl Clone for Drained {
     fn clone(&self) -> Self {
-        Self::new(self.seat.shared.seat(&self.seat))
+        Self::new(self.watcher_count.shared.watcher_count(&self.watcher_count))
     }
 }
 
@@ -84,22 +84,22 @@ impl Future for Drained {
     type Output = Result<(), Overdue>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { seat, place } = &mut *self;
-        let shared = &*seat.shared;
-        ready!(place.poll(cx.waker(), move || shared.state() >= State::Closed, || seat.closed()));
-        seat.shared.outcome().map_or(Poll::Pending, Poll::Ready)
+        let Self { watcher_count, registration } = &mut *self;
+        let shared = &*watcher_count.shared;
+        ready!(registration.poll(cx.waker(), move || shared.state() >= State::Closed, || watcher_count.closed()));
+        watcher_count.shared.outcome().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl Drop for Drained {
     fn drop(&mut self) {
-        self.place.forget(|| self.seat.closed());
+        self.registration.forget(|| self.watcher_count.closed());
     }
 }
 
 impl fmt::Debug for Drained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drained").field("state", &self.seat.shared.state()).finish_non_exhaustive()
+        f.debug_struct("Drained").field("state", &self.watcher_count.shared.state()).finish_non_exhaustive()
     }
 }
 
@@ -110,13 +110,13 @@ impl fmt::Debug for Drained {
 /// Dropping it loses nothing.
 #[must_use = "futures do nothing unless polled"]
 pub struct Released {
-    seat: Arc<Seat>,
-    place: Place,
+    watcher_count: Arc<WatcherCount>,
+    registration: Registration,
 }
 
 impl Released {
-    pub(crate) fn new(seat: Arc<Seat>) -> Self {
-        Self { seat, place: Place::NONE }
+    pub(crate) fn new(watcher_count: Arc<WatcherCount>) -> Self {
+        Self { watcher_count, registration: Registration::NONE }
     }
 }
 
@@ -124,21 +124,21 @@ impl Future for Released {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { seat, place } = &mut *self;
-        let shared = &*seat.shared;
-        place.poll(cx.waker(), || shared.is_released(), || shared.released())
+        let Self { watcher_count, registration } = &mut *self;
+        let shared = &*watcher_count.shared;
+        registration.poll(cx.waker(), || shared.is_released(), || shared.released())
     }
 }
 
 impl Drop for Released {
     fn drop(&mut self) {
-        self.place.forget(|| self.seat.shared.released());
+        self.registration.forget(|| self.watcher_count.shared.released());
     }
 }
 
 impl fmt::Debug for Released {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Released").field("guards", &self.seat.shared.guards()).finish_non_exhaustive()
+        f.debug_struct("Released").field("guards", &self.watcher_count.shared.guards()).finish_non_exhaustive()
     }
 }
 
@@ -163,7 +163,7 @@ impl<T: Future<Output = ()>> Future for Deadline<T> {
         }
         // Never polled after it was ready: from then on the line above answers.
         ready!(this.timer.as_mut().poll(cx));
-        this.drained.seat.shared.close();
+        this.drained.watcher_count.shared.close();
         Pin::new(this.drained).poll(cx)
     }
 }

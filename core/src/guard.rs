@@ -4,14 +4,14 @@ use core::fmt;
 use core::future::Future;
 use core::task::{Context, Poll};
 
-use crate::holders::Label;
+use crate::label::Label;
 use crate::lame_duck::Turn;
 use crate::overdue::Overdue;
-use crate::shards::{Hold, Seat, Shared};
+use crate::shared::{GuardCount, Shared, WatcherCount};
 use crate::state::State;
 use crate::sync::Arc;
 use crate::until::{End, Until};
-use crate::waiters::Place;
+use crate::waker_list::Registration;
 use crate::watcher::Watcher;
 
 /// The right to hold up the close: while a guard is held, the drain waits.
@@ -48,18 +48,18 @@ use crate::watcher::Watcher;
 /// ```
 #[must_use = "a guard that is dropped holds nothing up"]
 pub struct Guard {
-    hold: Arc<Hold>,
-    place: Place,
+    guard_count: Arc<GuardCount>,
+    registration: Registration,
 }
 
 impl Guard {
     #[inline]
-    pub(crate) fn new(hold: Arc<Hold>) -> Self {
-        Self { hold, place: Place::NONE }
+    pub(crate) fn new(guard_count: Arc<GuardCount>) -> Self {
+        Self { guard_count, registration: Registration::NONE }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
-        &self.hold.shared
+        &self.guard_count.shared
     }
 
     /// A watcher of the drain that this guard holds up. It hears of its start, not of a [turn](Self::turn) before that.
@@ -72,7 +72,7 @@ impl Guard {
     /// assert_eq!(guard.watcher().state(), ebbtide::State::Running);
     /// ```
     pub fn watcher(&self) -> Watcher {
-        Watcher::new(Seat::of(&self.hold))
+        Watcher::new(WatcherCount::of(&self.guard_count))
     }
 
     /// A guard like a clone of this one, but under this label; also while draining.
@@ -87,7 +87,7 @@ impl Guard {
     /// ```
     pub fn labelled(&self, label: impl Into<Label>) -> Self {
         // A holder is never refused.
-        Shared::labelled(&self.hold.shared, &label.into(), true).map_or_else(|| self.clone(), Self::new)
+        Shared::labelled(&self.guard_count.shared, &label.into(), true).map_or_else(|| self.clone(), Self::new)
     }
 
     /// A turn in the [lame duck time](crate::LameDuck) of the drain, for a connection that is told of the end in its own
@@ -96,13 +96,13 @@ impl Guard {
     /// It takes a lock.
     #[must_use]
     pub fn turn(&self) -> Option<Turn> {
-        self.hold.shared.take_turn().map(|(seat, is_late)| Turn::new(seat, is_late))
+        self.guard_count.shared.take_turn().map(|(watcher_count, is_late)| Turn::new(watcher_count, is_late))
     }
 
     /// What it counts under.
     #[must_use]
     pub fn label(&self) -> Option<&Label> {
-        self.hold.label()
+        self.guard_count.label()
     }
 
     /// Whether nobody else has its label at this moment: no other guard, and if the label is [live](Label::live), nothing that
@@ -123,14 +123,15 @@ impl Guard {
     #[must_use]
     pub fn is_only(&self) -> bool {
         // The label has two clones of its own: in the table of labels, and in what the guard counts.
-        Arc::strong_count(&self.hold) == 1 && self.label().is_some_and(|label| label.clones().is_none_or(|it| it == 2))
+        Arc::strong_count(&self.guard_count) == 1
+            && self.label().is_some_and(|label| label.clones().is_none_or(|it| it == 2))
     }
 
     /// How far the drain has come; [`Closed`](State::Closed) means that time is up.
     #[inline]
     #[must_use]
     pub fn state(&self) -> State {
-        self.hold.shared.state()
+        self.guard_count.shared.state()
     }
 
     /// Releases this guard as one that was cut: what it stood for is lost, though nothing was closed by force.
@@ -182,23 +183,23 @@ impl Guard {
 impl Clone for Guard {
     #[inline]
     fn clone(&self) -> Self {
-        Self::new(self.hold.clone())
+        Self::new(self.guard_count.clone())
     }
 }
 
 impl End for Guard {
     #[inline]
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { hold, place } = self;
-        let shared = &*hold.shared;
-        place.poll(cx.waker(), move || shared.state() >= State::Closed, || hold.closed())
+        let Self { guard_count, registration } = self;
+        let shared = &*guard_count.shared;
+        registration.poll(cx.waker(), move || shared.state() >= State::Closed, || guard_count.closed())
     }
 }
 
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
-        self.place.forget(|| self.hold.closed());
+        self.registration.forget(|| self.guard_count.closed());
     }
 }
 

@@ -8,7 +8,7 @@ use core::task::Poll;
 use core::time::Duration;
 
 use crate::drain::Drain;
-use crate::shards::{Seat, Shared};
+use crate::shared::{Shared, WatcherCount};
 use crate::sync::Arc;
 use crate::watcher::Watcher;
 
@@ -125,27 +125,27 @@ impl LameDuck {
 /// # drop(lame_duck);
 /// ```
 pub struct Turn {
-    seat: Arc<Seat>,
+    watcher_count: Arc<WatcherCount>,
     is_late: bool,
 }
 
 impl Turn {
-    pub(crate) fn new(seat: Arc<Seat>, is_late: bool) -> Self {
-        Self { seat, is_late }
+    pub(crate) fn new(watcher_count: Arc<WatcherCount>, is_late: bool) -> Self {
+        Self { watcher_count, is_late }
     }
 
     /// A watcher that is ready in this turn, and in any case once the drain has started. It is one of the drain in all
     /// else: its guards hold up that one, and its state is that one's, which is [`Running`](crate::State::Running) until
     /// the lame duck time is over.
     pub fn watcher(&self) -> Watcher {
-        Watcher::new(self.seat.clone())
+        Watcher::new(self.watcher_count.clone())
     }
 
     /// Whether the turn has come, or the drain has started.
     #[inline]
     #[must_use]
     pub fn has_come(&self) -> bool {
-        self.seat.is_told()
+        self.watcher_count.is_told()
     }
 
     /// Whether it was taken after the lame duck time had begun: by a connection that has come since, which is to be of

@@ -26,7 +26,7 @@ mod drained;
 mod draining;
 mod grace;
 mod guard;
-mod holders;
+mod label;
 mod lame_duck;
 // Wakers made of an `Arc`, which the standard library has only where there is compare-and-swap.
 #[cfg(target_has_atomic = "ptr")]
@@ -35,11 +35,11 @@ mod links;
 #[cfg(target_has_atomic = "ptr")]
 mod order;
 mod overdue;
-mod shards;
+mod shared;
 mod state;
 mod sync;
 mod until;
-mod waiters;
+mod waker_list;
 mod watcher;
 
 pub use cause::Cause;
@@ -48,7 +48,7 @@ pub use drained::{Deadline, Drained, Released};
 pub use draining::Draining;
 pub use grace::Grace;
 pub use guard::Guard;
-pub use holders::{Held, Label};
+pub use label::{Held, Label};
 pub use lame_duck::{LameDuck, Turn};
 #[cfg(target_has_atomic = "ptr")]
 pub use order::{Failure, Order, Part};

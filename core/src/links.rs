@@ -8,9 +8,9 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use crate::shards::Seat;
+use crate::shared::WatcherCount;
 use crate::sync::{self, Lock};
-use crate::waiters::Place;
+use crate::waker_list::Registration;
 use crate::watcher::Watcher;
 
 /// Events that drains are to act on: futures whose wakers act, instead of waking a task.
@@ -61,13 +61,13 @@ impl<A: Fn() + Send + Sync + 'static> Wake for Act<A> {
 
 /// The beginning of a forced close, before the drain is closed: the time to close its parts.
 pub(crate) struct Forced {
-    seat: sync::Arc<Seat>,
-    place: Place,
+    watcher_count: sync::Arc<WatcherCount>,
+    registration: Registration,
 }
 
 impl Forced {
     pub(crate) fn new(watcher: &Watcher) -> Self {
-        Self { seat: watcher.seat().clone(), place: Place::NONE }
+        Self { watcher_count: watcher.watcher_count().clone(), registration: Registration::NONE }
     }
 }
 
@@ -75,14 +75,14 @@ impl Future for Forced {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { seat, place } = &mut *self;
-        let shared = &*seat.shared;
-        place.poll(cx.waker(), || shared.is_forced(), || shared.parts())
+        let Self { watcher_count, registration } = &mut *self;
+        let shared = &*watcher_count.shared;
+        registration.poll(cx.waker(), || shared.is_forced(), || shared.parts())
     }
 }
 
 impl Drop for Forced {
     fn drop(&mut self) {
-        self.place.forget(|| self.seat.shared.parts());
+        self.registration.forget(|| self.watcher_count.shared.parts());
     }
 }

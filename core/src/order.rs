@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::drain::Drain;
 use crate::guard::Guard;
-use crate::holders::Label;
+use crate::label::Label;
 use crate::links::{Forced, Links};
 use crate::state::State;
 use crate::sync::Lock;

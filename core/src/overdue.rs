@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 
-use crate::holders::{Held, Label};
+use crate::label::{Held, Label};
 
 /// The drain was closed while guards were held: what was cut.
 ///

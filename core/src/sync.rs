@@ -5,7 +5,7 @@
 mod model;
 
 #[cfg(loom)]
-pub(crate) use self::model::{Arc, Lock, Weak, here, lanes};
+pub(crate) use self::model::{Arc, Lock, Weak, here, shards};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
 
@@ -54,27 +54,27 @@ impl<T> Lock<T> {
     }
 }
 
-/// The lanes a drain should have: enough that threads seldom meet on one.
+/// The shards a drain should have: enough that threads seldom meet on one.
 ///
-/// Without `std` nobody can say how many cores there are; one lane is right everywhere and smallest.
+/// Without `std` nobody can say how many cores there are; one shard is right everywhere and smallest.
 #[cfg(all(not(loom), not(feature = "std")))]
-pub(crate) fn lanes() -> usize {
+pub(crate) fn shards() -> usize {
     1
 }
 
-/// The lanes a drain should have: enough that threads seldom meet on one.
+/// The shards a drain should have: enough that threads seldom meet on one.
 #[cfg(all(not(loom), feature = "std"))]
-pub(crate) fn lanes() -> usize {
+pub(crate) fn shards() -> usize {
     // Asking costs some ten microseconds (it reads the control group), so it is asked once.
     static LANES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     *LANES.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // One core has no contention to spread; beyond 64 lanes memory outweighs what is won.
+        // One core has no contention to spread; beyond 64 shards memory outweighs what is won.
         if cores == 1 { 1 } else { (2 * cores).next_power_of_two().min(64) }
     })
 }
 
-/// A number by which this thread finds its lane. Only speed depends on it.
+/// A number by which this thread finds its shard. Only speed depends on it.
 #[cfg(not(loom))]
 #[inline]
 pub(crate) fn here() -> usize {

@@ -7,13 +7,13 @@ use core::task::{Context, Poll};
 
 use crate::cause::Cause;
 use crate::guard::Guard;
-use crate::holders::Label;
+use crate::label::Label;
 use crate::overdue::Overdue;
-use crate::shards::{Seat, Shared};
+use crate::shared::{Shared, WatcherCount};
 use crate::state::State;
 use crate::sync::Arc;
 use crate::until::{End, Until};
-use crate::waiters::Place;
+use crate::waker_list::Registration;
 
 /// The right to look: a future that is ready once draining has begun.
 ///
@@ -44,22 +44,22 @@ use crate::waiters::Place;
 /// ```
 #[must_use = "a watcher does nothing unless it is asked or awaited"]
 pub struct Watcher {
-    seat: Arc<Seat>,
-    place: Place,
+    watcher_count: Arc<WatcherCount>,
+    registration: Registration,
 }
 
 impl Watcher {
     #[inline]
-    pub(crate) fn new(seat: Arc<Seat>) -> Self {
-        Self { seat, place: Place::NONE }
+    pub(crate) fn new(watcher_count: Arc<WatcherCount>) -> Self {
+        Self { watcher_count, registration: Registration::NONE }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.seat.shared
+        &self.watcher_count.shared
     }
 
-    pub(crate) fn seat(&self) -> &Arc<Seat> {
-        &self.seat
+    pub(crate) fn watcher_count(&self) -> &Arc<WatcherCount> {
+        &self.watcher_count
     }
 
     /// A guard, or `None` once draining has begun.
@@ -80,7 +80,7 @@ impl Watcher {
     #[inline]
     #[must_use = "a guard that is dropped holds nothing up"]
     pub fn guard(&self) -> Option<Guard> {
-        self.seat.shared.hold().map(Guard::new)
+        self.watcher_count.shared.guard_count().map(Guard::new)
     }
 
     /// A guard that counts under a label, or `None` once draining has begun.
@@ -103,14 +103,14 @@ impl Watcher {
     /// ```
     #[must_use = "a guard that is dropped holds nothing up"]
     pub fn labelled(&self, label: impl Into<Label>) -> Option<Guard> {
-        Shared::labelled(&self.seat.shared, &label.into(), false).map(Guard::new)
+        Shared::labelled(&self.watcher_count.shared, &label.into(), false).map(Guard::new)
     }
 
     /// How far the drain has come.
     #[inline]
     #[must_use]
     pub fn state(&self) -> State {
-        self.seat.shared.state()
+        self.watcher_count.shared.state()
     }
 
     /// Why the drain began; `None` while it has not.
@@ -128,7 +128,7 @@ impl Watcher {
     /// ```
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
-        self.seat.shared.cause()
+        self.watcher_count.shared.cause()
     }
 
     /// How the drain ended, as [`Drained`](crate::Drained) says it; `None` while it has not.
@@ -148,7 +148,7 @@ impl Watcher {
     /// ```
     #[must_use]
     pub fn outcome(&self) -> Option<Result<(), Overdue>> {
-        self.seat.shared.outcome()
+        self.watcher_count.shared.outcome()
     }
 
     /// A future that is ready once the drain is [`Closed`](State::Closed), cleanly or by force.
@@ -168,7 +168,10 @@ impl Watcher {
     /// # });
     /// ```
     pub fn closed(&self) -> Closed {
-        Closed { seat: self.seat.shared.seat(&self.seat), place: Place::NONE }
+        Closed {
+            watcher_count: self.watcher_count.shared.watcher_count(&self.watcher_count),
+            registration: Registration::NONE,
+        }
     }
 
     /// Runs `future` until draining has begun: then it is dropped, and the answer is `None`.
@@ -225,7 +228,7 @@ impl Watcher {
 impl Clone for Watcher {
     #[inline]
     fn clone(&self) -> Self {
-        Self::new(self.seat.shared.seat(&self.seat))
+        Self::new(self.watcher_count.shared.watcher_count(&self.watcher_count))
     }
 }
 
@@ -234,9 +237,9 @@ impl Future for Watcher {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { seat, place } = &mut *self;
-        let seat = &**seat;
-        place.poll(cx.waker(), move || seat.is_told(), move || seat.started())
+        let Self { watcher_count, registration } = &mut *self;
+        let watcher_count = &**watcher_count;
+        registration.poll(cx.waker(), move || watcher_count.is_told(), move || watcher_count.started())
     }
 }
 
@@ -250,7 +253,7 @@ impl End for Watcher {
 impl Drop for Watcher {
     #[inline]
     fn drop(&mut self) {
-        self.place.forget(|| self.seat.started());
+        self.registration.forget(|| self.watcher_count.started());
     }
 }
 
@@ -267,8 +270,8 @@ impl fmt::Debug for Watcher {
 /// Dropping it loses nothing.
 #[must_use = "futures do nothing unless polled"]
 pub struct Closed {
-    seat: Arc<Seat>,
-    place: Place,
+    watcher_count: Arc<WatcherCount>,
+    registration: Registration,
 }
 
 impl Future for Closed {
@@ -276,9 +279,9 @@ impl Future for Closed {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { seat, place } = &mut *self;
-        let shared = &*seat.shared;
-        place.poll(cx.waker(), move || shared.state() >= State::Closed, || seat.closed())
+        let Self { watcher_count, registration } = &mut *self;
+        let shared = &*watcher_count.shared;
+        registration.poll(cx.waker(), move || shared.state() >= State::Closed, || watcher_count.closed())
     }
 }
 
@@ -291,12 +294,12 @@ impl End for Closed {
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        self.place.forget(|| self.seat.closed());
+        self.registration.forget(|| self.watcher_count.closed());
     }
 }
 
 impl fmt::Debug for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").field("state", &self.seat.shared.state()).finish_non_exhaustive()
+        f.debug_struct("Closed").field("state", &self.watcher_count.shared.state()).finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
 //! Every interleaving, and every stale value that the memory model allows, of two and three threads.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p ebbtide --test loom -- --nocapture` runs them and prints how many
-//! executions each model took. There are two lanes here, and threads alternate: the first that a model spawns has
-//! the other lane, the second shares that of the model itself.
+//! executions each model took. There are two shards here, and threads alternate: the first that a model spawns has
+//! the other shard, the second shares that of the model itself.
 
 #![cfg(loom)]
 
@@ -141,7 +141,7 @@ fn the_last_clone_closes_and_none_before_it() {
 
 #[test]
 fn the_last_guard_closes_whichever_lane_it_is_in() {
-    explore("last drops in two lanes against start", || {
+    explore("last drops in two shards against start", || {
         let drain = Drain::new();
         let (watcher, here) = (drain.watcher(), guard(&drain));
         let there = spawn(move || drop(watcher.guard()));
@@ -199,7 +199,7 @@ fn a_watcher_that_registers_during_the_start_is_woken() {
     explore("watcher registration against start", || {
         let drain = Drain::new();
         let [first, second] = [drain.watcher(), drain.watcher()];
-        // A clone sits in the lane of the thread that made it: one list each.
+        // A clone sits in the shard of the thread that made it: one list each.
         let there = spawn(move || Polled::new(first.clone()));
         let here = spawn(move || Polled::new(second.clone()));
         drop(drain.start());

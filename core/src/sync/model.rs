@@ -111,8 +111,8 @@ impl<T> Clone for Weak<T> {
     }
 }
 
-/// Two, so that guards, watchers and wakes do meet across lanes.
-pub(crate) fn lanes() -> usize {
+/// Two, so that guards, watchers and wakes do meet across shards.
+pub(crate) fn shards() -> usize {
     2
 }
 

@@ -11,10 +11,10 @@ use crate::sync::{self, Lock};
 
 /// Wakers that wait for one event which happens once.
 #[derive(Debug)]
-// Away from what stands beside it, and so is whatever it is a field of: that is read by the threads of all lanes, and
+// Away from what stands beside it, and so is whatever it is a field of: that is read by the threads of all shards, and
 // this is written by those of one.
 #[cfg_attr(feature = "std", repr(align(128)))]
-pub(crate) struct Waiters(Lock<Slots>);
+pub(crate) struct WakerList(Lock<Slots>);
 
 /// One future's place in a list: which slot it has, and which waker it left there.
 ///
@@ -22,7 +22,7 @@ pub(crate) struct Waiters(Lock<Slots>);
 /// sound because they are the slot's own clone's, which keeps them from being used again. Those of the waker it was
 /// cloned from may be: some wakers live on a stack until they are cloned.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Registration {
     slot: usize,
     data: usize,
     vtable: usize,
@@ -48,7 +48,7 @@ enum Slot {
 }
 
 /// Wakers still to be woken: those left over by a panic are woken as it unwinds.
-pub(crate) struct Wake<I: Iterator<Item = Waker>>(pub(crate) I);
+pub(crate) struct WakeAll<I: Iterator<Item = Waker>>(pub(crate) I);
 
 /// Slots per chunk: 64 KiB of them on targets with 64 bits, which allocators still serve without a system call.
 const CHUNK: usize = 4096;
@@ -56,7 +56,7 @@ const CHUNK: usize = 4096;
 /// A list this short keeps its memory when the last waiter leaves.
 const KEPT: usize = 32;
 
-impl Waiters {
+impl WakerList {
     pub(crate) fn new() -> Self {
         Self(Lock::new(Slots::default()))
     }
@@ -65,7 +65,7 @@ impl Waiters {
     ///
     /// This and the next are kept out of line: their callers are inlined, and stay short without them.
     #[inline(never)]
-    fn register(&self, place: &mut Place, waker: &Waker, over: impl Fn() -> bool) -> bool {
+    fn register(&self, place: &mut Registration, waker: &Waker, over: impl Fn() -> bool) -> bool {
         let clone = waker.clone();
         let (data, vtable) = addresses(&clone);
         let left = self.0.with(|slots| {
@@ -103,7 +103,7 @@ impl Waiters {
     }
 }
 
-impl Place {
+impl Registration {
     pub(crate) const NONE: Self = Self { slot: usize::MAX, data: 0, vtable: 0 };
 
     /// Ready once the event is `over`; where it is not, `waker` is woken when it is.
@@ -114,7 +114,7 @@ impl Place {
         &mut self,
         waker: &Waker,
         over: impl Fn() -> bool,
-        list: impl FnOnce() -> &'a Waiters,
+        list: impl FnOnce() -> &'a WakerList,
     ) -> Poll<()> {
         if over() {
             return Poll::Ready(());
@@ -124,7 +124,7 @@ impl Place {
 
     /// To be called before the future that waits is dropped.
     #[inline]
-    pub(crate) fn forget<'a>(&mut self, list: impl FnOnce() -> &'a Waiters) {
+    pub(crate) fn forget<'a>(&mut self, list: impl FnOnce() -> &'a WakerList) {
         if let Some(slot) = self.slot() {
             *self = Self::NONE;
             list().deregister(slot);
@@ -226,7 +226,7 @@ impl Slot {
     }
 }
 
-impl<I: Iterator<Item = Waker>> Wake<I> {
+impl<I: Iterator<Item = Waker>> WakeAll<I> {
     /// Wakes them all. The first waker that panics is heard once all have been woken.
     pub(crate) fn all(mut self) {
         if sync::panicking() {
@@ -237,7 +237,7 @@ impl<I: Iterator<Item = Waker>> Wake<I> {
     }
 }
 
-impl<I: Iterator<Item = Waker>> Drop for Wake<I> {
+impl<I: Iterator<Item = Waker>> Drop for WakeAll<I> {
     fn drop(&mut self) {
         for waker in &mut self.0 {
             sync::swallow_panic(|| waker.wake());
@@ -261,14 +261,14 @@ mod tests {
 
     #[test]
     fn places_survive_the_coming_and_going_of_others() {
-        let waiters = Waiters::new();
-        let mut places: Vec<_> = (0..=3 * CHUNK).map(|_| Place::NONE).collect();
-        let register = |place: &mut Place| assert!(waiters.register(place, Waker::noop(), || false));
+        let waiters = WakerList::new();
+        let mut places: Vec<_> = (0..=3 * CHUNK).map(|_| Registration::NONE).collect();
+        let register = |place: &mut Registration| assert!(waiters.register(place, Waker::noop(), || false));
         places.iter_mut().for_each(register);
         places.iter_mut().step_by(3).for_each(|place| place.forget(|| &waiters));
         places.iter_mut().step_by(6).for_each(register);
 
-        let mut slots: Vec<_> = places.iter().filter_map(Place::slot).collect();
+        let mut slots: Vec<_> = places.iter().filter_map(Registration::slot).collect();
         slots.sort_unstable();
         slots.dedup();
         let waiting = places.iter().filter(|place| place.is_taken()).count();
@@ -279,8 +279,8 @@ mod tests {
 
     #[test]
     fn a_list_gives_its_memory_back() {
-        let waiters = Waiters::new();
-        let mut places: Vec<_> = (0..2 * CHUNK).map(|_| Place::NONE).collect();
+        let waiters = WakerList::new();
+        let mut places: Vec<_> = (0..2 * CHUNK).map(|_| Registration::NONE).collect();
         for place in &mut places {
             assert!(waiters.register(place, Waker::noop(), || false));
         }
