@@ -120,7 +120,8 @@ impl<R: Runtime> Application<R> {
         text(StatusCode::OK, "task")
     }
 
-    fn websocket(self, mut request: Request<Incoming>) -> Response<Body> {
+    /// Answers `/ws` where hyper is below.
+    pub fn websocket<B>(self, mut request: Request<B>) -> Response<Body> {
         if !hyper_tungstenite::is_upgrade_request(&request) {
             return text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket");
         }

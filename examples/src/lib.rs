@@ -8,6 +8,7 @@ pub mod life;
 pub mod options;
 pub mod output;
 pub mod report;
+pub mod routes;
 pub mod tls;
 pub mod work;
 

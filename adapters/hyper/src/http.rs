@@ -12,6 +12,8 @@ use hyper::rt::{Read, Timer, Write};
 use hyper::service::Service as HyperService;
 use hyper::{Request, Response};
 use hyper_util::server::conn::auto;
+#[cfg(feature = "tower")]
+use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
 
 use crate::engine::Engine;
 use crate::io::Io;
@@ -111,6 +113,60 @@ impl<E> Http<E> {
         self.serving(io, service, guard, true, |io, service| {
             self.builder.serve_connection_with_upgrades(io, service).into_owned()
         })
+    }
+
+    /// [`serve`](Self::serve) for a service of tower: an axum router, the routes of tonic, any stack of layers.
+    ///
+    /// It is cloned for each request, as hyper-util's [`TowerToHyperService`] has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::convert::Infallible;
+    /// # use std::task::{Context, Poll};
+    /// # use ebbtide_hyper::Http;
+    /// # use hyper::{Request, Response, body::Incoming};
+    /// # use hyper_util::rt::{TokioExecutor, TokioIo};
+    /// # #[derive(Clone)]
+    /// # struct Router;
+    /// # impl tower_service::Service<Request<Incoming>> for Router {
+    /// #     type Response = Response<String>;
+    /// #     type Error = Infallible;
+    /// #     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+    /// #     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> { Poll::Ready(Ok(())) }
+    /// #     fn call(&mut self, _: Request<Incoming>) -> Self::Future { unimplemented!() }
+    /// # }
+    /// # async fn connection(
+    /// #     http: Http<TokioExecutor>, router: Router, stream: tokio::net::TcpStream, guard: ebbtide::Guard,
+    /// # ) {
+    /// let served = http.serve_tower(TokioIo::new(stream), router.clone(), guard);
+    /// # let _ = served.await;
+    /// # }
+    /// ```
+    #[cfg(feature = "tower")]
+    pub fn serve_tower<I, S, B>(
+        &self,
+        io: I,
+        service: S,
+        guard: impl Into<Accepted>,
+    ) -> Serving<auto::UpgradeableConnection<'static, Io<I>, Service<TowerToHyperService<S>>, Tasks<E>>>
+    where
+        I: Read + Write + Unpin + Send + 'static,
+        S: tower_service::Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
+        S::Future: 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody + 'static,
+        B::Error: Into<BoxError>,
+        Tasks<E>: auto::HttpServerConnExec<
+                Responding<TowerToHyperServiceFuture<S, Request<Incoming>>>,
+                crate::Body<B>,
+            >,
+    {
+        self.serve(io, TowerToHyperService::new(service), guard)
     }
 
     /// Serves one connection with an engine of your own: `build` gets the wrapped I/O and service, and puts them into

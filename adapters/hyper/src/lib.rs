@@ -34,6 +34,9 @@
 //!   of [every request](Http::extend_every_request).
 //! - [`Serving`] drives both by the policy.
 //!
+//! A service of tower, such as an axum router, has [`Http::serve_tower`], with the feature `tower`. (For axum there is
+//! `ebbtide-axum`, which does all the rest too.)
+//!
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].
 //!

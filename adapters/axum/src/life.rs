@@ -1,0 +1,104 @@
+//! From the first connection to the outcome.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::io;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use ebbtide::{Drain, Guard, LameDuck, Overdue, Watcher};
+use futures_util::future::{Either, join, select};
+
+use crate::error::Error;
+use crate::runtime::Runtime;
+use crate::signals;
+
+/// What begins the drain.
+pub(crate) enum Begin {
+    /// The process's signals.
+    Signals,
+    /// This.
+    When(Begins),
+    /// Another drain.
+    With(Whole),
+}
+
+type Begins = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A drain that a server is a part of, and holds up; without a guard if it had begun already.
+pub(crate) type Whole = (Watcher, Option<Guard>);
+
+/// A server's life.
+pub(crate) struct Life {
+    pub(crate) begin: Begin,
+    /// What the server is to the drain that it is a part of.
+    pub(crate) label: String,
+    pub(crate) lame_duck: Duration,
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// For how long a server that was closed by force waits for the tasks that it has cut, which may have a `503` to write.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+impl Life {
+    /// Lives it. `serve` makes the accept loop.
+    pub(crate) async fn live<R: Runtime, A>(self, serve: impl FnOnce(Guard) -> A) -> Result<(), Error>
+    where
+        A: Future<Output = io::Result<()>>,
+    {
+        let part = |(watcher, guard): Whole| Some((Box::pin(watcher) as Begins, Some(guard?)));
+        let begun = match self.begin {
+            Begin::When(begins) => Some((begins, None)),
+            Begin::Signals => part(signals::part(self.label).map_err(Error::Signals)?),
+            Begin::With(whole) => part(whole),
+        };
+        let Some((begins, mut whole)) = begun else { return Ok(()) };
+
+        // Of this server alone: with an outcome of its own and, behind a lame duck time, a beginning of its own.
+        let drain = Drain::new();
+        let lame_duck = (!self.lame_duck.is_zero()).then(|| LameDuck::new(&drain, self.lame_duck));
+        let Some(guard) = drain.watcher().labelled("listener") else { return Ok(()) };
+        let accepting = async {
+            let served = serve(guard).await;
+            if served.is_err() {
+                drop(drain.start());
+            }
+            served
+        };
+        let ending = async {
+            drain.watcher().until_draining(begins).await;
+            if let Some(lame_duck) = lame_duck {
+                lame_duck.pass(R::sleep).await;
+            }
+            end::<R>(&drain, self.deadline).await
+        };
+        let forced = async {
+            match &mut whole {
+                Some(guard) => guard.await,
+                None => pending().await,
+            }
+            drain.close();
+            pending::<Infallible>().await
+        };
+        match select(pin!(join(accepting, ending)), pin!(forced)).await {
+            Either::Left(((Ok(()), ended), _)) => ended.map_err(Error::Overdue),
+            Either::Left(((Err(error), ended), _)) => Err(Error::Listener { error, overdue: ended.err() }),
+            Either::Right((never, _)) => match never {},
+        }
+    }
+}
+
+/// Starts the drain, and waits for its end.
+async fn end<R: Runtime>(drain: &Drain, deadline: Option<Duration>) -> Result<(), Overdue> {
+    let clock = async {
+        match deadline {
+            Some(time) => drop(R::sleep(time).await),
+            None => pending().await,
+        }
+    };
+    let ended = pin!(drain.start().deadline(clock)).await;
+    if ended.is_err() {
+        select(drain.released(), pin!(R::sleep(LAST_WORDS))).await;
+    }
+    ended
+}

@@ -1,0 +1,34 @@
+//! What lies between a connection and HTTP.
+
+use ebbtide::Guard;
+use ebbtide_hyper::Accepted;
+use hyper::rt::{Read, Write};
+
+/// What lies between the connections `I` of a runtime `R` and HTTP: nothing, or TLS.
+pub trait Transport<R, I>: Clone + Send + 'static {
+    /// The connection, to hyper.
+    type Io: Read + Write + Unpin + Send + 'static;
+
+    /// Begins a connection. What precedes HTTP on it is told by what stands in the place of its guard then.
+    fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted);
+}
+
+/// HTTP on the connection itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+/// HTTP through TLS.
+#[cfg(feature = "rustls")]
+#[derive(Clone, Debug)]
+pub struct Rustls(pub(crate) std::sync::Arc<rustls::ServerConfig>);
+
+#[cfg(feature = "rustls")]
+impl Rustls {
+    /// With the protocols that are served, unless it says which.
+    pub(crate) fn new(mut config: std::sync::Arc<rustls::ServerConfig>) -> Self {
+        if config.alpn_protocols.is_empty() {
+            std::sync::Arc::make_mut(&mut config).alpn_protocols = vec!["h2".into(), "http/1.1".into()];
+        }
+        Self(config)
+    }
+}
