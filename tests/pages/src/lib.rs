@@ -34,6 +34,9 @@ struct AsyncH1;
 #[doc = include_str!("../../../adapters/async-std/README.md")]
 struct AsyncStd;
 
+#[doc = include_str!("../../../adapters/axum/README.md")]
+struct Axum;
+
 #[doc = include_str!("../../../adapters/connection/README.md")]
 struct Connection;
 
