@@ -162,8 +162,11 @@ impl<R: Runtime> Life<R> {
     }
 
     /// Serves a listener as a part of the whole: its failure drains all.
-    pub fn serve<E>(&self, label: &'static str, served: impl IntoFuture<Output = Result<(), E>, IntoFuture: Send + 'static>)
-    where
+    pub fn serve<E>(
+        &self,
+        label: &'static str,
+        served: impl IntoFuture<Output = Result<(), E>, IntoFuture: Send + 'static>,
+    ) where
         E: Into<Box<dyn Error + Send + Sync>> + Send,
     {
         let part = self.order.part(label, served.into_future());

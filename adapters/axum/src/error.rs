@@ -45,9 +45,9 @@ impl fmt::Display for Error {
                 write!(f, "the listener failed: {error}")?;
                 overdue.as_ref().map_or(Ok(()), |overdue| write!(f, "; {overdue}"))
             }
-            Self::Signals(InstallError::Twice) => {
-                f.write_str("signals are already listened to in this process: give the server the drain that they start")
-            }
+            Self::Signals(InstallError::Twice) => f.write_str(
+                "signals are already listened to in this process: give the server the drain that they start",
+            ),
             Self::Signals(error) => error.fmt(f),
         }
     }

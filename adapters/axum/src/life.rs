@@ -1,13 +1,14 @@
 //! From the first connection to the outcome.
 
-use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use ebbtide::{Drain, Guard, LameDuck, Overdue, Watcher};
-use futures_util::future::{Either, join, select};
+use futures_util::future::{join, select};
 
 use crate::error::Error;
 use crate::runtime::Runtime;
@@ -52,11 +53,15 @@ impl Life {
             Begin::Signals => part(signals::part(self.label).map_err(Error::Signals)?),
             Begin::With(whole) => part(whole),
         };
-        let Some((begins, mut whole)) = begun else { return Ok(()) };
+        let Some((begins, whole)) = begun else { return Ok(()) };
 
         // Of this server alone: with an outcome of its own and, behind a lame duck time, a beginning of its own.
         let drain = Drain::new();
         let lame_duck = (!self.lame_duck.is_zero()).then(|| LameDuck::new(&drain, self.lame_duck));
+        let _links = whole.as_ref().map(|guard| {
+            let begins = lame_duck.is_none().then(|| Link::new(guard.watcher(), &drain, |it| drop(it.start())));
+            (begins, Link::new(guard.watcher().closed(), &drain, Drain::close))
+        });
         let Some(guard) = drain.watcher().labelled("listener") else { return Ok(()) };
         let accepting = async {
             let served = serve(guard).await;
@@ -72,18 +77,9 @@ impl Life {
             }
             end::<R>(&drain, self.deadline).await
         };
-        let forced = async {
-            match &mut whole {
-                Some(guard) => guard.await,
-                None => pending().await,
-            }
-            drain.close();
-            pending::<Infallible>().await
-        };
-        match select(pin!(join(accepting, ending)), pin!(forced)).await {
-            Either::Left(((Ok(()), ended), _)) => ended.map_err(Error::Overdue),
-            Either::Left(((Err(error), ended), _)) => Err(Error::Listener { error, overdue: ended.err() }),
-            Either::Right((never, _)) => match never {},
+        match join(accepting, ending).await {
+            (Ok(()), ended) => ended.map_err(Error::Overdue),
+            (Err(error), ended) => Err(Error::Listener { error, overdue: ended.err() }),
         }
     }
 }
@@ -101,4 +97,32 @@ async fn end<R: Runtime>(drain: &Drain, deadline: Option<Duration>) -> Result<()
         select(drain.released(), pin!(R::sleep(LAST_WORDS))).await;
     }
     ended
+}
+
+/// What is done to a server's drain when something comes of the whole's: at once, on whichever thread that is, and not when the
+/// server is polled next.
+struct Link<E> {
+    _event: E,
+}
+
+impl<E: Future<Output = ()> + Unpin> Link<E> {
+    fn new(mut event: E, drain: &Drain, act: fn(&Drain)) -> Self {
+        let act = Arc::new(Act { drain: drain.clone(), act });
+        if Pin::new(&mut event).poll(&mut Context::from_waker(&Waker::from(act.clone()))).is_ready() {
+            act.wake();
+        }
+        Self { _event: event }
+    }
+}
+
+/// A waker that wakes nobody but does something.
+struct Act {
+    drain: Drain,
+    act: fn(&Drain),
+}
+
+impl Wake for Act {
+    fn wake(self: Arc<Self>) {
+        (self.act)(&self.drain);
+    }
 }

@@ -21,7 +21,7 @@ use ebbtide_testkit::tls::{Identity, Tls};
 use ebbtide_testkit::wire::{End, Wire};
 use futures_util::{SinkExt, StreamExt, stream};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -50,12 +50,12 @@ async fn ended(server: Ended) -> Result<(), Error> {
 }
 
 /// `/hello`, and `/slow`: it tells that it has begun, and answers when it is let.
-fn gated() -> (Router, UnboundedReceiver<()>, Arc<Notify>) {
-    let ((begun, has_begun), gate) = (unbounded_channel(), Arc::new(Notify::new()));
+fn gated() -> (Router, UnboundedReceiver<()>, Arc<Semaphore>) {
+    let ((begun, has_begun), gate) = (unbounded_channel(), Arc::new(Semaphore::new(0)));
     let let_go = gate.clone();
     let slow = || async move {
         begun.send(()).expect("the test hears it");
-        let_go.notified().await;
+        let_go.acquire().await.expect("it is open").forget();
         "slow"
     };
     let app = Router::new().route("/hello", get(|| async { "hello" })).route("/slow", get(slow));
@@ -71,7 +71,7 @@ async fn a_request_in_flight_completes_and_newcomers_are_refused() {
     begun.recv().await.expect("begun");
     let drained = drain.start();
     while Client::reach(addr).is_ok() {}
-    gate.notify_one();
+    gate.add_permits(1);
     client.expect_last("slow");
     ended(server).await.expect("nothing was cut");
     assert_eq!(drained.await, Ok(()));
@@ -121,11 +121,11 @@ async fn a_forced_close_of_the_whole_cuts_its_parts_also_in_their_lame_duck_time
     drop(drain.start());
     idle.get("/hello");
     idle.expect("hello");
-    Client::idle(addr);
+    drop(Client::idle(addr));
     assert_eq!(drain.state(), State::Draining);
     drain.close();
     let error = ended(server).await.expect_err("it was cut");
-    assert!(error.to_string().contains("listener"), "{error}");
+    assert!(error.overdue().is_some(), "{error}");
 }
 
 #[tokio::test]
@@ -145,17 +145,17 @@ async fn a_server_that_is_dropped_lets_its_connections_end_well() {
     begun.recv().await.expect("begun");
     server.abort();
     idle.expect_fin();
-    gate.notify_one();
+    gate.add_permits(1);
     busy.expect_last("slow");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_goes_on_after_its_response_is_waited_for() {
-    let (gate, done) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (gate, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let (let_go, is_done) = (gate.clone(), done.clone());
     let order = |InFlight(guard): InFlight| async move {
         tokio::spawn(guard.during(async move {
-            let_go.notified().await;
+            let_go.acquire().await.expect("it is open").forget();
             is_done.store(1, Ordering::SeqCst);
         }));
         "ordered"
@@ -167,7 +167,7 @@ async fn work_that_goes_on_after_its_response_is_waited_for() {
     drop(drain.start());
     client.expect_fin();
     assert!(!server.is_finished());
-    gate.notify_one();
+    gate.add_permits(1);
     ended(server).await.expect("nothing was cut");
     assert_eq!(done.load(Ordering::SeqCst), 1);
 }
@@ -182,10 +182,10 @@ async fn one_more_than_the_limit_waits_until_another_is_gone() {
     second.get("/slow");
     begun.recv().await.expect("begun");
     drop(drain.start());
-    gate.notify_one();
+    gate.add_permits(1);
     first.expect_last("slow");
     begun.recv().await.expect("begun");
-    gate.notify_one();
+    gate.add_permits(1);
     second.expect_last("slow");
     ended(server).await.expect("nothing was cut");
 }
@@ -215,7 +215,9 @@ async fn a_handler_knows_its_clients_address() {
     let tapped = Arc::new(AtomicUsize::new(0));
     for how in ["plain", "axum's tap", "ours"] {
         let ((listener, addr), drain, count) = (listen().await, Drain::new(), tapped.clone());
-        let tap = move |_: &mut _| drop(count.fetch_add(1, Ordering::SeqCst));
+        let tap = move |_: &mut _| {
+            count.fetch_add(1, Ordering::SeqCst);
+        };
         let server = match how {
             "plain" => run(serve(listener, app.clone()).drain(&drain)),
             "ours" => run(serve(listener, app.clone()).drain(&drain).tap_io(tap)),
@@ -261,7 +263,7 @@ async fn a_stream_of_events_ends_with_the_drain() {
     client.get("/events");
     client.see("data: one");
     drop(drain.start());
-    client.see("0\r\n\r\n");
+    client.expect("data: one\n\n");
     client.expect_fin();
     ended(server).await.expect("nothing was cut");
 }
@@ -283,9 +285,8 @@ async fn echo(mut socket: WebSocket, mut draining: Watcher) {
 }
 
 fn websockets() -> Router {
-    let upgrade = |ws: WebSocketUpgrade, Draining(draining): Draining| async {
-        ws.on_upgrade(|socket| echo(socket, draining))
-    };
+    let upgrade =
+        |ws: WebSocketUpgrade, Draining(draining): Draining| async { ws.on_upgrade(|socket| echo(socket, draining)) };
     Router::new().route("/ws", any(upgrade))
 }
 
@@ -323,9 +324,8 @@ async fn a_websocket_on_http2_is_told_and_waited_for() {
         .method(Method::CONNECT)
         .version(Version::HTTP_2)
         .extension(Protocol::from_static("websocket"))
-        .uri("/ws")
+        .uri("http://test/ws")
         .header("sec-websocket-version", "13")
-        .header("host", "test")
         .body(Empty::<Bytes>::new())
         .expect("a request");
     let response = client.send_request(request).await.expect("answered");
@@ -359,7 +359,7 @@ async fn both_protocols_are_served_and_drained_through_tls() {
     // In the middle of its handshake.
     let silent = Wire::connect(addr).expect("it listens");
     drop(drain.start());
-    gate.notify_waiters();
+    gate.add_permits(2);
     one.expect_last("slow");
     assert_eq!(two.response(stream), "slow");
     two.expect_fin();

@@ -161,10 +161,7 @@ impl<E> Http<E> {
         S::Error: Into<BoxError>,
         B: HttpBody + 'static,
         B::Error: Into<BoxError>,
-        Tasks<E>: auto::HttpServerConnExec<
-                Responding<TowerToHyperServiceFuture<S, Request<Incoming>>>,
-                crate::Body<B>,
-            >,
+        Tasks<E>: auto::HttpServerConnExec<Responding<TowerToHyperServiceFuture<S, Request<Incoming>>>, crate::Body<B>>,
     {
         self.serve(io, TowerToHyperService::new(service), guard)
     }
