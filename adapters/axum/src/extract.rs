@@ -22,7 +22,7 @@ use ebbtide::{Guard, Watcher};
 /// use futures_util::{StreamExt, stream};
 ///
 /// async fn ticks(Draining(draining): Draining) -> Body {
-///     let ticks = stream::repeat(Ok::<_, std::io::Error>("tick\n"));
+///     let ticks = stream::repeat(Ok::<_, std::convert::Infallible>("tick\n"));
 ///     Body::from_stream(ticks.take_until(draining))
 /// }
 /// # let _: axum::Router = axum::Router::new().route("/ticks", axum::routing::get(ticks));

@@ -17,7 +17,7 @@
 //! - The process's signals: the first drains, the second closes by force, the third kills.
 //! - Connections that end well: those in the kernel's queue are served, idle ones have a short grace, one that stalls is bounded.
 //!   [`ebbtide::connection`] has the table.
-//! - Upgraded connections are waited for, wherever the handler took them: WebSockets too, on HTTP/1 and on HTTP/2.
+//! - Upgraded connections are waited for, wherever the handler took them: each WebSocket, on HTTP/1 and on HTTP/2.
 //! - A deadline of 30 s, after which what is left is cut.
 //! - An outcome: nothing, or an [`Error`] that says what was cut.
 //!
@@ -72,7 +72,7 @@
 //!
 //! # What is not axum's
 //!
-//! - It returns when the drain is over, and not before: with the last connection, WebSockets among them, or at the deadline.
+//! - It returns when the drain is over, and not before: with the last connection, be it a WebSocket, or at the deadline.
 //! - Information on the connection (`ConnectInfo`) of a type of your own is made from this crate's
 //!   [`IncomingStream`](serve::IncomingStream): axum's has no constructor.
 //! - A listener other than tokio's two, such as axum's `TapIo`, hides its socket, so newcomers cannot be kept out while its queue

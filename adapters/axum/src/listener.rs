@@ -31,6 +31,7 @@ pub trait Listener<R>: Send + 'static {
 
 /// The address of a client that was accepted. One that is not known any more is that of a client which is gone, as `accept`
 /// says it of others.
+#[cfg(any(feature = "tokio", feature = "smol"))]
 pub(crate) fn peer<A>(addr: io::Result<A>) -> io::Result<A> {
     addr.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))
 }

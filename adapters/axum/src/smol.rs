@@ -27,7 +27,7 @@ use crate::runtime::Runtime;
 use crate::server::Server;
 use crate::transport::{Plain, Transport};
 
-/// Serves an axum application on smol, and ends it well. Tasks go where [`smol::spawn`](::smol::spawn) puts them.
+/// Serves an axum application on smol, and ends it well. Tasks go where `smol::spawn` puts them.
 ///
 /// The first signal (`SIGTERM`, `SIGINT`) begins the drain, which may take 30 s; the second closes by force, the third kills.
 /// [`Serve`] has the methods to have it otherwise.
@@ -182,7 +182,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport<Smol, I> for 
     type Io = FuturesIo<ebbtide_rustls::futures_io::Stream<I>>;
 
     fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted) {
-        let acceptor = ebbtide_rustls::futures_io::TlsAcceptor::from(self.0.clone());
+        let acceptor = ebbtide_rustls::futures_io::TlsAcceptor::from(self.config());
         let (io, guard) = ebbtide_rustls::futures_io::handshake(io, guard, |io| acceptor.accept(io));
         (FuturesIo::new(io), guard)
     }

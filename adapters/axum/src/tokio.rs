@@ -104,7 +104,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport<Tokio, I> for
     type Io = TokioIo<ebbtide_rustls::tokio::Stream<I>>;
 
     fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted) {
-        let acceptor = ebbtide_rustls::tokio::TlsAcceptor::from(self.0.clone());
+        let acceptor = ebbtide_rustls::tokio::TlsAcceptor::from(self.config());
         let (io, guard) = ebbtide_rustls::tokio::handshake(io, guard, |io| acceptor.accept(io));
         (TokioIo::new(io), guard)
     }

@@ -1,8 +1,13 @@
 //! What lies between a connection and HTTP.
 
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
+
 use ebbtide::Guard;
 use ebbtide_hyper::Accepted;
 use hyper::rt::{Read, Write};
+#[cfg(feature = "rustls")]
+use rustls::ServerConfig;
 
 /// What lies between the connections `I` of a runtime `R` and HTTP: nothing, or TLS.
 pub trait Transport<R, I>: Clone + Send + 'static {
@@ -20,15 +25,20 @@ pub struct Plain;
 /// HTTP through TLS.
 #[cfg(feature = "rustls")]
 #[derive(Clone, Debug)]
-pub struct Rustls(pub(crate) std::sync::Arc<rustls::ServerConfig>);
+pub struct Rustls(Arc<ServerConfig>);
 
 #[cfg(feature = "rustls")]
 impl Rustls {
     /// With the protocols that are served, unless it says which.
-    pub(crate) fn new(mut config: std::sync::Arc<rustls::ServerConfig>) -> Self {
+    pub(crate) fn new(mut config: Arc<ServerConfig>) -> Self {
         if config.alpn_protocols.is_empty() {
-            std::sync::Arc::make_mut(&mut config).alpn_protocols = vec!["h2".into(), "http/1.1".into()];
+            Arc::make_mut(&mut config).alpn_protocols = vec!["h2".into(), "http/1.1".into()];
         }
         Self(config)
+    }
+
+    /// Who the server is, and what it speaks.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.0.clone()
     }
 }

@@ -114,3 +114,26 @@ async fn main_of_io_errors() -> std::io::Result<()> {
 async fn a_main_that_returns_io_errors_goes_on_returning_them() {
     main_of_io_errors().await.expect("nothing was cut");
 }
+
+#[tokio::test]
+async fn a_handler_is_tested_without_a_server() {
+    use axum::body::Body;
+    use axum::extract::{Extension, Request};
+    use axum::http::StatusCode;
+    use ebbtide_axum::{Draining, InFlight};
+    use tower::ServiceExt;
+
+    let drain = ebbtide::Drain::new();
+    let app: Router = Router::new()
+        .route("/", get(|Draining(draining): Draining| async move { format!("{:?}", draining.state()) }))
+        .route("/perhaps", get(|guard: Option<InFlight>| async move { guard.is_some().to_string() }));
+    let ask = |app: Router, path| async move {
+        let response =
+            app.oneshot(Request::get(path).body(Body::empty()).expect("a request")).await.expect("it answers");
+        (response.status(), axum::body::to_bytes(response.into_body(), 1000).await.expect("a body"))
+    };
+    assert_eq!(ask(app.clone(), "/").await.0, StatusCode::INTERNAL_SERVER_ERROR, "there is none");
+    assert_eq!(ask(app.clone(), "/perhaps").await.1, "false");
+    let app = app.layer(Extension(drain.watcher()));
+    assert_eq!(ask(app, "/").await, (StatusCode::OK, "Running".into()));
+}

@@ -75,7 +75,9 @@ fn a_request_in_flight_completes_and_newcomers_are_refused() {
 fn who_is_queued_is_served_though_the_drain_begins_at_once() {
     let (listener, addr) = listen();
     let mut clients: Vec<_> = (0..20).map(|_| Client::connect(addr)).collect();
-    clients.iter_mut().for_each(|it| it.get("/hello"));
+    for client in &mut clients {
+        client.get("/hello");
+    }
     let server = run(serve(listener, gated().0).with_graceful_shutdown(ready(())));
     for client in clients {
         client.expect_last("hello");
@@ -136,7 +138,7 @@ fn a_handler_knows_its_clients_address() {
     ended(server);
 }
 
-/// Echoes, and says goodbye when the drain begins. (axum's own extractor of WebSockets spawns on tokio.)
+/// Echoes, and says goodbye when the drain begins. (axum's own upgrade spawns on tokio.)
 async fn upgrade(Draining(mut draining): Draining, mut request: Request) -> impl IntoResponse {
     use futures_util::SinkExt;
     use futures_util::future::{Either, select};

@@ -83,7 +83,9 @@ async fn who_is_queued_is_served_though_the_drain_begins_at_once() {
     for tapped in [false, true] {
         let (listener, addr) = listen().await;
         let mut clients: Vec<_> = (0..20).map(|_| Client::connect(addr)).collect();
-        clients.iter_mut().for_each(|it| it.get("/hello"));
+        for client in &mut clients {
+            client.get("/hello");
+        }
         let server = if tapped {
             // Its socket cannot be seen.
             run(serve(listener.tap_io(|_| {}), app.clone()).with_graceful_shutdown(ready(())))

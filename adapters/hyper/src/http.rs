@@ -23,6 +23,9 @@ use crate::tasks::Tasks;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A connection of either protocol.
+type Auto<I, S, E> = auto::UpgradeableConnection<'static, Io<I>, Service<S>, Tasks<E>>;
+
 /// Serves connections that end well: HTTP/1 and HTTP/2 on the same port, upgrades included.
 ///
 /// Make one, keep it, and call [`serve`](Self::serve) for every connection.
@@ -95,12 +98,7 @@ impl<E> Http<E> {
     ///
     /// If the service does. The panic ends the task that polls this, and with it the connection: nothing else on tokio and
     /// smol, and the drain does not wait for it. With `panic = "abort"` it ends the process, which no drain is of help for.
-    pub fn serve<I, S, B>(
-        &self,
-        io: I,
-        service: S,
-        guard: impl Into<Accepted>,
-    ) -> Serving<auto::UpgradeableConnection<'static, Io<I>, Service<S>, Tasks<E>>>
+    pub fn serve<I, S, B>(&self, io: I, service: S, guard: impl Into<Accepted>) -> Serving<Auto<I, S, E>>
     where
         I: Read + Write + Unpin + Send + 'static,
         S: HyperService<Request<Incoming>, Response = Response<B>>,
@@ -153,7 +151,7 @@ impl<E> Http<E> {
         io: I,
         service: S,
         guard: impl Into<Accepted>,
-    ) -> Serving<auto::UpgradeableConnection<'static, Io<I>, Service<TowerToHyperService<S>>, Tasks<E>>>
+    ) -> Serving<Auto<I, TowerToHyperService<S>, E>>
     where
         I: Read + Write + Unpin + Send + 'static,
         S: tower_service::Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
