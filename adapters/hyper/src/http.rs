@@ -12,14 +12,14 @@ use hyper::rt::{Read, Timer, Write};
 use hyper::service::Service as HyperService;
 use hyper::{Request, Response};
 use hyper_util::server::conn::auto;
-#[cfg(feature = "tower")]
-use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
 
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::service::{Responding, Service};
+use crate::service::{Extends, Responding, Service};
 use crate::serving::{Clock, Serving};
 use crate::tasks::Tasks;
+#[cfg(feature = "tower")]
+use crate::tower::{Calling, Tower};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -35,7 +35,7 @@ pub struct Http<E> {
     clock: Clock,
     bounds: Bounds,
     connections: Option<Connections>,
-    extends: bool,
+    extends: Extends,
 }
 
 impl<E> Http<E> {
@@ -49,7 +49,13 @@ impl<E> Http<E> {
         // hyper would take a client that has ended its direction for one that is gone: `Io` looks after that.
         builder.http1().timer(timer.clone()).header_read_timeout(None).half_close(true);
         builder.http2().timer(timer.clone());
-        Self { builder, clock: Arc::new(timer), bounds: Bounds::default(), connections: None, extends: false }
+        Self {
+            builder,
+            clock: Arc::new(timer),
+            bounds: Bounds::default(),
+            connections: None,
+            extends: Extends::Upgrades,
+        }
     }
 
     /// The same, with other bounds.
@@ -73,7 +79,15 @@ impl<E> Http<E> {
     /// It costs each request four allocations, more than all the rest of this crate does. A service of its connection's
     /// own, such as a closure made for it, has the same for nothing: a clone of the guard, kept in the service.
     pub fn extend_every_request(mut self) -> Self {
-        self.extends = true;
+        self.extends = Extends::Every;
+        self
+    }
+
+    /// The same, with [`News`](crate::News) in the extensions of every request, from which both can be had.
+    ///
+    /// It costs each request three allocations, two of which a router would make for its own extensions.
+    pub fn news_in_every_request(mut self) -> Self {
+        self.extends = Extends::News;
         self
     }
 
@@ -115,7 +129,7 @@ impl<E> Http<E> {
 
     /// [`serve`](Self::serve) for a service of tower: an axum router, the routes of tonic, any stack of layers.
     ///
-    /// It is cloned for each request, as hyper-util's [`TowerToHyperService`] has it.
+    /// It is cloned for each request.
     ///
     /// # Errors
     ///
@@ -146,12 +160,7 @@ impl<E> Http<E> {
     /// # }
     /// ```
     #[cfg(feature = "tower")]
-    pub fn serve_tower<I, S, B>(
-        &self,
-        io: I,
-        service: S,
-        guard: impl Into<Accepted>,
-    ) -> Serving<Auto<I, TowerToHyperService<S>, E>>
+    pub fn serve_tower<I, S, B>(&self, io: I, service: S, guard: impl Into<Accepted>) -> Serving<Auto<I, Tower<S>, E>>
     where
         I: Read + Write + Unpin + Send + 'static,
         S: tower_service::Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
@@ -159,9 +168,9 @@ impl<E> Http<E> {
         S::Error: Into<BoxError>,
         B: HttpBody + 'static,
         B::Error: Into<BoxError>,
-        Tasks<E>: auto::HttpServerConnExec<Responding<TowerToHyperServiceFuture<S, Request<Incoming>>>, crate::Body<B>>,
+        Tasks<E>: auto::HttpServerConnExec<Responding<Calling<S, Request<Incoming>>>, crate::Body<B>>,
     {
-        self.serve(io, TowerToHyperService::new(service), guard)
+        self.serve(io, Tower::new(service), guard)
     }
 
     /// Serves one connection with an engine of your own: `build` gets the wrapped I/O and service, and puts them into

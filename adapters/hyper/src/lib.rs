@@ -67,9 +67,12 @@
 mod engine;
 mod http;
 mod io;
+mod news;
 mod service;
 mod serving;
 mod tasks;
+#[cfg(feature = "tower")]
+mod tower;
 
 pub use ebbtide::connection::{Bounds, ConnectionState};
 pub use ebbtide_connection::{Accepted, Connection, Connections, Counts, Error, Request};
@@ -77,6 +80,9 @@ pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;
 pub use io::Io;
+pub use news::News;
 pub use service::{Body, Responding, Service, Unserved};
 pub use serving::Serving;
 pub use tasks::{Task, Tasks};
+#[cfg(feature = "tower")]
+pub use tower::{Calling, Tower};
