@@ -5,6 +5,7 @@ use std::future::ready;
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
+use ebbtide_axum::{Draining, InFlight};
 
 use crate::Runtime;
 use crate::application::{Application, diagnostics};
@@ -13,9 +14,14 @@ use crate::work::Work;
 /// The main listener's routes.
 pub fn routes<R: Runtime>(application: Application<R>) -> Router {
     let websocket = application.clone();
-    Router::new()
-        .route("/ws", get(|request: Request| async { websocket.websocket(request) }))
-        .fallback(|request: Request| application.answer(request))
+    Router::new().route("/ws", get(|request: Request| async { websocket.websocket(request) })).fallback(
+        |Draining(draining): Draining, InFlight(guard): InFlight, mut request: Request| {
+            // Where the application has it from other servers.
+            request.extensions_mut().insert(draining);
+            request.extensions_mut().insert(guard);
+            application.answer(request)
+        },
+    )
 }
 
 /// The diagnostics listener's.

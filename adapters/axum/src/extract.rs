@@ -6,6 +6,7 @@ use axum::extract::rejection::ExtensionRejection;
 use axum::extract::{Extension, FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use ebbtide::{Guard, Watcher};
+use ebbtide_hyper::News;
 
 /// The news of the drain, as an extractor: its [`Watcher`] is ready when the connection of this request is to end.
 ///
@@ -53,8 +54,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Draining {
     type Rejection = ExtensionRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtensionRejection> {
-        let Extension(watcher) = <Extension<Watcher> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        Ok(Self(watcher))
+        match parts.extensions.get::<News>() {
+            Some(news) => Ok(Self(news.watcher())),
+            None => extension(parts, state).await.map(Self),
+        }
     }
 }
 
@@ -62,8 +65,10 @@ impl<S: Send + Sync> FromRequestParts<S> for InFlight {
     type Rejection = ExtensionRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtensionRejection> {
-        let Extension(guard) = <Extension<Guard> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        Ok(Self(guard))
+        match parts.extensions.get::<News>() {
+            Some(news) => Ok(Self(news.guard())),
+            None => extension(parts, state).await.map(Self),
+        }
     }
 }
 
@@ -71,8 +76,8 @@ impl<S: Send + Sync> FromRequestParts<S> for InFlight {
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Draining {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        Ok(parts.extensions.get().cloned().map(Self))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await.ok())
     }
 }
 
@@ -80,7 +85,17 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Draining {
 impl<S: Send + Sync> OptionalFromRequestParts<S> for InFlight {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        Ok(parts.extensions.get().cloned().map(Self))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await.ok())
     }
+}
+
+/// What was put there by another server of ebbtide's, or by a test.
+async fn extension<T, S>(parts: &mut Parts, state: &S) -> Result<T, ExtensionRejection>
+where
+    T: Clone + Send + Sync + 'static,
+    S: Send + Sync,
+{
+    let Extension(it) = <Extension<T> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+    Ok(it)
 }

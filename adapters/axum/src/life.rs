@@ -77,9 +77,10 @@ impl Life {
             }
             end::<R>(&drain, self.deadline).await
         };
-        match join(accepting, ending).await {
-            (Ok(()), ended) => ended.map_err(Error::Overdue),
-            (Err(error), ended) => Err(Error::Listener { error, overdue: ended.err() }),
+        // Whether to end is asked first.
+        match join(ending, accepting).await {
+            (ended, Ok(())) => ended.map_err(Error::Overdue),
+            (ended, Err(error)) => Err(Error::Listener { error, overdue: ended.err() }),
         }
     }
 }

@@ -75,7 +75,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 impl<R: Runtime, L: Listener<R>, M, S> Server<R, L, M, S> {
     /// A server on any [`Runtime`]. The `serve` of this crate's two is the same with its types told.
     pub fn new(listener: L, make_service: M) -> Self {
-        let mut http = Http::new(Executor::new(), R::timer()).extend_every_request();
+        let mut http = Http::new(Executor::new(), R::timer()).news_in_every_request();
         // For WebSockets on HTTP/2 (RFC 8441).
         http.builder().http2().enable_connect_protocol();
         Self {
