@@ -1,7 +1,6 @@
 //! What the example servers share: their flags, their application, their life, and how they tell of a drain.
 
 pub mod application;
-pub mod goodbye;
 pub mod h1;
 pub mod inherited;
 pub mod life;

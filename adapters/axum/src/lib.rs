@@ -26,20 +26,22 @@
 //! # Handlers that are to hear of it
 //!
 //! Most need not: what they answer is waited for. One that answers for as long as its client likes is to end by itself, or the
-//! deadline ends it. It asks for [`Draining`]:
+//! deadline ends it. It asks for [`Draining`]. With that a stream of events ends by `events.take_until(draining)`, and a
+//! WebSocket has a goodbye:
 //!
 //! ```
-//! use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+//! use axum::extract::ws::{CloseFrame, Message, WebSocketUpgrade, close_code};
 //! use axum::response::Response;
 //! use ebbtide_axum::Draining;
+//! use ebbtide_goodbye::Goodbye;
 //!
-//! async fn chat(upgrade: WebSocketUpgrade, Draining(mut draining): Draining) -> Response {
-//!     upgrade.on_upgrade(|mut socket: WebSocket| async move {
-//!         loop {
-//!             tokio::select! {
-//!                 Some(Ok(message)) = socket.recv() => drop(socket.send(message).await),
-//!                 () = &mut draining => break drop(socket.send(Message::Close(None)).await),
-//!                 else => break,
+//! async fn chat(upgrade: WebSocketUpgrade, Draining(draining): Draining) -> Response {
+//!     upgrade.on_upgrade(|socket| async {
+//!         let away = Message::Close(Some(CloseFrame { code: close_code::RESTART, reason: "draining".into() }));
+//!         let mut socket = Goodbye::new(socket, away, draining, tokio::time::sleep);
+//!         while let Some(Ok(message)) = socket.recv().await {
+//!             if socket.send(message).await.is_err() {
+//!                 break;
 //!             }
 //!         }
 //!     })

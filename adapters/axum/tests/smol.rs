@@ -12,6 +12,7 @@ use axum::routing::{any, get};
 use ebbtide::Drain;
 use ebbtide_axum::smol::{IncomingStream, serve};
 use ebbtide_axum::{Draining, Error, InFlight};
+use ebbtide_goodbye::Goodbye;
 use ebbtide_testkit::client::Client;
 use ebbtide_testkit::http2;
 use ebbtide_testkit::tls::{Identity, Tls};
@@ -138,22 +139,20 @@ fn a_handler_knows_its_clients_address() {
     ended(server);
 }
 
-/// Echoes, and says goodbye when the drain begins. (axum's own upgrade spawns on tokio.)
-async fn upgrade(Draining(mut draining): Draining, mut request: Request) -> impl IntoResponse {
-    use futures_util::SinkExt;
-    use futures_util::future::{Either, select};
+/// Echoes, as any handler would, but for the line of the goodbye. (axum's own upgrade spawns on tokio.)
+async fn upgrade(Draining(draining): Draining, mut request: Request) -> impl IntoResponse {
     use hyper_tungstenite::tungstenite::Message;
     use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
     let (response, socket) = hyper_tungstenite::upgrade(&mut request, None).expect("it is one");
     let echo = async move {
-        let mut socket = socket.await.expect("upgraded");
-        while let Either::Left((Some(Ok(message @ Message::Text(_))), _)) = select(socket.next(), &mut draining).await {
-            socket.send(message).await.expect("the client reads");
+        let away = Message::Close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() }));
+        let mut socket = Goodbye::new(socket.await.expect("upgraded"), away, draining, smol::Timer::after);
+        while let Some(Ok(message)) = socket.recv().await {
+            if socket.send(message).await.is_err() {
+                break;
+            }
         }
-        let away = CloseFrame { code: CloseCode::Away, reason: "draining".into() };
-        socket.send(Message::Close(Some(away))).await.expect("the client reads");
-        while socket.next().await.is_some() {}
     };
     smol::spawn(echo).detach();
     response.map(Body::new)

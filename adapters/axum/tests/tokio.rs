@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::sse::{Event, Sse};
 use axum::routing::{any, get};
 use ebbtide::{Drain, State, Watcher};
 use ebbtide_axum::serve::{IncomingStream, ListenerExt};
 use ebbtide_axum::{Connections, Draining, Error, Failure, InFlight, serve};
+use ebbtide_goodbye::Goodbye;
 use ebbtide_testkit::client::Client;
 use ebbtide_testkit::http2;
 use ebbtide_testkit::tls::{Identity, Tls};
@@ -270,20 +271,15 @@ async fn a_stream_of_events_ends_with_the_drain() {
     ended(server).await.expect("nothing was cut");
 }
 
-/// Echoes, and says goodbye when the drain begins.
-async fn echo(mut socket: WebSocket, mut draining: Watcher) {
-    loop {
-        tokio::select! {
-            Some(Ok(message)) = socket.recv() => match message {
-                Message::Text(_) => socket.send(message).await.expect("the client reads"),
-                _ => return,
-            },
-            () = &mut draining => break,
+/// Echoes, as any handler would, but for the line.
+async fn echo(socket: WebSocket, draining: Watcher) {
+    let away = Message::Close(Some(CloseFrame { code: close_code::AWAY, reason: "draining".into() }));
+    let mut socket = Goodbye::new(socket, away, draining, tokio::time::sleep);
+    while let Some(Ok(message)) = socket.recv().await {
+        if socket.send(message).await.is_err() {
+            break;
         }
     }
-    let away = Message::Close(Some(CloseFrame { code: CloseCode::Away.into(), reason: "draining".into() }));
-    socket.send(away).await.expect("the client reads");
-    while socket.recv().await.is_some() {}
 }
 
 fn websockets() -> Router {

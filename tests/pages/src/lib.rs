@@ -40,6 +40,9 @@ struct Axum;
 #[doc = include_str!("../../../adapters/connection/README.md")]
 struct Connection;
 
+#[doc = include_str!("../../../adapters/goodbye/README.md")]
+struct Goodbye;
+
 #[doc = include_str!("../../../adapters/hyper/README.md")]
 struct Hyper;
 
