@@ -1,7 +1,8 @@
 //! What a server is working on.
 
 use ebbtide::connection::ConnectionState;
-use ebbtide::{Drain, State};
+use ebbtide::{Drain, Held, State};
+use ebbtide_axum::Part;
 use ebbtide_hyper::{Connection, Connections};
 
 /// The label of work that goes on after its response.
@@ -39,7 +40,9 @@ impl Work {
     pub fn in_flight(&self) -> usize {
         let on = |it: &Connection| it.requests().len() + usize::from(it.state() == ConnectionState::Upgraded);
         let requests: usize = self.connections.list().iter().map(on).sum();
-        let tasks = self.main.held().into_iter().filter(|it| *it.label() == TASK.into());
+        // A server that is a part of the main drain has its tasks inside.
+        let inside = |it: Held| it.label().downcast_ref().map_or_else(|| vec![it.clone()], Part::held);
+        let tasks = self.main.held().into_iter().flat_map(inside).filter(|it| *it.label() == TASK.into());
         requests + tasks.map(|it| it.guards()).sum::<usize>()
     }
 }

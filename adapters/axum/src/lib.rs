@@ -92,6 +92,7 @@ mod extract;
 mod incoming;
 mod life;
 mod listener;
+mod part;
 mod runtime;
 mod server;
 mod signals;
@@ -115,6 +116,7 @@ pub use error::Error;
 pub use extract::{Draining, InFlight};
 pub use incoming::IncomingStream;
 pub use listener::Listener;
+pub use part::Part;
 pub use runtime::{Connection, Executor, Runtime};
 pub use server::{Server, Serving};
 #[cfg(feature = "tokio")]

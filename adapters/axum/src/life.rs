@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use ebbtide::{Drain, Guard, LameDuck, Overdue, Watcher};
+use ebbtide::{Drain, Guard, Label, LameDuck, Overdue, Watcher};
 use futures_util::future::{join, select};
 
 use crate::error::Error;
@@ -32,8 +32,10 @@ pub(crate) type Whole = (Watcher, Option<Guard>);
 /// A server's life.
 pub(crate) struct Life {
     pub(crate) begin: Begin,
+    /// Of this server alone: with an outcome of its own and, behind a lame duck time, a beginning of its own.
+    pub(crate) drain: Drain,
     /// What the server is to the drain that it is a part of.
-    pub(crate) label: String,
+    pub(crate) label: Label,
     pub(crate) lame_duck: Duration,
     pub(crate) deadline: Option<Duration>,
 }
@@ -55,8 +57,7 @@ impl Life {
         };
         let Some((begins, whole)) = begun else { return Ok(()) };
 
-        // Of this server alone: with an outcome of its own and, behind a lame duck time, a beginning of its own.
-        let drain = Drain::new();
+        let drain = self.drain;
         let lame_duck = (!self.lame_duck.is_zero()).then(|| LameDuck::new(&drain, self.lame_duck));
         let _links = whole.as_ref().map(|guard| {
             let begins = lame_duck.is_none().then(|| Link::new(guard.watcher(), &drain, |it| drop(it.start())));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use ebbtide::{Drain, Guard};
+use ebbtide::{Drain, Guard, Label};
 use ebbtide_accept::Failure;
 use ebbtide_hyper::{Bounds, Connections, Http, Tasks, auto};
 use futures_util::lock::{Mutex, MutexGuard};
@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::incoming::IncomingStream;
 use crate::life::{Begin, Life};
 use crate::listener::Listener;
+use crate::part::Part;
 use crate::runtime::{Connection, Executor, Runtime};
 use crate::transport::{Plain, Transport};
 
@@ -44,6 +45,7 @@ pub struct Server<R, L: Listener<R>, M, S, T = Plain> {
     transport: T,
     http: Http<Executor<R>>,
     begin: Begin,
+    drain: Drain,
     lame_duck: Duration,
     deadline: Option<Duration>,
     limits: Limits,
@@ -84,6 +86,7 @@ impl<R: Runtime, L: Listener<R>, M, S> Server<R, L, M, S> {
             transport: Plain,
             http,
             begin: Begin::Signals,
+            drain: Drain::new(),
             lame_duck: Duration::ZERO,
             deadline: Some(DEADLINE),
             limits: Limits::default(),
@@ -104,6 +107,7 @@ impl<R: Runtime, L: Listener<R>, M, S> Server<R, L, M, S> {
             make_service: self.make_service,
             http: self.http,
             begin: self.begin,
+            drain: self.drain,
             lame_duck: self.lame_duck,
             deadline: self.deadline,
             limits: self.limits,
@@ -228,8 +232,9 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
         self.listener.local_addr()
     }
 
-    fn label(&self) -> String {
-        self.listener.local_addr().map_or_else(|_| "server".into(), |addr| format!("server on {addr:?}"))
+    fn label(&self) -> Label {
+        let addr = self.listener.local_addr().ok().map(|addr| format!("{addr:?}"));
+        Part::new(addr, &self.drain).into_label()
     }
 }
 
@@ -248,7 +253,9 @@ where
 
     fn into_future(self) -> Serving {
         let label = self.label();
-        let Self { listener, make_service, transport, http, begin, lame_duck, deadline, limits, on_error, .. } = self;
+        let Self {
+            listener, make_service, transport, http, begin, drain, lame_duck, deadline, limits, on_error, ..
+        } = self;
         let (mut tap, make_service) = (self.tap, Arc::new(Mutex::new(make_service)));
         let serve = move |guard| {
             let connection = move |(mut io, addr), guard| {
@@ -265,7 +272,7 @@ where
             };
             accepting::<R, L, _>(listener.accepting(), guard, connection, limits, on_error)
         };
-        let life = Life { begin, label, lame_duck, deadline };
+        let life = Life { begin, drain, label, lame_duck, deadline };
         Serving(Box::pin(life.live::<R, _>(serve)))
     }
 }

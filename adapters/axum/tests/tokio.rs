@@ -108,11 +108,27 @@ async fn what_the_deadline_cuts_is_told_with_its_request_and_answered() {
     let mut client = Client::connect(addr);
     client.get("/slow");
     begun.recv().await.expect("begun");
-    drop(drain.start());
+    let drained = drain.start();
     let error = ended(server).await.expect_err("it was cut");
     assert!(format!("{error:?}").contains("GET /slow"), "{error}");
+    assert_eq!(drained.await, Ok(()), "the whole went on, and closed behind its part");
     assert_eq!(error.overdue().expect("cut").guards(), error.overdue().expect("cut").held()[0].guards());
     assert!(client.response().is_unavailable());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_names_what_was_cut_in_its_parts() {
+    let (app, mut begun, _gate) = gated();
+    let ((listener, addr), drain, connections) = (listen().await, Drain::new(), Connections::new());
+    let server = run(serve(listener, app).drain(&drain).connections(&connections));
+    let mut client = Client::connect(addr);
+    client.get("/slow");
+    begun.recv().await.expect("begun");
+    assert!(drain.held()[0].to_string().contains("GET /slow"), "{:?}", drain.held());
+    drain.close();
+    ended(server).await.expect_err("it was cut");
+    let overdue = drain.start().await.expect_err("it was cut").to_string();
+    assert!(overdue.contains(&format!("server on {addr} (")) && overdue.contains("GET /slow"), "{overdue}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -435,7 +451,7 @@ async fn a_listener_of_ones_own_that_is_no_socket_is_served() {
     let mut answer = [0; 15];
     client.read_exact(&mut answer).await.expect("open");
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
-    assert_eq!(drain.held()[0].to_string(), "server on \"memory\"");
+    assert!(drain.held()[0].to_string().starts_with("server on \"memory\" ("), "{:?}", drain.held());
     drop(drain.start());
     client.read_to_end(&mut Vec::new()).await.expect("it ends");
     ended(server).await.expect("nothing was cut");
