@@ -58,12 +58,13 @@ impl Life {
         let Some((begins, whole)) = begun else { return Ok(()) };
 
         let drain = self.drain;
+        // Before anything can begin the drain, so that who is queued is served in any case.
+        let Some(guard) = drain.watcher().labelled("listener") else { return Ok(()) };
         let lame_duck = (!self.lame_duck.is_zero()).then(|| LameDuck::new(&drain, self.lame_duck));
         let _links = whole.as_ref().map(|guard| {
             let begins = lame_duck.is_none().then(|| Link::new(guard.watcher(), &drain, |it| drop(it.start())));
             (begins, Link::new(guard.watcher().closed(), &drain, Drain::close))
         });
-        let Some(guard) = drain.watcher().labelled("listener") else { return Ok(()) };
         let accepting = async {
             let served = serve(guard).await;
             if served.is_err() {

@@ -81,17 +81,21 @@ async fn a_request_in_flight_completes_and_newcomers_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_queued_is_served_though_the_drain_begins_at_once() {
     let (app, ..) = gated();
-    for tapped in [false, true] {
-        let (listener, addr) = listen().await;
+    for how in ["by a signal", "tapped", "as a part"] {
+        let ((listener, addr), drain) = (listen().await, Drain::new());
         let mut clients: Vec<_> = (0..20).map(|_| Client::connect(addr)).collect();
         for client in &mut clients {
             client.get("/hello");
         }
-        let server = if tapped {
+        let server = match how {
             // Its socket cannot be seen.
-            run(serve(listener.tap_io(|_| {}), app.clone()).with_graceful_shutdown(ready(())))
-        } else {
-            run(serve(listener, app.clone()).with_graceful_shutdown(ready(())))
+            "tapped" => run(serve(listener.tap_io(|_| {}), app.clone()).with_graceful_shutdown(ready(()))),
+            "as a part" => {
+                let server = serve(listener, app.clone()).drain(&drain);
+                drop(drain.start());
+                run(server)
+            }
+            _ => run(serve(listener, app.clone()).with_graceful_shutdown(ready(()))),
         };
         for client in clients {
             client.expect_last("hello");
