@@ -38,6 +38,25 @@ use crate::transport::{Plain, Transport};
 /// # Cancel safety
 ///
 /// Dropping its future closes the listener and starts the drain of its connections, which go on without a deadline.
+///
+/// # Examples
+///
+/// ```no_run
+/// # #[cfg(feature = "tokio")]
+/// # async fn run(listener: tokio::net::TcpListener, app: axum::Router) -> Result<(), ebbtide_axum::Error> {
+/// use std::time::Duration;
+/// use ebbtide_axum::Connections;
+///
+/// let connections = Connections::new();
+/// ebbtide_axum::serve(listener, app)
+///     .lame_duck(Duration::from_secs(5)) // for the load balancer to look elsewhere
+///     .deadline(Duration::from_secs(20)) // then it is cut, and told with its requests
+///     .connections(&connections)
+///     .max_connections(10_000)
+///     .on_error(|failure| eprintln!("{failure}"))
+///     .await
+/// # }
+/// ```
 #[must_use = "a server does nothing unless it is awaited"]
 pub struct Server<R, L: Listener<R>, M, S, T = Plain> {
     listener: L,
@@ -130,6 +149,7 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
     ///
     /// It is for services of several parts, for handlers that start the drain, and for whoever is to know that the
     /// service is not ready any more: that is so from the start of `drain` on, before a [lame duck time](Self::lame_duck).
+    /// In `drain` the server is one guard, labelled as a [`Part`]. If `drain` had begun when this was said, the server ends at once.
     ///
     /// # Examples
     ///
@@ -163,8 +183,8 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
 
     /// Closes by force when the drain has taken so long, a lame duck time not counted. Default: 30 s; `None`: never.
     ///
-    /// A time that is longer than the longest of the [bounds](Self::bounds), 5 s by default, has no client that stalls cut
-    /// by force.
+    /// A client that stalls has one of the [bounds](Self::bounds), 5 s by default. With a deadline that is longer, it does not make
+    /// the close a forced one.
     pub fn deadline(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.deadline = time.into();
         self
