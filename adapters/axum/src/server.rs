@@ -287,7 +287,7 @@ where
                     let made = ready::<R, L, M>(&make_service).await.call(IncomingStream::new(&io, addr));
                     let Ok(service) = made.await;
                     let (io, guard) = transport.begin(io, guard);
-                    http.serve_tower(io, service.map_request(with_body as fn(_) -> _), guard).await
+                    http.serve_tower(io, service.map_request(with_body), guard).await
                 }) as Connection
             };
             accepting::<R, L, _>(listener.accepting(), guard, connection, limits, on_error)
@@ -308,6 +308,7 @@ where
     make_service
 }
 
+#[inline]
 fn with_body(request: Request<Incoming>) -> Request {
     request.map(Body::new)
 }

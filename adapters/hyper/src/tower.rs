@@ -30,12 +30,11 @@ where
         let mut service = self.0.clone();
         // Most are ready whenever they are asked, such as axum's. hyper-util's adapter leaves it to the future to ask, with the
         // request and the service in it, which are moved about until then.
-        let (future, waiting, error) = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => (Some(service.call(request)), None, None),
-            Poll::Ready(Err(error)) => (None, None, Some(error)),
-            Poll::Pending => (None, Some(Box::new((service, request))), None),
-        };
-        Calling { future, waiting, error }
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Calling { future: Some(service.call(request)), waiting: None, error: None },
+            Poll::Ready(Err(error)) => Calling { future: None, waiting: None, error: Some(error) },
+            Poll::Pending => Calling { future: None, waiting: Some(Box::new((service, request))), error: None },
+        }
     }
 }
 
