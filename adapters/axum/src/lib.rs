@@ -112,6 +112,8 @@ pub mod serve {
 
 pub use ebbtide_accept::Failure;
 pub use ebbtide_hyper::{Bounds, Connections};
+#[cfg(all(feature = "rustls", any(feature = "tokio", feature = "smol")))]
+pub use ebbtide_rustls::Session;
 pub use error::Error;
 pub use extract::{Draining, InFlight};
 pub use incoming::IncomingStream;

@@ -117,7 +117,8 @@ impl<R: Runtime, L: Listener<R>, M, S> Server<R, L, M, S> {
 
     /// The same through TLS, by rustls. The handshake is a part of its connection, which bounds it and waits for it.
     ///
-    /// Without `alpn_protocols` in the `config` they are `h2` and `http/1.1`.
+    /// Without `alpn_protocols` in the `config` they are `h2` and `http/1.1`. What was negotiated, such as the client's
+    /// certificates, is in the extensions of every request: `Extension(session): Extension<Session>`.
     #[cfg(feature = "rustls")]
     pub fn rustls(self, config: Arc<rustls::ServerConfig>) -> Server<R, L, M, S, crate::Rustls> {
         Server {
@@ -286,8 +287,12 @@ where
                 Box::pin(async move {
                     let made = ready::<R, L, M>(&make_service).await.call(IncomingStream::new(&io, addr));
                     let Ok(service) = made.await;
-                    let (io, guard) = transport.begin(io, guard);
-                    http.serve_tower(io, service.map_request(with_body), guard).await
+                    let (io, guard, session) = transport.begin(io, guard);
+                    let request = move |mut request: Request<Incoming>| {
+                        T::tell(&session, request.extensions_mut());
+                        request.map(Body::new)
+                    };
+                    http.serve_tower(io, service.map_request(request), guard).await
                 }) as Connection
             };
             accepting::<R, L, _>(listener.accepting(), guard, connection, limits, on_error)
@@ -306,11 +311,6 @@ where
     let mut make_service = make_service.lock().await;
     let Ok(()) = poll_fn(|cx| make_service.poll_ready(cx)).await;
     make_service
-}
-
-#[inline]
-fn with_body(request: Request<Incoming>) -> Request {
-    request.map(Body::new)
 }
 
 fn accepting<R: Runtime, L: Listener<R>, F>(

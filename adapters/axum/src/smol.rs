@@ -12,6 +12,7 @@ use async_net::{TcpListener, TcpStream};
 use axum::extract::Request;
 #[cfg(feature = "tokio")]
 use axum::extract::connect_info::Connected;
+use axum::http::Extensions;
 use axum::response::Response;
 use ebbtide::Guard;
 use ebbtide_accept::Listener as Accepts;
@@ -171,20 +172,30 @@ fn with_peer<S: Stream>(stream: S) -> io::Result<(S, S::Addr)> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport<Smol, I> for Plain {
     type Io = FuturesIo<I>;
+    type Session = ();
 
-    fn begin(&self, io: I, guard: Guard) -> (FuturesIo<I>, Accepted) {
-        (FuturesIo::new(io), guard.into())
+    fn begin(&self, io: I, guard: Guard) -> (FuturesIo<I>, Accepted, ()) {
+        (FuturesIo::new(io), guard.into(), ())
     }
+
+    #[inline]
+    fn tell((): &(), _: &mut Extensions) {}
 }
 
 #[cfg(feature = "rustls")]
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport<Smol, I> for crate::Rustls {
     type Io = FuturesIo<ebbtide_rustls::futures_io::Stream<I>>;
+    type Session = crate::Session;
 
-    fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted) {
+    fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted, crate::Session) {
         let acceptor = ebbtide_rustls::futures_io::TlsAcceptor::from(self.config());
         let (io, guard) = ebbtide_rustls::futures_io::handshake(io, guard, |io| acceptor.accept(io));
-        (FuturesIo::new(io), guard)
+        let session = io.session();
+        (FuturesIo::new(io), guard, session)
+    }
+
+    fn tell(session: &crate::Session, extensions: &mut Extensions) {
+        extensions.insert(session.clone());
     }
 }
 

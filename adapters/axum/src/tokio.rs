@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 use axum::extract::Request;
 use axum::extract::connect_info::Connected;
+use axum::http::Extensions;
 use axum::response::Response;
 use ebbtide::Guard;
 use ebbtide_hyper::Accepted;
@@ -93,20 +94,30 @@ impl<L: axum::serve::Listener<Addr: fmt::Debug>> Listener<Tokio> for L {
 
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport<Tokio, I> for Plain {
     type Io = TokioIo<I>;
+    type Session = ();
 
-    fn begin(&self, io: I, guard: Guard) -> (TokioIo<I>, Accepted) {
-        (TokioIo::new(io), guard.into())
+    fn begin(&self, io: I, guard: Guard) -> (TokioIo<I>, Accepted, ()) {
+        (TokioIo::new(io), guard.into(), ())
     }
+
+    #[inline]
+    fn tell((): &(), _: &mut Extensions) {}
 }
 
 #[cfg(feature = "rustls")]
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport<Tokio, I> for crate::Rustls {
     type Io = TokioIo<ebbtide_rustls::tokio::Stream<I>>;
+    type Session = crate::Session;
 
-    fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted) {
+    fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted, crate::Session) {
         let acceptor = ebbtide_rustls::tokio::TlsAcceptor::from(self.config());
         let (io, guard) = ebbtide_rustls::tokio::handshake(io, guard, |io| acceptor.accept(io));
-        (TokioIo::new(io), guard)
+        let session = io.session();
+        (TokioIo::new(io), guard, session)
+    }
+
+    fn tell(session: &crate::Session, extensions: &mut Extensions) {
+        extensions.insert(session.clone());
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ebbtide::Guard;
 use ebbtide_hyper::Accepted;
+use hyper::http::Extensions;
 use hyper::rt::{Read, Write};
 #[cfg(feature = "rustls")]
 use rustls::ServerConfig;
@@ -13,16 +14,21 @@ use rustls::ServerConfig;
 pub trait Transport<R, I>: Clone + Send + 'static {
     /// The connection, to hyper.
     type Io: Read + Write + Unpin + Send + 'static;
+    /// What its requests may know of it.
+    type Session: Clone + Send + 'static;
 
     /// Begins a connection. What precedes HTTP on it is told by what stands in the place of its guard then.
-    fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted);
+    fn begin(&self, io: I, guard: Guard) -> (Self::Io, Accepted, Self::Session);
+
+    /// Tells a request.
+    fn tell(session: &Self::Session, extensions: &mut Extensions);
 }
 
 /// HTTP on the connection itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
-/// HTTP through TLS.
+/// HTTP through TLS. What was negotiated is in the extensions of every request: a [`Session`](crate::Session).
 #[cfg(feature = "rustls")]
 #[derive(Clone, Debug)]
 pub struct Rustls(Arc<ServerConfig>);

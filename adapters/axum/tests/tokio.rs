@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{ConnectInfo, Extension};
 use axum::response::sse::{Event, Sse};
 use axum::routing::{any, get};
 use ebbtide::{Drain, State, Watcher};
 use ebbtide_axum::serve::{IncomingStream, ListenerExt};
-use ebbtide_axum::{Connections, Draining, Error, Failure, InFlight, serve};
+use ebbtide_axum::{Connections, Draining, Error, Failure, InFlight, Session, serve};
 use ebbtide_goodbye::Goodbye;
 use ebbtide_testkit::client::Client;
 use ebbtide_testkit::http2;
@@ -364,11 +364,19 @@ async fn a_websocket_on_http2_is_told_and_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_protocols_are_served_and_drained_through_tls() {
     let (app, mut begun, gate) = gated();
+    let protocol = |Extension(session): Extension<Session>| async move {
+        session.negotiated().and_then(|it| it.alpn_protocol.clone()).unwrap_or_default()
+    };
+    let app = app.route("/protocol", get(protocol));
     let ((listener, addr), drain, identity) = (listen().await, Drain::new(), Identity::new());
     let server = run(serve(listener, app).rustls(identity.server(&[])).drain(&drain));
     let tls = |protocol| Tls::over(Client::connect(addr).into_stream(), identity.client(&[protocol]));
     let mut one = Client::over(tls("http/1.1"));
     let mut two = http2::Client::begin(Wire::over(tls("h2")), http2::PREFACE);
+    one.get("/protocol");
+    one.expect("http/1.1");
+    let stream = two.get("/protocol");
+    assert_eq!(two.response(stream), "h2");
     one.get("/slow");
     let stream = two.get("/slow");
     for _ in 0..2 {
