@@ -7,15 +7,15 @@ use std::error::Error;
 use std::time::Duration;
 
 use ebbtide::{Drain, Draining, Watcher};
-use ebbtide_examples::goodbye::Goodbye;
+use ebbtide_goodbye::Goodbye;
 use ebbtide_hyper::Http;
 use ebbtide_signal::{Signals, escalate};
-use futures_util::{SinkExt, StreamExt};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_tungstenite::tungstenite::{self, Message, error::ProtocolError};
+use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+use hyper_tungstenite::tungstenite::{Message, error::ProtocolError};
 use hyper_tungstenite::{HyperWebsocket, is_upgrade_request, upgrade};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpListener;
@@ -44,9 +44,10 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>,
 }
 
 /// Echoes until the client leaves, or until it was told that we do.
-async fn echo(websocket: HyperWebsocket, watcher: Watcher) -> Result<(), tungstenite::Error> {
-    let mut socket = Goodbye::new(websocket.await?, watcher, tokio::time::sleep).bound(FAREWELL);
-    while let Some(message) = socket.next().await {
+async fn echo(websocket: HyperWebsocket, watcher: Watcher) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let away = Message::Close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() }));
+    let mut socket = Goodbye::new(websocket.await?, away, watcher, tokio::time::sleep).bound(FAREWELL);
+    while let Some(message) = socket.recv().await {
         // Pings and the client's own goodbye are answered by the protocol.
         if let message @ (Message::Text(_) | Message::Binary(_)) = message? {
             socket.send(message).await?;

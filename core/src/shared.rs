@@ -355,9 +355,9 @@ impl Shared {
 
 /// Builds what the shards refer to each other by: a `GuardCount` and a `WatcherCount` own `Shared`, which knows them weakly.
 /// `new_cyclic` ties one such knot, so `Shared` is made in the innermost of as many calls as there are knots.
-fn tie_knots(shards: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount>)>, owned: &mut Owned) -> Arc<Shared> {
-    let shard = known.len();
-    if shard == shards {
+fn tie_knots(many: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount>)>, owned: &mut Owned) -> Arc<Shared> {
+    let index = known.len();
+    if index == many {
         let shards = known.drain(..).map(|(guard_count, watcher_count)| Shard {
             guard_count,
             watcher_count,
@@ -365,7 +365,7 @@ fn tie_knots(shards: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount
         });
         return Arc::new(Shared {
             phase: AtomicU8::new(Phase::Running as u8),
-            open_shards: AtomicUsize::new(shard),
+            open_shards: AtomicUsize::new(index),
             shards: shards.collect(),
             owned: Lock::new(Owned::default()),
             released: WakerList::new(),
@@ -377,11 +377,11 @@ fn tie_knots(shards: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount
     let guard_count = Arc::new_cyclic(|guard_count| {
         let watcher_count = Arc::new_cyclic(|watcher_count| {
             known.push((guard_count.clone(), watcher_count.clone()));
-            WatcherCount::new(tie_knots(shards, known, owned), shard, false)
+            WatcherCount::new(tie_knots(many, known, owned), index, false)
         });
         let shared = watcher_count.shared.clone();
         watcher_counts = Some(watcher_count);
-        GuardCount { shared, shard, label: None }
+        GuardCount { shared, shard: index, label: None }
     });
     let shared = guard_count.shared.clone();
     owned.guard_counts.push(guard_count);
@@ -418,8 +418,8 @@ impl Drop for GuardCount {
 }
 
 impl WatcherCount {
-    fn new(shared: Arc<Shared>, shard: usize, apart: bool) -> Self {
-        Self { shared, shard, apart, told: AtomicU8::new(0), started: WakerList::new() }
+    fn new(shared: Arc<Shared>, index: usize, apart: bool) -> Self {
+        Self { shared, shard: index, apart, told: AtomicU8::new(0), started: WakerList::new() }
     }
 
     /// To be followed by a wake of those who wait here, and by it alone.

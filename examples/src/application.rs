@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use ebbtide::{Guard, State, Watcher};
+use ebbtide_goodbye::Goodbye;
 use futures_util::{Sink, SinkExt, Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -15,10 +16,10 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming};
 use hyper::header::ALLOW;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
+use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use hyper_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use hyper_tungstenite::tungstenite::{Error, Message};
 
-use crate::goodbye::Goodbye;
 use crate::work::{TASK, Work};
 use crate::{Runtime, output};
 
@@ -120,7 +121,8 @@ impl<R: Runtime> Application<R> {
         text(StatusCode::OK, "task")
     }
 
-    fn websocket(self, mut request: Request<Incoming>) -> Response<Body> {
+    /// Answers `/ws` where hyper is below.
+    pub fn websocket<B>(self, mut request: Request<B>) -> Response<Body> {
         if !hyper_tungstenite::is_upgrade_request(&request) {
             return text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket");
         }
@@ -147,7 +149,8 @@ impl<R: Runtime> Application<R> {
         self.runtime.spawn(async move {
             let Ok(socket) = websocket.await else { return };
             // The guard is in the connection itself, so the drain waits for this though it holds none.
-            drop(echo(Goodbye::new(socket, watcher, timer)).await);
+            let away = Message::Close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() }));
+            drop(echo(Goodbye::new(socket, away, watcher, timer)).await);
         });
     }
 }
@@ -178,12 +181,12 @@ pub fn diagnostics<B>(main: &Work, request: &Request<B>) -> Response<Body> {
 }
 
 /// Echoes until the client closes or, by the socket itself, the drain is over.
-async fn echo<S>(mut socket: S) -> Result<(), Error>
+async fn echo<S>(mut socket: S) -> Result<(), S::Error>
 where
-    S: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Unpin,
+    S: Stream<Item = Result<Message, Error>> + Sink<Message> + Unpin,
 {
-    while let Some(message) = socket.next().await {
-        match message? {
+    while let Some(Ok(message)) = socket.next().await {
+        match message {
             message @ (Message::Text(_) | Message::Binary(_)) => socket.send(message).await?,
             Message::Close(_) => return socket.close().await,
             _ => {}

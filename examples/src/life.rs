@@ -1,7 +1,8 @@
 //! From the first listener to the exit code: what every server does, whatever it runs on.
 
 use std::cmp::Ordering;
-use std::future::Future;
+use std::error::Error;
+use std::future::IntoFuture;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
@@ -137,6 +138,11 @@ impl<R: Runtime> Life<R> {
         &self.main
     }
 
+    /// The diagnostics' drain, which outlives the main server's.
+    pub fn diagnostics(&self) -> &Drain {
+        &self.diagnostics
+    }
+
     /// A guard for a listener of the main server.
     ///
     /// # Panics
@@ -156,13 +162,15 @@ impl<R: Runtime> Life<R> {
     }
 
     /// Serves a listener as a part of the whole, under one more guard of its drain: its failure drains all.
-    pub fn serve(
+    pub fn serve<E>(
         &self,
         label: &'static str,
         guard: Guard,
-        served: impl Future<Output = io::Result<()>> + Send + 'static,
-    ) {
-        let part = self.order.part(label, guard, served);
+        served: impl IntoFuture<Output = Result<(), E>, IntoFuture: Send + 'static>,
+    ) where
+        E: Into<Box<dyn Error + Send + Sync>> + Send,
+    {
+        let part = self.order.part(label, guard, served.into_future());
         self.runtime.spawn(async {
             part.await;
         });

@@ -1,6 +1,7 @@
 //! What a server is working on.
 
-use ebbtide::{Drain, State};
+use ebbtide::{Drain, Held, State};
+use ebbtide_axum::Part;
 use ebbtide_hyper::Connections;
 
 /// The label of work that goes on after its response.
@@ -36,7 +37,9 @@ impl Work {
     /// Requests, upgraded connections and tasks.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        let tasks = self.main.held().into_iter().filter(|it| *it.label() == TASK.into());
+        // A server that is a part of the main drain has its tasks inside.
+        let inside = |it: Held| it.label().downcast_ref().map_or_else(|| vec![it.clone()], Part::held);
+        let tasks = self.main.held().into_iter().flat_map(inside).filter(|it| *it.label() == TASK.into());
         self.connections.in_flight() + tasks.map(|it| it.guards()).sum::<usize>()
     }
 }

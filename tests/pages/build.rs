@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-/// Each page that shows such a program, by its path from the root.
-const PAGES: [&str; 10] = [
+/// Each page that shows such programs, by its path from the root.
+const PAGES: [&str; 11] = [
     "README.md",
     "adapters/async-h1/README.md",
     "adapters/async-std/README.md",
+    "adapters/axum/README.md",
     "adapters/hyper/README.md",
     "adapters/signal/README.md",
     "adapters/smol/README.md",
@@ -28,29 +29,27 @@ fn main() {
         let path = root.join(page);
         println!("cargo::rerun-if-changed={}", path.display());
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{page}: {error}"));
-        let program = program(page, &text).replace(ADDRESS[0], ADDRESS[1]);
-        let name: String = page.chars().map(|it| if it.is_alphanumeric() { it } else { '_' }).collect();
-        write!(
-            modules,
-            "mod {name} {{\n{program}\n\
-             pub(super) fn run() -> std::process::ExitCode {{ std::process::Termination::report(main()) }}\n}}\n"
-        )
-        .expect("memory");
-        write!(names, "(\"{page}\", {name}::run), ").expect("memory");
+        for (at, program) in programs(&text).enumerate() {
+            let name = if at == 0 { page.to_owned() } else { format!("{page}, {}", at + 1) };
+            let module: String = name.chars().map(|it| if it.is_alphanumeric() { it } else { '_' }).collect();
+            let program = program.replace(ADDRESS[0], ADDRESS[1]);
+            let run = "pub(super) fn run() -> std::process::ExitCode { std::process::Termination::report(main()) }";
+            write!(modules, "mod {module} {{\n{program}\n{run}\n}}\n").expect("memory");
+            write!(names, "(\"{name}\", {module}::run), ").expect("memory");
+        }
     }
-    let programs =
-        format!("{modules}\npub(crate) const PROGRAMS: &[(&str, fn() -> std::process::ExitCode)] = &[{names}];\n");
-    fs::write(Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("programs.rs"), programs)
-        .expect("written");
+    let list = format!("pub(crate) const PROGRAMS: &[(&str, fn() -> std::process::ExitCode)] = &[{names}];");
+    let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("programs.rs");
+    fs::write(out, format!("{modules}\n{list}\n")).expect("written");
 }
 
-/// The page's whole program: the last one, for what comes before it leads up to it.
-fn program(page: &str, text: &str) -> String {
-    let is_whole = |it: &&str| it.contains("fn main()") && it.contains("Signals::new()");
+/// The programs of a page that are whole, and end by a signal.
+fn programs(text: &str) -> impl Iterator<Item = String> {
+    let ends = |it: &str| it.contains("Signals::new()") || it.contains("ebbtide_axum::serve");
     let blocks = text.split("\n```rust").skip(1).filter_map(|it| it.split("\n```").next());
-    let block =
-        blocks.filter(is_whole).last().unwrap_or_else(|| panic!("{page} shows no program that ends by a signal"));
-    // Behind what its fence says; rustdoc hides lines that begin so.
-    let lines = block.lines().skip(1).map(|it| it.strip_prefix("# ").unwrap_or(it));
-    lines.collect::<Vec<_>>().join("\n")
+    blocks.filter(move |it| it.contains("fn main()") && ends(it)).map(|block| {
+        // Behind what its fence says; rustdoc hides lines that begin so.
+        let lines = block.lines().skip(1).map(|it| it.strip_prefix("# ").unwrap_or(it));
+        lines.collect::<Vec<_>>().join("\n")
+    })
 }

@@ -16,10 +16,15 @@ use hyper_util::server::conn::auto;
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::serve_connection::{Clock, ServeConnection};
-use crate::service::{DrainService, ResponseFuture};
+use crate::service::{DrainService, Extends, ResponseFuture};
 use crate::tasks::Tasks;
+#[cfg(feature = "tower")]
+use crate::tower::{Calling, Tower};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection of either protocol.
+type Auto<I, S, E> = auto::UpgradeableConnection<'static, Io<I>, DrainService<S>, Tasks<E>>;
 
 /// Serves connections that end well: HTTP/1 and HTTP/2 on the same port, upgrades included.
 ///
@@ -30,7 +35,7 @@ pub struct Http<E> {
     clock: Clock,
     bounds: Bounds,
     connections: Option<Connections>,
-    extends: bool,
+    extends: Extends,
 }
 
 impl<E> Http<E> {
@@ -44,7 +49,13 @@ impl<E> Http<E> {
         // hyper would take a client that has ended its direction for one that is gone: `Io` looks after that.
         builder.http1().timer(timer.clone()).header_read_timeout(None).half_close(true);
         builder.http2().timer(timer.clone());
-        Self { builder, clock: Arc::new(timer), bounds: Bounds::default(), connections: None, extends: false }
+        Self {
+            builder,
+            clock: Arc::new(timer),
+            bounds: Bounds::default(),
+            connections: None,
+            extends: Extends::Upgrades,
+        }
     }
 
     /// The same, with other bounds.
@@ -68,7 +79,15 @@ impl<E> Http<E> {
     /// It costs each request four allocations, more than all the rest of this crate does. A service of its connection's
     /// own, such as a closure made for it, has the same for nothing: a clone of the guard, kept in the service.
     pub fn extend_every_request(mut self) -> Self {
-        self.extends = true;
+        self.extends = Extends::Every;
+        self
+    }
+
+    /// The same, with [`News`](crate::News) in the extensions of every request, from which both can be had.
+    ///
+    /// It costs each request three allocations, two of which a router would make for its own extensions.
+    pub fn news_in_every_request(mut self) -> Self {
+        self.extends = Extends::News;
         self
     }
 
@@ -94,12 +113,7 @@ impl<E> Http<E> {
     /// If the service does. The panic ends the task that polls this, and with it the connection: nothing else on tokio and
     /// smol, and the drain does not wait for it. On HTTP/2 one in the future of a response ends its stream alone, which is a
     /// task of its own. With `panic = "abort"` it ends the process, which no drain is of help for.
-    pub fn serve<I, S, B>(
-        &self,
-        io: I,
-        service: S,
-        guard: impl Into<Accepted>,
-    ) -> ServeConnection<auto::UpgradeableConnection<'static, Io<I>, DrainService<S>, Tasks<E>>>
+    pub fn serve<I, S, B>(&self, io: I, service: S, guard: impl Into<Accepted>) -> ServeConnection<Auto<I, S, E>>
     where
         I: Read + Write + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>>,
@@ -112,6 +126,57 @@ impl<E> Http<E> {
         self.serving(io, service, guard, true, |io, service| {
             self.builder.serve_connection_with_upgrades(io, service).into_owned()
         })
+    }
+
+    /// [`serve`](Self::serve) for a service of tower: an axum router, the routes of tonic, any stack of layers.
+    ///
+    /// It is cloned for each request.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::convert::Infallible;
+    /// # use std::task::{Context, Poll};
+    /// # use ebbtide_hyper::Http;
+    /// # use hyper::{Request, Response, body::Incoming};
+    /// # use hyper_util::rt::{TokioExecutor, TokioIo};
+    /// # #[derive(Clone)]
+    /// # struct Router;
+    /// # impl tower_service::Service<Request<Incoming>> for Router {
+    /// #     type Response = Response<String>;
+    /// #     type Error = Infallible;
+    /// #     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+    /// #     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> { Poll::Ready(Ok(())) }
+    /// #     fn call(&mut self, _: Request<Incoming>) -> Self::Future { unimplemented!() }
+    /// # }
+    /// # async fn connection(
+    /// #     http: Http<TokioExecutor>, router: Router, stream: tokio::net::TcpStream, guard: ebbtide::Guard,
+    /// # ) {
+    /// let served = http.serve_tower(TokioIo::new(stream), router.clone(), guard);
+    /// # let _ = served.await;
+    /// # }
+    /// ```
+    #[cfg(feature = "tower")]
+    pub fn serve_tower<I, S, B>(
+        &self,
+        io: I,
+        service: S,
+        guard: impl Into<Accepted>,
+    ) -> ServeConnection<Auto<I, Tower<S>, E>>
+    where
+        I: Read + Write + Unpin + Send + 'static,
+        S: tower_service::Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
+        S::Future: 'static,
+        S::Error: Into<BoxError>,
+        B: Body + 'static,
+        B::Error: Into<BoxError>,
+        Tasks<E>: auto::HttpServerConnExec<ResponseFuture<Calling<S, Request<Incoming>>>, crate::DrainBody<B>>,
+    {
+        self.serve(io, Tower::new(service), guard)
     }
 
     /// Serves one connection with an engine of your own: `build` gets the wrapped I/O and service, and puts them into

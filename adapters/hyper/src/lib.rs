@@ -35,6 +35,9 @@
 //!   a 304, as hyper does by itself on HTTP/1.
 //! - [`ServeConnection`] drives both by the policy.
 //!
+//! A service of tower, such as an axum router, has [`Http::serve_tower`], with the feature `tower`. (For axum there is
+//! `ebbtide-axum`, which does all the rest too.)
+//!
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].
 //!
@@ -66,9 +69,12 @@
 mod engine;
 mod http;
 mod io;
+mod news;
 mod serve_connection;
 mod service;
 mod tasks;
+#[cfg(feature = "tower")]
+mod tower;
 
 pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
@@ -76,6 +82,9 @@ pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;
 pub use io::Io;
+pub use news::News;
 pub use serve_connection::ServeConnection;
 pub use service::{DrainBody, DrainService, ResponseFuture, Unserved};
 pub use tasks::{Task, Tasks};
+#[cfg(feature = "tower")]
+pub use tower::{Calling, Tower};

@@ -13,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
+use crate::news::Roomy;
 use crate::tasks;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,12 +28,25 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct DrainService<S> {
     inner: S,
     tracker: Arc<Tracker>,
-    extends: bool,
+    extends: Extends,
+    news: Option<Roomy>,
+}
+
+/// What is put into the extensions of requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Extends {
+    /// A watcher and a guard, into those that may upgrade.
+    Upgrades,
+    /// The same, and [`News`](crate::News) into every one.
+    News,
+    /// A watcher and a guard, into every one.
+    Every,
 }
 
 impl<S> DrainService<S> {
-    pub(crate) fn new(inner: S, tracker: Arc<Tracker>, extends: bool) -> Self {
-        Self { inner, tracker, extends }
+    pub(crate) fn new(inner: S, tracker: Arc<Tracker>, extends: Extends) -> Self {
+        let news = matches!(extends, Extends::News).then(|| Roomy::new(tracker.clone()));
+        Self { inner, tracker, extends, news }
     }
 }
 
@@ -55,8 +69,11 @@ where
         let in_flight = InFlight { tracker: self.tracker.clone(), id, owes: true, is_bare };
         // hyper puts it there, for CONNECT always.
         let upgradeable = request.extensions().get::<OnUpgrade>().is_some();
-        if upgradeable || self.extends {
+        if upgradeable || matches!(self.extends, Extends::Every) {
             self.extend(&mut request);
+        }
+        if let Some(news) = &self.news {
+            news.put(request.extensions_mut());
         }
         let connect = upgradeable && request.method() == Method::CONNECT;
         let old = request.version() < Version::HTTP_11;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use ebbtide::{Drain, Guard, Watcher};
-use ebbtide_hyper::Http;
+use ebbtide_hyper::{Http, News};
 use futures_lite::future::zip;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http_body_util::Full;
@@ -16,11 +16,16 @@ use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 const PLAIN: &str = "GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
 
+const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: test\r\nconnection: close, upgrade\r\nupgrade: test\r\n\r\n";
+
 /// Sends one request, and returns what it found.
 fn found(http: &Http<()>, request: &str) -> String {
     let answer = service_fn(|request: Request<Incoming>| async move {
         let (watcher, guard) = (request.extensions().get::<Watcher>(), request.extensions().get::<Guard>());
-        let found = format!("{} {}", watcher.is_some(), guard.is_some());
+        let mut found = format!("{} {}", watcher.is_some(), guard.is_some());
+        if let Some(news) = request.extensions().get::<News>() {
+            found = format!("{found}, news of {:?} and {:?}", news.watcher().state(), news.guard().state());
+        }
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(found)))
     });
     let (mut client, connection) = UnixStream::pair().unwrap();
@@ -42,11 +47,17 @@ fn found(http: &Http<()>, request: &str) -> String {
 fn a_request_that_may_upgrade_finds_both_and_another_one_none() {
     let http = Http::new((), SmolTimer::new());
     assert_eq!(found(&http, PLAIN), "false false");
-    let upgrade = "GET / HTTP/1.1\r\nhost: test\r\nconnection: close, upgrade\r\nupgrade: test\r\n\r\n";
-    assert_eq!(found(&http, upgrade), "true true");
+    assert_eq!(found(&http, UPGRADE), "true true");
 }
 
 #[test]
 fn every_request_finds_both_where_that_is_asked_for() {
     assert_eq!(found(&Http::new((), SmolTimer::new()).extend_every_request(), PLAIN), "true true");
+}
+
+#[test]
+fn every_request_finds_news_where_that_is_asked_for() {
+    let http = Http::new((), SmolTimer::new()).news_in_every_request();
+    assert_eq!(found(&http, PLAIN), "false false, news of Running and Running");
+    assert_eq!(found(&http, UPGRADE), "true true, news of Running and Running");
 }

@@ -10,6 +10,7 @@ use std::thread;
 use ebbtide::Guard;
 use ebbtide_connection::{Accepted, Handshake};
 use futures_io::{AsyncRead, AsyncWrite};
+pub use futures_rustls::TlsAcceptor;
 use futures_rustls::server::TlsStream;
 
 use crate::raw::Raw;

@@ -10,6 +10,7 @@ use std::thread;
 use ebbtide::Guard;
 use ebbtide_connection::{Accepted, Handshake};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+pub use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::raw::Raw;

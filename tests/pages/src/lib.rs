@@ -37,8 +37,14 @@ struct AsyncH1;
 #[doc = include_str!("../../../adapters/async-std/README.md")]
 struct AsyncStd;
 
+#[doc = include_str!("../../../adapters/axum/README.md")]
+struct Axum;
+
 #[doc = include_str!("../../../adapters/connection/README.md")]
 struct Connection;
+
+#[doc = include_str!("../../../adapters/goodbye/README.md")]
+struct Goodbye;
 
 #[doc = include_str!("../../../adapters/hyper/README.md")]
 struct Hyper;

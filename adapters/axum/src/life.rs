@@ -1,0 +1,131 @@
+//! From the first connection to the outcome.
+
+use std::future::{Future, pending};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use ebbtide::{Drain, Guard, Label, LameDuck, Overdue, Watcher};
+use futures_util::future::{join, select};
+
+use crate::error::Error;
+use crate::runtime::Runtime;
+use crate::signals;
+
+/// What begins the drain.
+pub(crate) enum Begin {
+    /// The process's signals.
+    Signals,
+    /// This.
+    When(Begins),
+    /// Another drain.
+    With(Whole),
+}
+
+type Begins = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A drain that a server is a part of, and holds up; without a guard if it had begun already.
+pub(crate) type Whole = (Watcher, Option<Guard>);
+
+/// A server's life.
+pub(crate) struct Life {
+    pub(crate) begin: Begin,
+    /// Of this server alone: with an outcome of its own and, behind a lame duck time, a beginning of its own.
+    pub(crate) drain: Drain,
+    /// What the server is to the drain that it is a part of.
+    pub(crate) label: Label,
+    pub(crate) lame_duck: Duration,
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// For how long a server that was closed by force waits for the tasks that it has cut, which may have a `503` to write.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+impl Life {
+    /// Lives it. `serve` makes the accept loop.
+    pub(crate) async fn live<R: Runtime, A>(self, serve: impl FnOnce(Guard) -> A) -> Result<(), Error>
+    where
+        A: Future<Output = io::Result<()>>,
+    {
+        let part = |(watcher, guard): Whole| Some((Box::pin(watcher) as Begins, Some(guard?)));
+        let begun = match self.begin {
+            Begin::When(begins) => Some((begins, None)),
+            Begin::Signals => part(signals::part(self.label).map_err(Error::Signals)?),
+            Begin::With(whole) => part(whole),
+        };
+        let Some((begins, whole)) = begun else { return Ok(()) };
+
+        let drain = self.drain;
+        // Before anything can begin the drain, so that who is queued is served in any case.
+        let Some(guard) = drain.watcher().labelled("listener") else { return Ok(()) };
+        let lame_duck = (!self.lame_duck.is_zero()).then(|| LameDuck::new(&drain, self.lame_duck));
+        let _links = whole.as_ref().map(|guard| {
+            let begins = lame_duck.is_none().then(|| Link::new(guard.watcher(), &drain, |it| drop(it.start())));
+            (begins, Link::new(guard.watcher().closed(), &drain, Drain::close))
+        });
+        let accepting = async {
+            let served = serve(guard).await;
+            if served.is_err() {
+                drop(drain.start());
+            }
+            served
+        };
+        let ending = async {
+            drain.watcher().until_draining(begins).await;
+            if let Some(lame_duck) = lame_duck {
+                lame_duck.pass(R::sleep).await;
+            }
+            end::<R>(&drain, self.deadline).await
+        };
+        // Whether to end is asked first.
+        match join(ending, accepting).await {
+            (ended, Ok(())) => ended.map_err(Error::Overdue),
+            (ended, Err(error)) => Err(Error::Listener { error, overdue: ended.err() }),
+        }
+    }
+}
+
+/// Starts the drain, and waits for its end.
+async fn end<R: Runtime>(drain: &Drain, deadline: Option<Duration>) -> Result<(), Overdue> {
+    let clock = async {
+        match deadline {
+            Some(time) => drop(R::sleep(time).await),
+            None => pending().await,
+        }
+    };
+    let ended = pin!(drain.start().deadline(clock)).await;
+    if ended.is_err() {
+        select(drain.released(), pin!(R::sleep(LAST_WORDS))).await;
+    }
+    ended
+}
+
+/// What is done to a server's drain when something comes of the whole's: at once, on whichever thread that is, and not when the
+/// server is polled next.
+struct Link<E> {
+    _event: E,
+}
+
+impl<E: Future<Output = ()> + Unpin> Link<E> {
+    fn new(mut event: E, drain: &Drain, act: fn(&Drain)) -> Self {
+        let act = Arc::new(Act { drain: drain.clone(), act });
+        if Pin::new(&mut event).poll(&mut Context::from_waker(&Waker::from(act.clone()))).is_ready() {
+            act.wake();
+        }
+        Self { _event: event }
+    }
+}
+
+/// A waker that wakes nobody but does something.
+struct Act {
+    drain: Drain,
+    act: fn(&Drain),
+}
+
+impl Wake for Act {
+    fn wake(self: Arc<Self>) {
+        (self.act)(&self.drain);
+    }
+}
