@@ -16,7 +16,7 @@
 //!
 //! - The process's signals: the first drains, the second closes by force, the third kills.
 //! - Connections that end well: those in the kernel's queue are served, idle ones have a short grace, one that stalls is bounded.
-//!   [`ebbtide::connection`] has the table.
+//!   [`ebbtide_connection::policy`](https://docs.rs/ebbtide-connection/latest/ebbtide_connection/policy/) has the table.
 //! - Upgraded connections are waited for, wherever the handler took them: each WebSocket, on HTTP/1 and on HTTP/2.
 //! - A deadline of 30 s, after which what is left is cut.
 //! - An outcome: nothing, or an [`Error`] that says what was cut.
