@@ -608,7 +608,12 @@ fn the_bound_of_a_ping_begins_once_what_was_written_before_it_is_with_the_client
 #[test]
 fn http2_lingers_until_its_client_has_what_was_written_and_is_not_held_by_one_that_takes_nothing() {
     let closing = || {
-        let mut policy = asking(|it| it.on_read(PREFACE));
+        let mut policy = asking(|it| {
+            it.on_read(PREFACE);
+            it.on_request(false);
+            let _ = it.on_response(false);
+            it.on_response_end();
+        });
         policy.on_half_closed();
         policy
     };
@@ -646,6 +651,12 @@ fn what_a_bound_cuts_is_told_and_what_asks_for_nothing_is_not_cut() {
     let mut policy = draining(|_| {});
     policy.on_timer(Timer::State);
     assert!(!policy.is_cut());
+    // The answers to its PINGs are on their way.
+    let mut policy = draining(|it| it.on_read(PREFACE));
+    policy.on_finish();
+    policy.on_write_blocked();
+    policy.on_timer(Timer::Progress);
+    assert_eq!((policy.step(), policy.is_cut()), (Step::Close, false));
 }
 
 #[test]

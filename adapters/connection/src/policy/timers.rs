@@ -103,7 +103,9 @@ impl Policy {
             // finish only now: so what is read until then is served.)
             (Timer::State, Stage::Idle, Protocol::Http1) => self.enter(Stage::Ending),
             _ => {
-                self.cut = self.in_flight > 0 || self.blocked || unacknowledged.is_some_and(|it| it > 0);
+                let is_on_its_way = self.blocked || unacknowledged.is_some_and(|it| it > 0);
+                // To a client that has asked for nothing, what is on its way is no response.
+                self.cut = self.in_flight > 0 || (is_on_its_way && self.request_epoch > 0);
                 self.enter(Stage::Closed);
             }
         }
