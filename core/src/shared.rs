@@ -160,7 +160,7 @@ impl Shared {
         })
     }
 
-    /// A count of this thread's `WatcherCount`, or of the given one where that has no watcher count any more.
+    /// A count of this thread's `WatcherCount`, or of the given one if that has no watcher count any more.
     #[inline]
     pub(crate) fn watcher_count(&self, own: &Arc<WatcherCount>) -> Arc<WatcherCount> {
         let here = self.here();

@@ -84,7 +84,7 @@ pub(crate) fn here() -> usize {
     here.as_ptr().addr() >> 21
 }
 
-/// Runs foreign code whose panic may not stop us, where a panic can be caught at all.
+/// Runs foreign code whose panic may not stop us, if a panic can be caught at all.
 #[cfg(any(feature = "std", loom))]
 pub(crate) fn swallow_panic(f: impl FnOnce()) {
     drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)));

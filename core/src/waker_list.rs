@@ -90,7 +90,7 @@ impl WakerList {
         }
     }
 
-    /// Takes the waker at `slot` off the list, where it still is on it.
+    /// Takes the waker at `slot` off the list, if it still is on it.
     #[inline(never)]
     fn deregister(&self, slot: usize) {
         let _dropped_outside_the_lock = self.0.with(|slots| slots.remove(slot));
@@ -106,7 +106,7 @@ impl WakerList {
 impl Registration {
     pub(crate) const NONE: Self = Self { slot: usize::MAX, data: 0, vtable: 0 };
 
-    /// Ready once the event is `over`; where it is not, `waker` is woken when it is.
+    /// Ready once the event is `over`; if it is not, `waker` is woken when it is.
     ///
     /// Asked again with the same waker this is a load and a comparison: a connection asks on every wake.
     #[inline]

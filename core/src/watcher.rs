@@ -87,7 +87,7 @@ impl Watcher {
     ///
     /// [`Drain::held`](crate::Drain::held) and [`Overdue::held`](crate::Overdue::held) tell who holds how many. The
     /// guard itself, its clones and its release cost what those without a label cost; asking for it takes a lock and
-    /// looks the label up, and allocates where the label is not in use.
+    /// looks the label up, and allocates if the label is not in use.
     ///
     /// # Examples
     ///

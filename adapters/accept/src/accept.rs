@@ -26,7 +26,7 @@ pub trait Runtime {
     fn sleep(time: Duration) -> Self::Sleep;
 }
 
-/// A runtime that runs tasks of this type: those that are `Send`, or, where a task stays on its thread, all.
+/// A runtime that runs tasks of this type: those that are `Send`, or, if a task stays on its thread, all.
 pub trait Spawn<T>: Runtime {
     /// Runs a task in the background, to its end.
     fn spawn(task: T);

@@ -30,7 +30,7 @@ type Sleep<R> = Pin<Box<<R as Runtime>::Sleep>>;
 /// refused at its first repetition. What was lost on the way is repeated after a second too, and not waited for: to tell
 /// it from those who will never answer, of whom a SYN flood has thousands, would take as long.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// The same where nobody knows whether there is one: as long as an idle connection's grace.
+/// The same if nobody knows whether there is one: as long as an idle connection's grace.
 const GRACE: Duration = Duration::from_millis(100);
 /// Between two looks. It is what a client's first byte may have to wait for.
 const TICK: Duration = Duration::from_millis(4);

@@ -6,7 +6,7 @@
 //! - Every connection has its guard before it can be lost: it is a clone of the one the loop holds.
 //! - When the drain begins, the kernel is told to begin no more handshakes, those that are
 //!   under way are waited for, and what is queued is accepted; only then the listener closes. A close before that
-//!   would reset them all. Where the kernel cannot say what is under way, 100 ms more are waited; where it cannot be told
+//!   would reset them all. If the kernel cannot say what is under way, 100 ms more are waited; if it cannot be told
 //!   to refuse, newcomers are accepted until then.
 //! - What the kernel was told is taken back before the socket is let go, in every way out: others may have it too. A
 //!   listener that is said to be [shared](Serve::shared) is not touched at all.

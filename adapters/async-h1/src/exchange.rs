@@ -194,7 +194,7 @@ where
     Ok(Next::End)
 }
 
-/// A response's head that says nothing of its body. async-h1's has a length or chunks in it always, also where there may
+/// A response's head that says nothing of its body. async-h1's has a length or chunks in it always, even if there may
 /// be none (RFC 9110, section 8.6).
 fn unframed(response: &mut Response) -> Vec<u8> {
     if response.header(DATE).is_none() {

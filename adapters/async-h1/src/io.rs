@@ -131,7 +131,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         self.shared.state().finishing
     }
 
-    /// The next head, or what its client is to be told of what is none; `None` where there is none to come.
+    /// The next head, or what its client is to be told of what is none; `None` if there is none to come.
     ///
     /// Only a wait in which no byte has come ends because the connection is to finish.
     pub(crate) async fn head(&self) -> io::Result<Option<Result<Head, StatusCode>>> {

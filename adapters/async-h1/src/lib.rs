@@ -32,7 +32,7 @@
 //! | async-h1's server | here |
 //! |---|---|
 //! | takes for chunks what is none, and what follows it for a request | answered with 400, then closed, whatever the endpoint says |
-//! | panics where a field is not ASCII | answered with 400; http-types has no room for such a value. A trailer of that kind is left out |
+//! | panics if a field is not ASCII | answered with 400; http-types has no room for such a value. A trailer of that kind is left out |
 //! | takes several Hosts, and lets one change the path of the URL | answered with 400 |
 //! | takes `get` for `GET` | answered with 501, like every method that http-types does not have |
 //! | does not know `OPTIONS *` | its URL has the path `/` |
@@ -41,8 +41,8 @@
 //! | hangs up on HTTP/1.0, so on a load balancer's health check | served without chunks, then closed |
 //! | loses a request that is pipelined, and what an upgraded client sent early | kept, and handed to whose it is |
 //! | reads the rest of a request's body for as long as it takes | what is there is dropped; else the response says `Connection: close`, and the rest is read for no longer than [`Bounds::linger`] |
-//! | hangs where the section behind the last chunk is read in two pieces, and refuses extensions of chunks | reads the one, and ignores the others |
-//! | takes `Connection: close` only where it stands alone | among other options too |
+//! | hangs if the section behind the last chunk is read in two pieces, and refuses extensions of chunks | reads the one, and ignores the others |
+//! | takes `Connection: close` only if it stands alone | among other options too |
 //! | reads a body in a coding it does not know as the next request | answered with 501 |
 //! | takes a client that ends its direction behind its request for one that waits, whether it is gone or not | answers it; asks it by a `100 Continue` whether it is gone, as `ebbtide-hyper` does |
 //! | closes what is cut without a word | answers a request whose response has not begun with `503` and `Retry-After` |

@@ -175,7 +175,7 @@ impl<T: Future<Output: Send> + Send + 'static> Spawn<T> for AsyncStd {
     }
 }
 
-/// A listener with its `accept` where that is under way: async-std has it as a future only.
+/// A listener with its `accept` if that is under way: async-std has it as a future only.
 pub struct Accepting<L, S> {
     listener: Arc<L>,
     accept: Option<Pin<Box<dyn Future<Output = io::Result<S>> + Send>>>,

@@ -72,7 +72,7 @@ impl<S: Send + Sync> FromRequestParts<S> for InFlight {
     }
 }
 
-/// `None` where the request came in another way than through a server of ebbtide's.
+/// `None` if the request came in another way than through a server of ebbtide's.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Draining {
     type Rejection = Infallible;
 
@@ -81,7 +81,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Draining {
     }
 }
 
-/// `None` where the request came in another way than through a server of ebbtide's.
+/// `None` if the request came in another way than through a server of ebbtide's.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for InFlight {
     type Rejection = Infallible;
 

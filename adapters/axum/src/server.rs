@@ -83,7 +83,7 @@ struct Limits {
     owners: Option<Owners>,
 }
 
-/// Who has the listening socket, where that was said.
+/// Who has the listening socket, if that was said.
 #[derive(Clone, Copy, Debug)]
 enum Owners {
     This,

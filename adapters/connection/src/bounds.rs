@@ -73,7 +73,7 @@ pub struct Bounds {
     /// For the rest of an HTTP/2 preface. 5 s. (hyperium/hyper#4170.)
     pub preface: Duration,
     /// For the answer to the PING between the two GOAWAYs (RFC 9113, section 6.8), once what was written before it is with
-    /// the client, where the system [tells](crate::policy::Policy::needs_unacknowledged). 5 s. Without the answer no stream is served that is opened later,
+    /// the client, if the system [tells](crate::policy::Policy::needs_unacknowledged). 5 s. Without the answer no stream is served that is opened later,
     /// and the connection closes once none is open and so much time has passed again.
     ///
     /// At most 1 s for a connection that had no stream in the drain: then nobody waits for anything.
@@ -83,7 +83,7 @@ pub struct Bounds {
     /// tell, it counts what the socket takes, and adapters wait for six times as long (30 s).
     pub stall: Duration,
     /// For reading and dropping what a client still sends after our end was written (RFC 9112, section 9.6). 3 s, and
-    /// longer as long as the client takes what was written before, where the system tells: bytes that meet a closed socket
+    /// longer as long as the client takes what was written before, if the system tells: bytes that meet a closed socket
     /// are answered by a reset, which would destroy that.
     ///
     /// So long, too, before the drain and in it, a client is taken to be there that has ended its direction behind its

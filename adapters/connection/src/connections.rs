@@ -277,7 +277,7 @@ impl ConnectionInfo {
         self.id
     }
 
-    /// The label of the guard that it was served with: the client's address, where the accept loop was asked for it.
+    /// The label of the guard that it was served with: the client's address, if the accept loop was asked for it.
     #[must_use]
     pub fn name(&self) -> Option<&Label> {
         self.name.as_ref()

@@ -391,7 +391,7 @@ impl Policy {
         true
     }
 
-    /// The head of a response is about to be written; `last` where the client or the response itself has said that it
+    /// The head of a response is about to be written; `last` if the client or the response itself has said that it
     /// is to be the last one. Returns whether it is to say `Connection: close`.
     #[must_use = "the response is to say `Connection: close` where this is true"]
     pub fn on_response(&mut self, last: bool) -> bool {

@@ -25,7 +25,7 @@ pub struct Io<I: Read + Write + Unpin> {
     read_closed: Closed,
     write_closed: Closed,
     shutdown: Shutdown,
-    /// The last four bytes of the heads that were read, or others where something came behind one.
+    /// The last four bytes of the heads that were read, or others if something came behind one.
     tail: [u8; 4],
     budget: Budget,
 }

@@ -71,7 +71,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Stream<I> {
         self.session.clone()
     }
 
-    /// The stream behind the handshake; `None` where there is none.
+    /// The stream behind the handshake; `None` if there is none.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<&mut Tls<I>>>> {
         if let State::Handshaking(accept, handshake) = &mut self.state {
             match ready!(accept.as_mut().poll(cx)) {

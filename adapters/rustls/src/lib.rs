@@ -25,7 +25,7 @@
 //! }
 //! ```
 //!
-//! The handshake is done when the HTTP engine reads for the first time, and fails where that does. While it goes on the
+//! The handshake is done when the HTTP engine reads for the first time, and fails if that does. While it goes on the
 //! connection is one like any other: it has a guard and a place among the `Connections`, and
 //! [`Bounds`](ebbtide_connection::Bounds) hold for it.
 //!

@@ -24,9 +24,9 @@ pub struct Session(Arc<OnceLock<Negotiated>>);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Negotiated {
-    /// The protocol that both speak (ALPN, RFC 7301); `None` where the client offered none.
+    /// The protocol that both speak (ALPN, RFC 7301); `None` if the client offered none.
     pub alpn_protocol: Option<Vec<u8>>,
-    /// The client's certificates, its own first; `None` where it was asked for none, or has none.
+    /// The client's certificates, its own first; `None` if it was asked for none, or has none.
     pub peer_certificates: Option<Vec<CertificateDer<'static>>>,
     /// The name of the server that the client wants (SNI, RFC 6066, section 3).
     pub server_name: Option<String>,

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! The kernel is asked by the addresses of the connection, so nothing here holds a descriptor. It is asked on Linux, through
-//! `sock_diag(7)`; elsewhere, and where the kernel does not answer, each answer is `None`.
+//! `sock_diag(7)`; elsewhere, and if the kernel does not answer, each answer is `None`.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

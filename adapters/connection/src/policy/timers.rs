@@ -64,7 +64,7 @@ enum Asks {
 /// (golang/go#18701), and short because a client that has nothing to say need not be waited for.
 pub(super) const HTTP2_QUIET: Duration = Duration::from_millis(20);
 
-/// For the answer to a PING where no stream is open: nobody waits for anything then.
+/// For the answer to a PING if no stream is open: nobody waits for anything then.
 const HTTP2_IDLE: Duration = Duration::from_secs(1);
 
 /// How soon it is looked whether a client that ended its direction is gone, at first and then: the first time is for a
@@ -80,7 +80,7 @@ impl Policy {
         self.asks && self.bound(timer).is_some_and(|(_, asks)| !matches!(asks, Asks::Nothing | Asks::OfBody))
     }
 
-    /// How many bytes that were written the client has not acknowledged, as the system says now; `None` where it does not
+    /// How many bytes that were written the client has not acknowledged, as the system says now; `None` if it does not
     /// know.
     pub fn on_unacknowledged(&mut self, bytes: Option<usize>) {
         self.unacknowledged = bytes;
