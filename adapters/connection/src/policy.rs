@@ -63,25 +63,28 @@ pub enum Step {
     Close,
 }
 
-/// What a [`Policy`] is to be told and asked at present.
+/// Which events a [`Policy`] needs to hear of at present, and whether it needs to be asked what to do.
+///
+/// An adapter may ignore this and report everything. It is there to save a lock for each read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 #[non_exhaustive]
 pub struct Interest {
-    /// [`Policy::on_read`] is to be told.
+    /// Report [`Policy::on_read`].
     pub reads: bool,
-    /// [`Policy::on_written`] is to be told. ([`Policy::on_write_blocked`] always is.)
+    /// Report [`Policy::on_written`]. ([`Policy::on_write_blocked`] is always reported.)
     pub writes: bool,
-    /// [`Policy::on_read`], [`Policy::on_request`], [`Policy::on_response`] and [`Policy::on_response_end`] are to be told when
-    /// they happen. If not, they may be told later, before anything else is, and [`Policy::on_more`] for what was read. Only the
-    /// last request need be told then: behind a response a kept-alive connection is where it was before its request.
+    /// Report [`Policy::on_read`], [`Policy::on_request`], [`Policy::on_response`] and [`Policy::on_response_end`] when they
+    /// happen. If this is false, these reports may be deferred until the next call of any other method, with
+    /// [`Policy::on_more`] in the place of `on_read`. Only the last request has to be reported then: after a response, a
+    /// kept-alive connection is where it was before the request.
     pub exchanges: bool,
-    /// [`Policy::step`] and [`Policy::wait`] are to be asked. If not, they are once at the beginning, and when the timer
-    /// for a request, or that for the connection's age, is over.
+    /// Ask [`Policy::step`] and [`Policy::wait`] after each poll. If this is false, ask once at the beginning, and when
+    /// [`Timer::Request`] or [`Timer::Age`] is over.
     pub steps: bool,
 }
 
-/// Where one connection stands, and what is to be done with it.
+/// The state of one connection, and the rules by which it ends. See the [module](self).
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Policy {
@@ -246,8 +249,8 @@ impl Policy {
         }
     }
 
-    /// The drain is about to begin, and this connection's turn has come to hear of it. If it is one of HTTP/1, the response
-    /// at hand says so and is its last one; nothing else is taken away before the drain.
+    /// The drain is about to begin (a lame duck time), and it is this connection's turn to hear of it. On HTTP/1 the next
+    /// response says `Connection: close`. Nothing else changes before the drain.
     pub fn on_lame_duck(&mut self) {
         if self.protocol == Protocol::Http1 {
             self.on_drain();
@@ -283,8 +286,8 @@ impl Policy {
         }
     }
 
-    /// Something came from the client, on a connection whose protocol is known; or it is there to be read, though nobody
-    /// does. [`on_read`](Self::on_read) says the same and shows it.
+    /// More bytes have come from the client, but they are not shown. For a connection whose protocol is known;
+    /// [`on_read`](Self::on_read) reports the same and shows the bytes.
     pub fn on_more(&mut self) {
         match self.stage {
             Stage::Idle if self.protocol == Protocol::Http1 => self.enter(Stage::Head),
@@ -304,8 +307,8 @@ impl Policy {
         }
     }
 
-    /// The engine asks for more of the body of the request at hand (HTTP/1), and nothing has come. To be told each time, since
-    /// it may ask no more.
+    /// The engine has polled for more of the request's body (HTTP/1), and nothing was there. Report each such poll: the
+    /// engine may stop polling.
     pub fn on_body_awaited(&mut self) {
         match &mut self.body {
             Body::NotAwaited if self.stage == Stage::Active && self.had_body => {
@@ -317,10 +320,11 @@ impl Policy {
         }
     }
 
-    /// The client has ended its direction while its request, of which all has come, is being served (HTTP/1). It may wait for
-    /// its response, or be gone: the two look alike until something is written to it. May be told more than once. Returns
-    /// whether to write an interim response, such as `100 Continue`, which any client of HTTP/1.1 takes (RFC 9110, section
-    /// 15.2): to one that is gone it is answered by a reset.
+    /// The client has closed its direction (a FIN) while its complete request is being served (HTTP/1). It may be waiting for
+    /// the response, or be gone: the two look alike until something is written. May be reported more than once.
+    ///
+    /// Returns whether to write an interim response, such as `100 Continue`, which every client of HTTP/1.1 accepts
+    /// (RFC 9110, section 15.2). If the client is gone, it is answered by a reset.
     pub fn on_client_end(&mut self) -> bool {
         if self.stage != Stage::Active || self.looks.is_some() {
             return false;
@@ -330,7 +334,7 @@ impl Policy {
         self.answer == Answer::Owed && !self.blocked && !self.is_http10
     }
 
-    /// The request at hand is one of HTTP/1.0, which knows no interim responses.
+    /// The request is one of HTTP/1.0, which has no interim responses.
     pub fn on_http10(&mut self) {
         self.is_http10 = true;
     }
@@ -350,7 +354,7 @@ impl Policy {
         }
     }
 
-    /// The client took so many of the bytes that were to be written.
+    /// A write accepted so many bytes.
     pub fn on_written(&mut self, bytes: usize) {
         for clock in [&mut self.state_clock, &mut self.progress_clock] {
             clock.written = clock.written.saturating_add(bytes);
@@ -367,7 +371,7 @@ impl Policy {
         }
     }
 
-    /// The client takes nothing at present.
+    /// A write accepted nothing: the socket is full.
     pub fn on_write_blocked(&mut self) {
         if !self.blocked && !self.answers_only() {
             self.progress_clock.restart();
@@ -401,15 +405,16 @@ impl Policy {
         close
     }
 
-    /// A response cannot go on: its application has no more of it yet.
+    /// The application has no more of a response's body yet.
     pub fn on_response_waits(&mut self) {
         self.owing += 1;
     }
 
-    /// It can: what [`on_response_waits`](Self::on_response_waits) said, or that a [`on_request`](Self::on_request) was read, holds no more for it.
+    /// The application goes on with a response. It ends what [`on_response_waits`](Self::on_response_waits) or an
+    /// [`on_request`](Self::on_request) began.
     ///
-    /// Only HTTP/2 makes a difference of it. There a client takes nothing by leaving its window closed (RFC 9113,
-    /// section 5.2), and the connection's writes do not show that.
+    /// It matters on HTTP/2 only. There a client can stop reading by leaving its window closed (RFC 9113, section 5.2),
+    /// which does not show in the connection's writes.
     pub fn on_response_resumes(&mut self) {
         self.owing = self.owing.saturating_sub(1);
         if self.owing == 0 {
@@ -460,8 +465,8 @@ impl Policy {
         }
     }
 
-    /// Our end of the connection is written. Read on while it [`lingers`](Self::lingers). Where something had come
-    /// behind the last request, tell that by [`on_more`](Self::on_more) now: the rest of it may be on its way, and would be
+    /// Our direction of the connection is closed. Keep reading while it [`lingers`](Self::lingers). If something had come
+    /// after the last request, report it by [`on_more`](Self::on_more) now: more of it may be on its way, and would be
     /// answered by a reset.
     pub fn on_half_closed(&mut self) {
         if !matches!(self.stage, Stage::Upgraded | Stage::Lingering { .. } | Stage::Closed) {
@@ -530,8 +535,7 @@ impl Policy {
         if finish && self.end == End::Draining { Step::Finish } else { Step::Serve }
     }
 
-    /// What it has to be told and asked at present; it changes only when it is told something. The rest may be left out,
-    /// which is what most of a connection's life costs.
+    /// Which events it needs to hear of. The answer changes only when something is reported.
     #[must_use]
     pub fn interest(&self) -> Interest {
         let ends = self.end != End::Open;
@@ -580,7 +584,8 @@ impl Policy {
         }
     }
 
-    /// Whether a bound closed the connection under something that was in flight, or not all with its client yet.
+    /// Whether a time limit closed the connection while a request was in flight, or before its client had the whole
+    /// response.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.cut
