@@ -94,7 +94,9 @@ impl LameDuck {
         shared.begin_turns();
         // The last one is the end.
         let steps = turns.max(1);
-        let mut timers: Vec<_> = (1..=steps).map(|step| Some(Box::pin(sleep(window * step / steps)))).collect();
+        // A time that is too long to be divided is one that has no end.
+        let end = |step| window.checked_mul(step).map_or(window, |it| it / steps);
+        let mut timers: Vec<_> = (1..=steps).map(|step| Some(Box::pin(sleep(end(step))))).collect();
         let passed = poll_fn(move |cx| {
             // All of them, since some timers begin only when they are polled.
             for timer in &mut timers {

@@ -50,6 +50,22 @@ fn pass(lame_duck: LameDuck, step: Duration, steps: u32, mut then: impl FnMut())
 }
 
 #[test]
+fn a_time_without_an_end_is_over_when_the_drain_starts() {
+    let drain = Drain::new();
+    let connection = guard(&drain);
+    let lame_duck = LameDuck::new(&drain, Duration::MAX);
+    let turn = connection.turn().expect("it is not over");
+    let mut passing = Box::pin(lame_duck.pass(|time| {
+        assert!(time >= Duration::MAX / 256, "{time:?}");
+        std::future::pending::<()>()
+    }));
+    assert!(poll(passing.as_mut(), Waker::noop()).is_pending());
+    assert!(!turn.has_come());
+    drop(drain.start());
+    assert!(poll(passing.as_mut(), Waker::noop()).is_ready());
+}
+
+#[test]
 fn turns_are_spread_evenly_over_the_time() {
     const MANY: usize = 10_000;
     let drain = Drain::new();

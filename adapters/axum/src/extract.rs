@@ -8,12 +8,12 @@ use axum::http::request::Parts;
 use ebbtide::{Guard, Watcher};
 use ebbtide_hyper::News;
 
-/// The news of the drain, as an extractor: its [`Watcher`] is ready when the connection of this request is to end.
+/// An extractor that tells a handler when the drain begins: by a [`Watcher`], which is a future.
 ///
-/// It is for handlers that answer for long: end a stream of events with it, say goodbye on a WebSocket. In a
-/// [lame duck time](crate::Server::lame_duck) it is ready in the connection's turn.
+/// It is for long-running handlers: end a stream of events with it, say goodbye on a WebSocket. With a
+/// [lame duck time](crate::Server::lame_duck), connections are told one after the other, before the drain.
 ///
-/// In a test without a server, `Extension(drain.watcher())` as a layer of the router is what it takes.
+/// In a test without a server, add the layer `Extension(drain.watcher())` to the router.
 ///
 /// # Examples
 ///

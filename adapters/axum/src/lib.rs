@@ -12,9 +12,11 @@
 //! }
 //! ```
 //!
-//! A program that has `axum::serve(listener, app)` changes that path and nothing else. What it has then:
+//! In most programs that have `axum::serve(listener, app)` only the path changes. (The error is another type, which `?` turns into
+//! an `io::Error`. Return it from `main`: then the exit code is 1.) What such a program has then:
 //!
-//! - The process's signals: the first drains, the second closes by force, the third kills.
+//! - The process's signals, `SIGTERM`, `SIGINT` and `SIGHUP`: the first drains, the second closes by force, the third kills. If
+//!   yours reloads by `SIGHUP`, make `Signals::of(..)` without it, and see [`Server::drain`].
 //! - Connections that end well: those in the kernel's queue are served, idle ones have a short grace, one that stalls is bounded.
 //!   [`ebbtide_connection::policy`](https://docs.rs/ebbtide-connection/latest/ebbtide_connection/policy/) has the table.
 //! - Upgraded connections are waited for, wherever the handler took them: each WebSocket, on HTTP/1 and on HTTP/2.
@@ -23,11 +25,11 @@
 //!
 //! [`Server`] has the methods that change any of it. On smol it is [`smol::serve`].
 //!
-//! # Handlers that are to hear of it
+//! # Long-running handlers
 //!
-//! Most need not: what they answer is waited for. One that answers for as long as its client likes is to end by itself, or the
-//! deadline ends it. It asks for [`Draining`]. With that a stream of events ends by `events.take_until(draining)`, and a
-//! WebSocket has a goodbye:
+//! Most handlers need no change: the server waits for their responses. A handler that streams without an end must stop when the
+//! drain begins, or the deadline cuts it. It asks for [`Draining`]. With that a stream of events ends by
+//! `events.take_until(draining)`, and a WebSocket has a goodbye:
 //!
 //! ```
 //! use axum::extract::ws::{CloseFrame, Message, WebSocketUpgrade, close_code};
@@ -51,7 +53,7 @@
 //!
 //! # A service that says whether it is ready
 //!
-//! A server is a part of a drain by [`Server::drain`]. The state of that says it:
+//! Give the server a drain of your own by [`Server::drain`]. The state of that drain tells whether the service is ready:
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -72,19 +74,24 @@
 //! # }
 //! ```
 //!
-//! # What is not axum's
+//! # Differences from axum
 //!
 //! - It returns when the drain is over, and not before: with the last connection, be it a WebSocket, or at the deadline.
 //! - Information on the connection (`ConnectInfo`) of a type of your own is made from this crate's
 //!   [`IncomingStream`](serve::IncomingStream): axum's has no constructor.
-//! - A listener other than tokio's two, such as axum's `TapIo`, hides its socket, so newcomers cannot be kept out while its queue
-//!   is emptied: it accepts on for 100 ms. In the place of `listener.tap_io(f)` say `serve(..).tap_io(f)`.
+//! - If the listener is not one of tokio's two (axum's `TapIo`, for example), its socket cannot be reached. It then goes on
+//!   accepting for 100 ms after the drain begins. Instead of `listener.tap_io(f)`, use `serve(..).tap_io(f)`.
+//! - A handler that blocks a thread (`spawn_blocking`) cannot be cut, and `#[tokio::main]` waits for it after the deadline. If the
+//!   process must end in time, build the runtime yourself and call `shutdown_background()`: see `ebbtide-tokio`.
+//! - Signals are listened to from the first poll of the server to the end of the process. After a server that ended without
+//!   one, the first signal has no effect, and the next one kills.
 //!
 //! # Features
 //!
 //! `tokio`, which is the default, and `smol` add the runtimes, `rustls` adds TLS. Without `tokio` axum is built without it too,
 //! and has no `ConnectInfo` and no `ws`: [`smol::IncomingStream`] knows the client's address, and `hyper-tungstenite` upgrades.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;

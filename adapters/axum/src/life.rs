@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use ebbtide::{Drain, Guard, Label, LameDuck, Overdue, Watcher};
+use ebbtide::{Cause, Drain, Guard, Label, LameDuck, Overdue, Watcher};
 use futures_util::future::{join, select};
 
 use crate::error::Error;
@@ -49,26 +49,30 @@ impl Life {
     where
         A: Future<Output = io::Result<()>>,
     {
-        let part = |(watcher, guard): Whole| Some((Box::pin(watcher) as Begins, Some(guard?)));
-        let begun = match self.begin {
-            Begin::When(begins) => Some((begins, None)),
-            Begin::Signals => part(signals::part(self.label).map_err(Error::Signals)?),
-            Begin::With(whole) => part(whole),
+        let (begins, whole) = match self.begin {
+            Begin::When(begins) => (begins, None),
+            Begin::Signals => as_part(signals::part(self.label).map_err(Error::Signals)?),
+            Begin::With(whole) => as_part(whole),
         };
-        let Some((begins, whole)) = begun else { return Ok(()) };
 
         let drain = self.drain;
         // Before anything can begin the drain, so that who is queued is served in any case.
         let Some(guard) = drain.watcher().labelled("listener") else { return Ok(()) };
-        let lame_duck = (!self.lame_duck.is_zero()).then(|| LameDuck::new(&drain, self.lame_duck));
-        let _links = whole.as_ref().map(|guard| {
-            let begins = lame_duck.is_none().then(|| Link::new(guard.watcher(), &drain, |it| drop(it.start())));
-            (begins, Link::new(guard.watcher().closed(), &drain, Drain::close))
+        let watcher = whole.as_ref().map(|(watcher, _)| watcher);
+        let is_late = matches!(whole, Some((_, None)));
+        let lame_duck = (!self.lame_duck.is_zero() && !is_late).then(|| LameDuck::new(&drain, self.lame_duck));
+        let why = || watcher.map_or_else(|| Some(Cause::Said("with_graceful_shutdown".into())), Watcher::cause);
+        // A drain that had begun without the server may have closed, well and without it.
+        let links = watcher.filter(|_| !is_late).map(|whole| {
+            let why = whole.clone();
+            let begins = || Link::new(whole.clone(), &drain, move |it| begin(it, why.cause()));
+            let begins = lame_duck.is_none().then(begins);
+            (begins, Link::new(whole.closed(), &drain, Drain::close))
         });
         let accepting = async {
             let served = serve(guard).await;
-            if served.is_err() {
-                drop(drain.start());
+            if let Err(error) = &served {
+                drop(drain.start_because(format!("the listener failed: {error}")));
             }
             served
         };
@@ -77,14 +81,35 @@ impl Life {
             if let Some(lame_duck) = lame_duck {
                 lame_duck.pass(R::sleep).await;
             }
+            begin(&drain, why());
             end::<R>(&drain, self.deadline).await
         };
         // Whether to end is asked first.
-        match join(ending, accepting).await {
+        let ended = join(ending, accepting).await;
+        drop(links);
+        if let (Some((_, Some(guard))), (Err(_), _)) = (whole, &ended) {
+            // So that the outcome of the whole is that of its parts.
+            guard.give_up();
+        }
+        match ended {
             (ended, Ok(())) => ended.map_err(Error::Overdue),
             (ended, Err(error)) => Err(Error::Listener { error, overdue: ended.err() }),
         }
     }
+}
+
+/// A server whose whole has begun to drain already serves those who wait in its queue, and ends.
+fn as_part(whole: Whole) -> (Begins, Option<Whole>) {
+    (Box::pin(whole.0.clone()), Some(whole))
+}
+
+/// Starts the drain, if nothing has yet, and says why.
+fn begin(drain: &Drain, why: Option<Cause>) {
+    drop(match why {
+        Some(Cause::Said(why)) => drain.start_because(why),
+        Some(why) => drain.start_because(why.to_string()),
+        None => drain.start(),
+    });
 }
 
 /// Starts the drain, and waits for its end.
@@ -109,7 +134,7 @@ struct Link<E> {
 }
 
 impl<E: Future<Output = ()> + Unpin> Link<E> {
-    fn new(mut event: E, drain: &Drain, act: fn(&Drain)) -> Self {
+    fn new(mut event: E, drain: &Drain, act: impl Fn(&Drain) + Send + Sync + 'static) -> Self {
         let act = Arc::new(Act { drain: drain.clone(), act });
         if Pin::new(&mut event).poll(&mut Context::from_waker(&Waker::from(act.clone()))).is_ready() {
             act.wake();
@@ -119,12 +144,12 @@ impl<E: Future<Output = ()> + Unpin> Link<E> {
 }
 
 /// A waker that wakes nobody but does something.
-struct Act {
+struct Act<A> {
     drain: Drain,
-    act: fn(&Drain),
+    act: A,
 }
 
-impl Wake for Act {
+impl<A: Fn(&Drain) + Send + Sync + 'static> Wake for Act<A> {
     fn wake(self: Arc<Self>) {
         (self.act)(&self.drain);
     }

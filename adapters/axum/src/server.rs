@@ -150,7 +150,8 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
     ///
     /// It is for services of several parts, for handlers that start the drain, and for whoever is to know that the
     /// service is not ready any more: that is so from the start of `drain` on, before a [lame duck time](Self::lame_duck).
-    /// In `drain` the server is one guard, labelled as a [`Part`]. If `drain` had begun when this was said, the server ends at once.
+    /// In `drain` the server is one guard, labelled as a [`Part`]. If `drain` had begun when this was
+    /// said, the server serves those who wait in its queue, and ends; `drain` does not wait for that.
     ///
     /// # Examples
     ///
@@ -163,7 +164,12 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
     /// ebbtide_signal::escalate(drain.clone(), ebbtide_signal::Signals::new()?);
     /// let api = ebbtide_axum::serve(api, app).drain(&drain);
     /// let admin = ebbtide_axum::serve(admin, admin_app).drain(&drain);
-    /// tokio::try_join!(api.into_future(), admin.into_future())?;
+    /// // Each ends in its own time, and the failure of one is the end of both.
+    /// let end = |ended| if ended { drop(drain.start()) };
+    /// let api = async { let ended = api.await; end(ended.is_err()); ended };
+    /// let admin = async { let ended = admin.await; end(ended.is_err()); ended };
+    /// let (api, admin) = tokio::join!(api, admin);
+    /// api.and(admin)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -184,8 +190,11 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
 
     /// Closes by force when the drain has taken so long, a lame duck time not counted. Default: 30 s; `None`: never.
     ///
-    /// A client that stalls has one of the [bounds](Self::bounds), 5 s by default. With a deadline that is longer, it does not make
-    /// the close a forced one.
+    /// Set it, with the lame duck time, below the time after which the process is killed: 30 s on Kubernetes, 10 s by
+    /// `docker stop`, 90 s by systemd. A forced close takes up to 100 ms more, for the responses that say so (503).
+    ///
+    /// A client that does not read has one of the [bounds](Self::bounds), 5 s by default. If the deadline is longer than
+    /// that, such a client does not make the server end with an error.
     pub fn deadline(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.deadline = time.into();
         self
@@ -204,7 +213,8 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
     }
 
     /// Has no more than so many connections at a time. More of them wait in the kernel's queue, and are served as others
-    /// end, during the drain too.
+    /// end, during the drain too. A connection counts for as long as its guard is held: by [`InFlight`](crate::InFlight),
+    /// too, unless that guard was given another label.
     ///
     /// # Panics
     ///
@@ -227,7 +237,8 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
         self
     }
 
-    /// Does something to each connection when it is accepted. TCP connections have `TCP_NODELAY` set already.
+    /// Does something to each connection when it is accepted. Those of tokio's and smol's own TCP listeners have set
+    /// `TCP_NODELAY` already.
     pub fn tap_io(mut self, tap: impl FnMut(&mut L::Io) + Send + 'static) -> Self {
         self.tap = Some(Box::new(tap));
         self

@@ -30,8 +30,8 @@ use crate::transport::{Plain, Transport};
 
 /// Serves an axum application on smol, and ends it well. Tasks go where `smol::spawn` puts them.
 ///
-/// The first signal (`SIGTERM`, `SIGINT`) begins the drain, which may take 30 s; the second closes by force, the third kills.
-/// [`Serve`] has the methods to have it otherwise.
+/// The first signal (`SIGTERM`, `SIGINT`, `SIGHUP`) begins the drain, which may take 30 s; the second closes by force, the
+/// third kills. [`Serve`] has the methods that change this.
 ///
 /// What axum serves it serves: a `Router`, a `MethodRouter`, handlers, make-services.
 ///

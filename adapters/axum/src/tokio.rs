@@ -28,8 +28,8 @@ use crate::transport::{Plain, Transport};
 
 /// Serves an axum application on tokio, and ends it well: what `axum::serve` is, with all that is needed at the end.
 ///
-/// The first signal (`SIGTERM`, `SIGINT`) begins the drain, which may take 30 s; the second closes by force, the third kills.
-/// [`Serve`] has the methods to have it otherwise.
+/// The first signal (`SIGTERM`, `SIGINT`, `SIGHUP`) begins the drain, which may take 30 s; the second closes by force, the
+/// third kills. [`Serve`] has the methods that change this.
 ///
 /// What axum serves it serves: a `Router`, a `MethodRouter`, handlers, make-services.
 ///

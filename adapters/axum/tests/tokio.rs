@@ -105,6 +105,25 @@ async fn who_is_queued_is_served_though_the_drain_begins_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_whole_has_begun_to_drain_serves_who_is_queued_and_ends() {
+    let ((listener, addr), drain) = (listen().await, Drain::new());
+    let mut client = Client::connect(addr);
+    client.get("/hello");
+    drop(drain.start_because("a test"));
+    let server = run(serve(
+        listener,
+        Router::new().route(
+            "/hello",
+            get(|Draining(it): Draining| async move { format!("hello, {}", it.cause().expect("it has begun")) }),
+        ),
+    )
+    .drain(&drain)
+    .lame_duck(Duration::MAX));
+    client.expect_last("hello, a test");
+    ended(server).await.expect("nothing was cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_deadline_cuts_is_told_with_its_request_and_answered() {
     let (app, mut begun, _gate) = gated();
     let ((listener, addr), drain, connections) = (listen().await, Drain::new(), Connections::new());
@@ -115,7 +134,8 @@ async fn what_the_deadline_cuts_is_told_with_its_request_and_answered() {
     let drained = drain.start();
     let error = ended(server).await.expect_err("it was cut");
     assert!(format!("{error:?}").contains("GET /slow"), "{error}");
-    assert_eq!(drained.await, Ok(()), "the whole went on, and closed behind its part");
+    let whole = drained.await.expect_err("the whole is no better than its part");
+    assert!(whole.to_string().contains("given up"), "{whole}");
     assert_eq!(error.overdue().expect("cut").guards(), error.overdue().expect("cut").held()[0].guards());
     assert!(client.response().is_unavailable());
 }

@@ -19,19 +19,21 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A WebSocket, or another stream and sink of messages, that says goodbye by itself once the drain begins.
 ///
-/// Read and write it as the one inside. When the drain begins, then
+/// Read and write it in one task, as the one inside; with `select!`, if the two are to wait side by side. Do not `split` it:
+/// of two tasks only the one that polled it last hears of the drain. When the drain begins, then
 ///
 /// 1. messages still come for 20 ms, since they may have been under way, and what you write in answer is written;
 /// 2. the goodbye is written: a close frame with 1001, going away (RFC 6455, section 7.4.1), or 1012, service restart;
 /// 3. the peer's own is awaited;
 /// 4. the stream ends, and whoever writes is told that it is [over](Error::Over).
 ///
-/// All of it takes no longer than a bound, 5 s by default, counted from the beginning of the drain. That holds for your
+/// All of it takes no longer than a bound, 5 s by default, counted from the first poll after the drain has begun. That holds for your
 /// writes too: one that a peer does not read fails then, as [late](Error::Late). Drop the socket when the
 /// stream has ended: what holds up the drain is in the connection.
 ///
 /// It acts when it is polled, by a read or a write. After a message was read, writes are answers to it until the next
-/// read, and so go before the goodbye. A handler that only writes says goodbye by its first write after the 20 ms.
+/// read, and so go before the goodbye. A handler that only writes says goodbye by its first write after the 20 ms; one
+/// that has read a message and never reads again says none, and its writes fail after the bound.
 ///
 /// # Cancel safety
 ///

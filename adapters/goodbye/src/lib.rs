@@ -32,6 +32,7 @@
 //! The drain waits for the socket without this crate too, for the guard is in its connection. But nobody tells its client, which
 //! would go on for as long as it likes, or be cut at the deadline.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
