@@ -45,7 +45,7 @@ fn state_only_grows() {
 #[test]
 fn no_guard_after_start() {
     let drain = Drain::new();
-    // One guard keeps its lane alive, so that a refusal is a decision and not an empty lane.
+    // One guard keeps its shard alive, so that a refusal is a decision and not an empty shard.
     let (watcher, held) = (drain.watcher(), guard(&drain));
     assert!(watcher.guard().is_some());
 

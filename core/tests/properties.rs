@@ -18,7 +18,7 @@ use by_hand::{Count, poll};
 use ebbtide::{Closed, Deadline, Drain, Drained, Guard, Overdue, State, Until, Watcher};
 use proptest::prelude::*;
 
-/// What the core should do: no lanes, no lists, no atomics.
+/// What the core should do: no shards, no lists, no atomics.
 #[derive(Debug)]
 struct Model {
     state: State,

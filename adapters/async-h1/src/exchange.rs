@@ -8,7 +8,6 @@ use std::task::Poll;
 
 use async_h1::server::Encoder;
 use ebbtide_connection::Tracker;
-use ebbtide_connection::policy::Policy;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::io::BufReader;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -85,7 +84,7 @@ where
     let Some(id) = tracker.begin(has_body, || (request.method().to_string(), path)) else { return Ok(Next::End) };
     let _in_flight = InFlight { tracker, id };
     if old {
-        tracker.policy(Policy::on_http10);
+        tracker.http10();
     }
     let (length, trailers) = match framing {
         Framing::Length(length) => (usize::try_from(length).ok(), None),

@@ -122,8 +122,8 @@ impl Connections {
         list
     }
 
-    /// How many requests and upgraded connections there are: what a drain that begins now would wait for, and a gauge of the
-    /// load.
+    /// How many requests and upgraded connections there are: a gauge of the load, and what a drain that begins now would wait
+    /// for. (A stream of HTTP/2 that was upgraded is waited for too, and is not among them.)
     ///
     /// # Examples
     ///

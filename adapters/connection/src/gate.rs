@@ -24,7 +24,7 @@ pub(crate) const SERVES: u16 = 1 << 3;
 /// A head of HTTP/1 is read, or waited for.
 pub(crate) const AWAITS_HEAD: u16 = 1 << 4;
 
-/// The connection goes in its circle, and nothing above [`SERVES`] is set.
+/// The connection goes in its circle, and none of [`READS`], [`WRITES`] and [`STEPS`] is set.
 const CIRCLE: u16 = 1 << 5;
 /// In the circle: the response of the last request has begun. Behind its end [`AWAITS_HEAD`] is set, and before it [`SERVES`].
 const ANSWERED: u16 = 1 << 6;
@@ -32,6 +32,8 @@ const ANSWERED: u16 = 1 << 6;
 const BODY: u16 = 1 << 7;
 /// In the circle: something was read behind the last request.
 const MORE: u16 = 1 << 8;
+/// There was a request of HTTP/1.0. Whatever else changes, this stays.
+const HTTP10: u16 = 1 << 9;
 
 impl Gate {
     /// That of a connection on which nothing has come.
@@ -59,7 +61,13 @@ impl Gate {
                 | bit(policy.is_serving(), SERVES)
                 | bit(policy.awaits_head(), AWAITS_HEAD)
         };
-        self.0.store(word, Ordering::Relaxed);
+        let kept = self.0.load(Ordering::Relaxed) & HTTP10;
+        self.0.store(word | kept, Ordering::Relaxed);
+    }
+
+    /// There is a request of HTTP/1.0. Returns whether it is the first one.
+    pub(crate) fn is_first_http10(&self) -> bool {
+        !self.has(HTTP10) && self.0.fetch_or(HTTP10, Ordering::Relaxed) & HTTP10 == 0
     }
 
     /// Leaves the circle: tells the policy of the last request in it. Under the policy's lock.
@@ -69,7 +77,7 @@ impl Gate {
         }
         // Until it is set anew everything is to be told.
         let word = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-            Some(READS | WRITES | STEPS | word & (SERVES | AWAITS_HEAD))
+            Some(READS | WRITES | STEPS | word & (SERVES | AWAITS_HEAD | HTTP10))
         });
         let (Ok(word) | Err(word)) = word;
         let is = |what: u16| word & what != 0;
@@ -87,17 +95,17 @@ impl Gate {
         }
     }
 
-    /// Something was read. It may have been the end: then the connection ends, and it is the same.
+    /// Something was read. Each of these returns whether the word says so now; if not, the policy is to be told.
     #[inline]
-    pub(crate) fn more(&self) {
-        self.step(AWAITS_HEAD, |word| word | MORE);
+    pub(crate) fn more(&self) -> bool {
+        self.step(AWAITS_HEAD, |word| word | MORE)
     }
 
-    /// A request begins. Each of these returns whether the word says so now; if not, the policy is to be told.
+    /// A request begins.
     #[inline]
     pub(crate) fn request(&self, has_body: bool) -> bool {
         let body = if has_body { BODY } else { 0 };
-        self.step(AWAITS_HEAD, |_| CIRCLE | SERVES | body)
+        self.step(AWAITS_HEAD, |word| CIRCLE | SERVES | body | word & HTTP10)
     }
 
     /// Its response begins.
@@ -122,6 +130,7 @@ impl Gate {
 }
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
     use std::time::Duration;
 
     use crate::policy::{Step, Timer};
@@ -135,9 +144,17 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Event {
         Read,
-        Request { has_body: bool },
-        Response { last: bool },
+        Request {
+            has_body: bool,
+        },
+        Response {
+            last: bool,
+        },
         Ended,
+        /// A write that the socket did not take, and one that it took.
+        Blocked,
+        Written,
+        Awaited,
         Drain,
     }
 
@@ -150,7 +167,7 @@ mod tests {
         (state, step, waits, over.lingers())
     }
 
-    /// Has a policy told everything at once, and one told by notes, and compares them.
+    /// Has one policy told everything at once, and another through the gate, and compares them.
     fn compare(events: &[Event]) {
         let bounds = Bounds { stall: UNTOLD * Bounds::default().stall, ..Bounds::default() };
         let mut told = Policy::new(bounds);
@@ -170,6 +187,18 @@ mod tests {
                 Event::Ended => {
                     told.on_response_end();
                     tracker.end(0);
+                }
+                Event::Blocked => {
+                    told.on_write_blocked();
+                    tracker.written(&Poll::Pending);
+                }
+                Event::Written => {
+                    told.on_written(1);
+                    tracker.written(&Poll::Ready(Ok(1)));
+                }
+                Event::Awaited => {
+                    told.on_body_awaited();
+                    tracker.policy(Policy::on_body_awaited);
                 }
                 Event::Drain => {
                     told.on_drain();
@@ -200,6 +229,25 @@ mod tests {
             lives = longer;
         }
         lives
+    }
+
+    #[test]
+    fn a_policy_told_late_is_where_it_would_be_though_its_client_is_slow() {
+        let [slow, stuck] = [[Event::Blocked, Event::Written], [Event::Written, Event::Blocked]];
+        for life in lives() {
+            for at in 0..=life.len() {
+                for what in [&slow[..], &stuck[..], &[Event::Awaited], &[Event::Blocked]] {
+                    let mut life = life.clone();
+                    life.splice(at..at, what.iter().copied());
+                    for end in 0..=life.len() {
+                        compare(&life[..end]);
+                        let mut drained = life[..end].to_vec();
+                        drained.push(Event::Drain);
+                        compare(&drained);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

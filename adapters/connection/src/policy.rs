@@ -249,8 +249,8 @@ impl Policy {
         }
     }
 
-    /// The drain is about to begin (a lame duck time), and it is this connection's turn to hear of it. On HTTP/1 the next
-    /// response says `Connection: close`. Nothing else changes before the drain.
+    /// The drain is about to begin (a lame duck time), and it is this connection's turn to hear of it. Report it just before
+    /// the [`on_response`](Self::on_response) that is to say `Connection: close`. HTTP/2 does not hear of it.
     pub fn on_lame_duck(&mut self) {
         if self.protocol == Protocol::Http1 {
             self.on_drain();

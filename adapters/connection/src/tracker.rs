@@ -104,7 +104,8 @@ impl Tracker {
         self.notice.as_ref().map_or_else(|| self.watcher.clone(), |it| it.turn.watcher())
     }
 
-    /// Asks or tells the policy. HTTP/1 has one task and never waits here; the streams of HTTP/2 hardly do.
+    /// Asks or tells the policy. A connection of one task never waits here; the streams of HTTP/2, and a body that is read in a
+    /// task of its own, hardly do.
     pub fn policy<R>(&self, f: impl FnOnce(&mut Policy) -> R) -> R {
         let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handshake) = &self.handshake {
@@ -127,8 +128,7 @@ impl Tracker {
 
 /// The connection's bytes.
 impl Tracker {
-    /// Whether what is read is to be shown: to [`read`](Self::read), before anybody else has it. If not,
-    /// [`read_unseen`](Self::read_unseen) is to be told.
+    /// Whether what is read is to be shown to [`read`](Self::read), before anybody else has it.
     #[inline]
     pub fn looks_at_reads(&self) -> bool {
         self.gate.has(READS | AWAITS_HEAD)
@@ -136,17 +136,11 @@ impl Tracker {
 
     /// These bytes came from the client.
     pub fn read(&self, bytes: &[u8]) {
-        if self.gate.has(READS) {
+        let is_noted = bytes.is_empty() || self.gate.more();
+        // Not before: another task may have had the policy catch up meanwhile.
+        if !is_noted && self.gate.has(READS) {
             self.policy(|it| it.on_read(bytes));
-        } else if !bytes.is_empty() {
-            self.read_unseen();
         }
-    }
-
-    /// Something came, or the client's end.
-    #[inline]
-    pub fn read_unseen(&self) {
-        self.gate.more();
     }
 
     /// A write was tried.
@@ -234,6 +228,14 @@ impl Tracker {
             return None;
         }
         Some(id)
+    }
+
+    /// The request at hand is one of HTTP/1.0.
+    pub fn http10(&self) {
+        // Told once, since the policy does not forget it.
+        if self.gate.is_first_http10() {
+            self.policy(Policy::on_http10);
+        }
     }
 
     #[inline(never)]

@@ -54,26 +54,30 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// A `100 Continue`, as far as it is still to be written: for a client that waits for it before it sends a body, or one of
 /// which nobody knows whether it is there.
 #[derive(Debug, Default)]
-pub struct Interim(&'static [u8]);
+pub struct Interim {
+    left: &'static [u8],
+    /// It is written, but perhaps not sent.
+    is_to_flush: bool,
+}
 
 impl Interim {
     /// One that is to be written. (The default is none.)
     #[must_use]
     pub fn due() -> Self {
-        Self(CONTINUE)
+        Self { left: CONTINUE, is_to_flush: false }
     }
 
-    /// Whether some of it is still to be written.
+    /// Whether some of it is still to be written, or sent.
     #[inline]
     #[must_use]
     pub fn is_due(&self) -> bool {
-        !self.0.is_empty()
+        !self.left.is_empty() || self.is_to_flush
     }
 
     /// A response begins instead, if it has not begun itself.
     pub fn withdraw(&mut self) {
-        if self.0.len() == CONTINUE.len() {
-            self.0 = &[];
+        if self.left.len() == CONTINUE.len() {
+            self.left = &[];
         }
     }
 
@@ -83,14 +87,16 @@ impl Interim {
     ///
     /// The connection's.
     pub fn poll_write(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.is_due() {
-            return Poll::Ready(Ok(()));
+        while !self.left.is_empty() {
+            let written = ready!(transport.poll_write(cx, self.left))?;
+            self.left = &self.left[written..];
+            self.is_to_flush = true;
         }
-        while self.is_due() {
-            let written = ready!(transport.poll_write(cx, self.0))?;
-            self.0 = &self.0[written..];
+        if self.is_to_flush {
+            ready!(transport.poll_flush(cx))?;
+            self.is_to_flush = false;
         }
-        transport.poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -150,7 +156,7 @@ impl Tracker {
     /// `503`, if it can take that at once: nobody is there to wait.
     pub fn last_words(&self, transport: &mut impl Transport, mut interim: Interim) {
         interim.withdraw();
-        if !self.is_forced() || interim.is_due() || !self.policy(|it| it.owes_response()) {
+        if !self.is_forced() || !interim.left.is_empty() || !self.policy(|it| it.owes_response()) {
             return;
         }
         let cx = &mut Context::from_waker(Waker::noop());

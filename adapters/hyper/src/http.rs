@@ -160,6 +160,11 @@ impl<E> Http<E> {
     /// # let _ = served.await;
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`serve`](Self::serve). On HTTP/2, what a service does before it returns its future is done in the connection's task:
+    /// a panic there ends the connection, and not the stream alone.
     #[cfg(feature = "tower")]
     pub fn serve_tower<I, S, B>(
         &self,

@@ -192,14 +192,15 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
             return Poll::Ready(Ok(()));
         }
         // Of a pause of our own nobody can tell whether there is more.
-        ready!(this.budget.poll_read(cx, buf.remaining()));
-        let read = if this.tracker.looks_at_reads() {
+        let looks = this.tracker.looks_at_reads();
+        let room = if looks { buf.remaining().min(LOOK) } else { buf.remaining() };
+        ready!(this.budget.poll_read(cx, room));
+        let read = if looks {
             this.look(cx, buf)
         } else {
             let read = Pin::new(&mut this.inner).poll_read(cx, buf);
             if let Poll::Ready(Ok(())) = read {
                 this.tail = [0; 4];
-                this.tracker.read_unseen();
             }
             read
         };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ebbtide_connection::Tracker;
-use ebbtide_connection::policy::Policy;
 use http_body::{Frame, SizeHint};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
@@ -65,8 +64,9 @@ where
             return ResponseFuture { future: None, in_flight: None, connect: false, old: false, last: false };
         };
         // On HTTP/1 the length of what is left out is hyper's to say.
-        let is_bare = request.version() == Version::HTTP_2 && request.method() == Method::HEAD;
-        let in_flight = InFlight { tracker: self.tracker.clone(), id, owes: true, is_bare };
+        let is_http2 = request.version() == Version::HTTP_2;
+        let is_bare = is_http2 && request.method() == Method::HEAD;
+        let in_flight = InFlight { tracker: self.tracker.clone(), id, owes: true, is_bare, is_http2 };
         // hyper puts it there, for CONNECT always.
         let upgradeable = request.extensions().get::<OnUpgrade>().is_some();
         if upgradeable || matches!(self.extends, Extends::Every) {
@@ -78,7 +78,7 @@ where
         let connect = upgradeable && request.method() == Method::CONNECT;
         let old = request.version() < Version::HTTP_11;
         if old {
-            self.tracker.policy(Policy::on_http10);
+            self.tracker.http10();
         }
         // Only for who looks at its states: the engine knows by itself.
         let last = self.tracker.is_listed() && is_last(request.version(), request.headers());
@@ -104,6 +104,7 @@ struct InFlight {
     /// The response has no body, whatever there is of one: to HEAD, with 204 and with 304 (RFC 9110, sections 9.3.2, 15.3.5
     /// and 15.4.5). hyper sees to that on HTTP/1 only.
     is_bare: bool,
+    is_http2: bool,
 }
 
 impl InFlight {
@@ -207,7 +208,7 @@ where
             Poll::Pending => return Poll::Pending,
         };
         let mut in_flight = this.in_flight.take();
-        if let Some(InFlight { tracker, owes, is_bare, .. }) = &mut in_flight {
+        if let Some(InFlight { tracker, owes, is_bare, is_http2, .. }) = &mut in_flight {
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS || (*this.connect && status.is_success()) {
                 tracker.upgraded();
@@ -221,7 +222,7 @@ where
                 if *this.old && says_close(response.headers()) {
                     age(&mut response);
                 }
-                *is_bare |= status == StatusCode::NOT_MODIFIED;
+                *is_bare |= *is_http2 && status == StatusCode::NOT_MODIFIED;
                 if status == StatusCode::NO_CONTENT {
                     *is_bare = true;
                     // Nor may it have the length of one (RFC 9110, section 8.6).

@@ -1,6 +1,7 @@
 //! Unix: handlers that write to a pipe, and a thread that reads it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::{fs, io, thread};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
@@ -51,17 +52,10 @@ fn number(signal: Signal) -> Option<i32> {
 pub(crate) fn install(signals: &[Signal], deliver: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     let numbers = || signals.iter().filter_map(|it| number(*it));
     let asked_for: SigSet = numbers().filter_map(|it| it.try_into().ok()).collect();
-    let before = note_early(&asked_for)?;
-    let mut arriving = match Signals::new(numbers()) {
-        Ok(arriving) => arriving,
-        Err(error) => {
-            for (signal, action) in before {
-                restore(signal, &action);
-            }
-            return Err(error);
-        }
-    };
+    // The thread first: once there are handlers, nothing may fail.
+    let (hand_over, handed_over) = mpsc::sync_channel::<Signals>(1);
     let listen = move || {
+        let Ok(mut arriving) = handed_over.recv() else { return };
         // A parent's mask is inherited over exec: what it has blocked would be pending for ever. One thread that takes
         // a signal is enough, and the others' masks are theirs. It cannot fail: the set is one of signals.
         let _ = asked_for.thread_unblock();
@@ -70,20 +64,29 @@ pub(crate) fn install(signals: &[Signal], deliver: impl Fn(Signal) + Send + 'sta
                 deliver(*signal);
             }
         };
-        // What was noted may have arrived as well: then it is told once.
+        // What was noted has arrived as well, or will at once: then it is told twice, and the second is a repeat.
         let noted = EARLY.load(Ordering::SeqCst);
         let early = arriving.pending().fold(noted, |early, number| early | bit(number));
-        (0..64).filter(|it| early & bit(*it) != 0).for_each(told);
+        (0..32).filter(|it| early & bit(*it) != 0).for_each(told);
         arriving.forever().for_each(told);
     };
-    thread::Builder::new().name("ebbtide-signal".into()).spawn(listen).map(drop)
+    thread::Builder::new().name("ebbtide-signal".into()).spawn(listen)?;
+    let before = note_early(&asked_for)?;
+    match Signals::new(numbers()) {
+        Ok(arriving) => drop(hand_over.send(arriving)),
+        Err(error) => {
+            give_back(before);
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// The signals that came, a [`bit`] each, from when [`note_early`] was called. Only what it says at first is looked at.
-static EARLY: AtomicU64 = AtomicU64::new(0);
+static EARLY: AtomicU32 = AtomicU32::new(0);
 
-fn bit(number: i32) -> u64 {
-    u32::try_from(number).ok().and_then(|it| 1_u64.checked_shl(it)).unwrap_or(0)
+fn bit(number: i32) -> u32 {
+    u32::try_from(number).ok().and_then(|it| 1_u32.checked_shl(it)).unwrap_or(0)
 }
 
 /// A signal handler. What it does is allowed in one: an atomic operation without a lock (signal-safety(7)).
@@ -107,7 +110,13 @@ fn note_early(signals: &SigSet) -> io::Result<Vec<(nix::sys::signal::Signal, Sig
     let mut before = Vec::new();
     for signal in signals {
         // SAFETY: the handler does nothing but what one may do.
-        let action = unsafe { sigaction(signal, &noted) }?;
+        let action = match unsafe { sigaction(signal, &noted) } {
+            Ok(action) => action,
+            Err(error) => {
+                give_back(before);
+                return Err(error.into());
+            }
+        };
         match action.handler() {
             SigHandler::SigDfl | SigHandler::SigIgn => before.push((signal, action)),
             // Somebody listens to it already, in signal-hook's table or by a handler that this is to call.
@@ -115,6 +124,16 @@ fn note_early(signals: &SigSet) -> io::Result<Vec<(nix::sys::signal::Signal, Sig
         }
     }
     Ok(before)
+}
+
+/// Gives these signals their actions back. One that came meanwhile has its action now.
+fn give_back(actions: Vec<(nix::sys::signal::Signal, SigAction)>) {
+    for (signal, action) in actions {
+        restore(signal, &action);
+        if EARLY.load(Ordering::SeqCst) & bit(signal as i32) != 0 {
+            drop(low_level::raise(signal as i32));
+        }
+    }
 }
 
 /// Gives a signal the action back that it had.
