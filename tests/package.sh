@@ -13,6 +13,8 @@ for package in json.load(sys.stdin)["packages"]:
 
 chosen=()
 while read -r name _; do chosen+=(-p "$name"); done <<<"$published"
+# From the beginning each time: of one version cargo knows but one package, and would take the last run's.
+rm -rf "$target"
 # Nobody looks into these builds.
 export CARGO_PROFILE_DEV_DEBUG=0
 # A tree with changes is packaged as it is: this is a check, not a release.
