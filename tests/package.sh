@@ -13,8 +13,12 @@ for package in json.load(sys.stdin)["packages"]:
 
 chosen=()
 while read -r name _; do chosen+=(-p "$name"); done <<<"$published"
-# From the beginning each time: of one version cargo knows but one package, and would take the last run's.
+# From the beginning each time: of one version cargo knows but one package, and would take the last run's, built or
+# unpacked. (The directory of a registry without a host has a name without one.)
 rm -rf "$target"
+while read -r name version; do
+    rm -rf "${CARGO_HOME:-$HOME/.cargo}/registry/src/"-*/"$name-$version"
+done <<<"$published"
 # Nobody looks into these builds.
 export CARGO_PROFILE_DEV_DEBUG=0
 # A tree with changes is packaged as it is: this is a check, not a release.
