@@ -72,13 +72,15 @@ fn hello_is_forced_by_the_second_signal_and_says_so() {
     let mut hello = Process::run("hello", &[ANY]);
     let address = hello.says("listening on http://");
     let request = get(&address, "/", "close");
+    let client = request.local_addr().expect("connected").to_string();
     hello.send(Signal::INT);
     refused(&address);
     // Another one: the same within 100 ms would be a repeat.
     hello.send(Signal::TERM);
     let (status, errors) = hello.end();
     assert_eq!(status.code(), Some(1));
-    assert!(errors.starts_with("Error: closed by force: 1 guard was still held (127.0.0.1:"), "{errors}");
+    // Beside it there may be connections by which it was asked whether it still listens.
+    assert!(errors.starts_with("Error: closed by force: ") && errors.contains(&client), "{errors}");
     cut(request);
 }
 
