@@ -223,7 +223,7 @@ impl Policy {
     /// Before the drain.
     fn bound_while_open(&self, timer: Timer) -> Option<(Duration, Asks)> {
         let Bounds { request, keep_alive, progress, age, .. } = self.bounds;
-        let is_http = !matches!(self.stage, Stage::Ending | Stage::Upgraded | Stage::Closed | Stage::Lingering { .. });
+        let is_http = !matches!(self.stage, Stage::Ending | Stage::Upgraded | Stage::Closed);
         let bound = match timer {
             // What was begun is counted from 0 on.
             Timer::Request if is_http && self.request_epoch == 0 && self.protocol == Protocol::Http1 => request,
