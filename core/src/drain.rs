@@ -123,7 +123,20 @@ impl Drain {
         self.start_by(Cause::Said(why.into()))
     }
 
-    pub(crate) fn start_by(&self, cause: Cause) -> Drained {
+    /// Starts draining for a cause that is known already, such as that of another drain. In all else as
+    /// [`start`](Self::start).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ebbtide::Drain;
+    ///
+    /// let (service, pool) = (Drain::new(), Drain::new());
+    /// let _ = service.start_because("SIGTERM");
+    /// let _ = pool.start_by(service.cause().expect("it has begun"));
+    /// assert_eq!(pool.cause(), service.cause());
+    /// ```
+    pub fn start_by(&self, cause: Cause) -> Drained {
         self.shared().start(cause);
         Drained::new(self.shared().watcher_count(&self.last.watcher_count))
     }

@@ -53,6 +53,11 @@ pub trait Listener<R>: Unpin {
     /// Those of the runtime's reactor.
     fn into_socket(self) -> io::Result<Self::Socket>;
 
+    /// Where it listens, for people: an address with its port, or the path of a Unix socket. `None` if that is not known.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
     /// Who is at the other end.
     fn peer(stream: &Self::Stream) -> Peer;
 

@@ -59,7 +59,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bind;
 mod half_close;
+#[cfg(feature = "service")]
+mod service;
 
 use std::fmt;
 use std::future::Future;
@@ -75,8 +78,13 @@ use async_std::os::unix::net::{UnixListener, UnixStream};
 use async_std::task::JoinHandle;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
+pub use bind::bind;
 pub use ebbtide_accept::{Failure, Peer};
+#[cfg(feature = "service")]
+pub use ebbtide_service::{Event, Obstacle, Outcome, Part, PartError, Readiness, StartError};
 pub use half_close::{End, HalfClose};
+#[cfg(feature = "service")]
+pub use service::{Service, run};
 
 /// Waits for the end of the drain, but no longer than `time`: then it closes by force.
 ///
@@ -151,7 +159,7 @@ where
     F: FnMut(S, Guard) -> Fut,
     Fut: Future<Output: Ended> + Send + 'static,
 {
-    Serve::new(Accepting { listener: Arc::new(listener), accept: None }, guard, connection)
+    Serve::new(Accepting::new(listener), guard, connection)
 }
 
 /// The future of [`serve`].
@@ -182,6 +190,10 @@ pub struct Accepting<L, S> {
 }
 
 impl<L, S> Accepting<L, S> {
+    fn new(listener: L) -> Self {
+        Self { listener: Arc::new(listener), accept: None }
+    }
+
     fn poll<F>(&mut self, cx: &mut Context<'_>, accept: impl FnOnce(Arc<L>) -> F) -> Poll<io::Result<S>>
     where
         F: Future<Output = io::Result<S>> + Send + 'static,
@@ -218,6 +230,10 @@ impl Listener<AsyncStd> for Accepting<TcpListener, TcpStream> {
         Ok(socket)
     }
 
+    fn address(&self) -> Option<String> {
+        self.listener.local_addr().ok().map(|it| it.to_string())
+    }
+
     fn peer(stream: &TcpStream) -> Peer {
         Peer::tcp(stream.local_addr(), stream.peer_addr())
     }
@@ -247,6 +263,10 @@ impl Listener<AsyncStd> for Accepting<UnixListener, UnixStream> {
         let socket: Self::Socket = self.into_listener()?.try_into()?;
         socket.set_nonblocking(true)?;
         Ok(socket)
+    }
+
+    fn address(&self) -> Option<String> {
+        self.listener.local_addr().ok()?.as_pathname().map(|it| it.display().to_string())
     }
 
     fn peer(_: &UnixStream) -> Peer {

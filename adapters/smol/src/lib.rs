@@ -62,6 +62,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bind;
+#[cfg(feature = "service")]
+mod service;
+
 #[cfg(feature = "hyper")]
 mod hyper;
 
@@ -77,7 +81,12 @@ use async_net::unix::{UnixListener, UnixStream};
 use async_net::{TcpListener, TcpStream};
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Socket, Spawn};
+pub use bind::bind;
 pub use ebbtide_accept::{Failure, Peer};
+#[cfg(feature = "service")]
+pub use ebbtide_service::{Event, Obstacle, Outcome, Part, PartError, Readiness, StartError};
+#[cfg(feature = "service")]
+pub use service::{Service, run};
 #[cfg(feature = "hyper")]
 pub use hyper::Executor;
 use smol::Task;
@@ -211,6 +220,10 @@ impl Listener<Smol> for TcpListener {
         Arc::try_unwrap(socket).map_or_else(|socket| socket.get_ref().try_clone(), Async::into_inner)
     }
 
+    fn address(&self) -> Option<String> {
+        self.local_addr().ok().map(|it| it.to_string())
+    }
+
     fn peer(stream: &TcpStream) -> Peer {
         Peer::tcp(stream.local_addr(), stream.peer_addr())
     }
@@ -241,6 +254,10 @@ impl Listener<Smol> for UnixListener {
         let socket: Arc<Async<Self::Socket>> = self.into();
         // Where it is shared, by its descriptor.
         Arc::try_unwrap(socket).map_or_else(|socket| socket.get_ref().try_clone(), Async::into_inner)
+    }
+
+    fn address(&self) -> Option<String> {
+        self.local_addr().ok()?.as_pathname().map(|it| it.display().to_string())
     }
 
     fn peer(_: &UnixStream) -> Peer {

@@ -93,6 +93,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bind;
+#[cfg(feature = "service")]
+mod service;
+
 use std::future::Future;
 use std::io;
 use std::task::{Context, Poll};
@@ -100,7 +104,12 @@ use std::time::Duration;
 
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
+pub use bind::bind;
 pub use ebbtide_accept::{Failure, Peer};
+#[cfg(feature = "service")]
+pub use ebbtide_service::{Event, Obstacle, Outcome, Part, PartError, Readiness, StartError};
+#[cfg(feature = "service")]
+pub use service::{Service, run};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -228,6 +237,10 @@ impl Listener<Tokio> for TcpListener {
         self.into_std()
     }
 
+    fn address(&self) -> Option<String> {
+        self.local_addr().ok().map(|it| it.to_string())
+    }
+
     fn peer(stream: &TcpStream) -> Peer {
         Peer::tcp(stream.local_addr(), stream.peer_addr())
     }
@@ -256,6 +269,10 @@ impl Listener<Tokio> for UnixListener {
 
     fn into_socket(self) -> io::Result<std::os::unix::net::UnixListener> {
         self.into_std()
+    }
+
+    fn address(&self) -> Option<String> {
+        self.local_addr().ok()?.as_pathname().map(|it| it.display().to_string())
     }
 
     fn peer(stream: &UnixStream) -> Peer {

@@ -1,0 +1,139 @@
+//! What happens to a service, told while it happens.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use ebbtide::{Cause, Drain, Held, Label, Overdue};
+
+use crate::outcome::PartError;
+
+/// Something that happened to a [`Service`](crate::Service). Its `Display` is a line for a log.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A part has begun to accept.
+    Listening {
+        /// Which.
+        part: Label,
+        /// Where: an address, or the path of a Unix socket.
+        address: String,
+    },
+    /// All parts have started.
+    Ready,
+    /// The drain is about to begin: the service is not ready any more, and goes on as before for so long.
+    LameDuck {
+        /// Why.
+        cause: Cause,
+        /// How long.
+        time: Duration,
+    },
+    /// The drain of the first stage has begun.
+    Draining {
+        /// Why.
+        cause: Cause,
+    },
+    /// The drain goes on. It is told once a second.
+    Waiting {
+        /// Since when the drain goes on, a lame duck time not counted.
+        elapsed: Duration,
+        /// Which parts of the stage are waited for, and what they hold.
+        parts: Vec<(Label, Vec<Held>)>,
+    },
+    /// A part is about to be cut.
+    LastCall {
+        /// Which.
+        part: Label,
+    },
+    /// A part was cut.
+    Cut {
+        /// Which.
+        part: Label,
+        /// What it held.
+        overdue: Overdue,
+    },
+    /// A part has failed. If it is not [optional](crate::Service::optional), that drains the service.
+    Failed(PartError),
+    /// A listener could not accept, or a connection ended with an error.
+    Connection {
+        /// Which part.
+        part: Label,
+        /// What went wrong.
+        error: String,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening { part, address } => write!(f, "{part}: listening on {address}"),
+            Self::Ready => f.write_str("ready"),
+            Self::LameDuck { cause, time } => write!(f, "lame duck, {:.1} s left: {cause}", time.as_secs_f64()),
+            Self::Draining { cause } => write!(f, "draining: {cause}"),
+            Self::Waiting { elapsed, parts } => {
+                write!(f, "draining for {:.0} s, waiting for ", elapsed.as_secs_f64())?;
+                for (at, (part, held)) in parts.iter().enumerate() {
+                    write!(f, "{}{part}", if at == 0 { "" } else { ", " })?;
+                    let inner: Vec<_> = held.iter().filter(|it| it.label() != part).map(ToString::to_string).collect();
+                    if !inner.is_empty() {
+                        write!(f, " ({})", inner.join(", "))?;
+                    }
+                }
+                Ok(())
+            }
+            Self::LastCall { part } => write!(f, "last call for {part}"),
+            Self::Cut { part, overdue } => write!(f, "{part}: {overdue}"),
+            Self::Failed(error) => error.fmt(f),
+            Self::Connection { part, error } => write!(f, "{part}: {error}"),
+        }
+    }
+}
+
+/// Who is told of events. On a thread of its own: a log that nobody reads holds up no drain.
+#[derive(Clone, Default)]
+pub(crate) struct Events(Option<Sender<Message>>);
+
+enum Message {
+    Event(Event),
+    End,
+}
+
+impl Events {
+    /// Has `told` told. The drain is over when it has been told of everything: see [`end`](Self::end).
+    pub(crate) fn new(mut told: impl FnMut(Event) + Send + 'static) -> (Self, Drain) {
+        let (sender, messages) = channel();
+        let drain = Drain::new();
+        let guard = drain.guard();
+        let tell = move || {
+            let _until_here = guard;
+            while let Ok(Message::Event(event)) = messages.recv() {
+                // A panic of it is its own: the panic hook has told of it.
+                drop(catch_unwind(AssertUnwindSafe(|| told(event))));
+            }
+        };
+        let thread = thread::Builder::new().name("service events".into()).spawn(tell);
+        (Self(thread.is_ok().then_some(sender)), drain)
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        self.send(Message::Event(event));
+    }
+
+    /// Nothing more is told.
+    pub(crate) fn end(&self) {
+        self.send(Message::End);
+    }
+
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn send(&self, message: Message) {
+        if let Some(sender) = &self.0 {
+            // What comes behind the end is heard by nobody.
+            drop(sender.send(message));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A part before its beginning, and what is made of its end.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use ebbtide::{Drain, Guard, Label, State};
+use futures_util::future::FutureExt;
+
+use crate::event::{Event, Events};
+use crate::outcome::PartError;
+use crate::part::Part;
+use crate::runtime::Runtime;
+
+/// A part that has not begun.
+pub(crate) struct Planned {
+    pub(crate) label: Label,
+    pub(crate) drain: Drain,
+    /// Of its drain, so that there is one however early that starts.
+    guard: Guard,
+    pub(crate) work: Work,
+    pub(crate) whose_end_matters: Matters,
+    pub(crate) says_ready: bool,
+}
+
+/// What a part does.
+pub(crate) enum Work {
+    Task(Box<dyn FnOnce(Part, Events) -> Pin<Box<dyn Future<Output = Failure> + Send>> + Send>),
+    Blocking(Box<dyn FnOnce(Part) -> Failure + Send>),
+    Local(Box<dyn FnOnce(Part) -> Pin<Box<dyn Future<Output = Failure>>> + Send>),
+}
+
+/// Why a part has failed, if it has.
+pub(crate) type Failure = Option<Box<dyn Error + Send + Sync>>;
+
+/// Which ends of a part end the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matters {
+    Failure,
+    EveryEnd,
+    None,
+}
+
+/// What all parts have in common.
+#[derive(Clone)]
+pub(crate) struct Whole {
+    pub(crate) drain: Drain,
+    pub(crate) events: Events,
+    pub(crate) first_failure: Arc<OnceLock<PartError>>,
+}
+
+impl Planned {
+    pub(crate) fn new(label: Label, work: Work) -> Self {
+        let drain = Drain::new();
+        let guard = drain.watcher().labelled(label.clone()).expect("nobody else has this drain");
+        Self { label, drain, guard, work, whose_end_matters: Matters::Failure, says_ready: false }
+    }
+
+    /// Begins it. It holds `starting` until it says that it is ready.
+    pub(crate) fn begin<R: Runtime>(self, whole: &Whole, last_call: &Drain, starting: Vec<Guard>) {
+        let Self { label, guard, work, whose_end_matters, .. } = self;
+        let name = label.to_string();
+        let part = Part::new(label, guard.clone(), last_call.watcher(), starting);
+        let end = End { part: part.clone(), has_come: false, matters: whose_end_matters, whole: whole.clone() };
+        match work {
+            Work::Task(work) => {
+                let events = whole.events.clone();
+                let work = AssertUnwindSafe(async move { work(part, events).await }).catch_unwind();
+                R::spawn(Box::pin(async move { end.come(guard.during(work).await) }));
+            }
+            Work::Blocking(work) => R::blocking(Box::new(move || {
+                let ended = catch_unwind(AssertUnwindSafe(|| work(part)));
+                drop(guard);
+                end.come(Some(ended));
+            })),
+            Work::Local(work) => {
+                let local = move || {
+                    let work = AssertUnwindSafe(async move { work(part).await }).catch_unwind();
+                    Box::pin(async move { end.come(guard.during(work).await) }) as _
+                };
+                R::local(name, Box::new(local));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Planned").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
+/// The end of a part that has begun.
+struct End {
+    /// Held up to the last, so that what the part has failed with is known before its stage ends, or counts as started.
+    part: Part,
+    has_come: bool,
+    matters: Matters,
+    whole: Whole,
+}
+
+impl End {
+    /// It has come: with nothing if the part was cut, which its drain tells.
+    fn come(mut self, ended: Option<Result<Failure, Box<dyn Any + Send>>>) {
+        self.has_come = true;
+        match ended {
+            Some(Ok(None)) if self.matters == Matters::EveryEnd => {
+                drop(self.whole.drain.start_because(format!("{} has ended", self.part.label())));
+            }
+            Some(Ok(None)) | None => {}
+            Some(Ok(Some(error))) => self.fail(error),
+            Some(Err(panic)) => {
+                let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+                self.fail(format!("it panicked: {}", said.unwrap_or("without a word")).into());
+            }
+        }
+    }
+
+    fn fail(&self, error: Box<dyn Error + Send + Sync>) {
+        // One that was cut has told so, whatever it has failed with since.
+        if self.part.state() == State::Closed {
+            return;
+        }
+        let error = PartError::new(self.part.label().clone(), error);
+        self.whole.events.tell(Event::Failed(error.clone()));
+        if self.matters != Matters::None {
+            self.part.will_not_start();
+            let _or_another_was_first = self.whole.first_failure.set(error.clone());
+            drop(self.whole.drain.start_because(Label::live(error)));
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !self.has_come {
+            self.fail("its task was dropped before its end".into());
+        }
+    }
+}
