@@ -14,7 +14,7 @@ use crate::outcome::PartError;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A part has begun to accept.
+    /// A part begins to accept.
     Listening {
         /// Which.
         part: Label,

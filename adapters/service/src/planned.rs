@@ -22,7 +22,9 @@ pub(crate) struct Planned {
     pub(crate) drain: Drain,
     /// Of its drain, so that there is one however early that starts.
     guard: Guard,
-    pub(crate) work: Work,
+    /// Where it listens, if it does.
+    pub(crate) address: Option<String>,
+    work: Work,
     pub(crate) whose_end_matters: Matters,
     pub(crate) says_ready: bool,
 }
@@ -57,13 +59,16 @@ impl Planned {
     pub(crate) fn new(label: Label, work: Work) -> Self {
         let drain = Drain::new();
         let guard = drain.watcher().labelled(label.clone()).expect("nobody else has this drain");
-        Self { label, drain, guard, work, whose_end_matters: Matters::Failure, says_ready: false }
+        Self { label, drain, guard, address: None, work, whose_end_matters: Matters::Failure, says_ready: false }
     }
 
     /// Begins it. It holds `starting` until it says that it is ready.
     pub(crate) fn begin<R: Runtime>(self, whole: &Whole, last_call: &Drain, starting: Vec<Guard>) {
-        let Self { label, guard, work, whose_end_matters, .. } = self;
+        let Self { label, guard, address, work, whose_end_matters, .. } = self;
         let name = label.to_string();
+        if let Some(address) = address {
+            whole.events.tell(Event::Listening { part: label.clone(), address });
+        }
         let part = Part::new(label, guard.clone(), last_call.watcher(), starting);
         let end = End { part: part.clone(), has_come: false, matters: whose_end_matters, whole: whole.clone() };
         match work {

@@ -164,10 +164,8 @@ impl<R: Runtime> Service<R> {
         let name = name.into();
         match listener.listener() {
             Ok(listener) => {
+                let address = listener.address();
                 let serve = |part: Part, events: Events| {
-                    if let Some(address) = listener.address() {
-                        events.tell(Event::Listening { part: part.label().clone(), address });
-                    }
                     let serve = Serve::<R, _, _>::new(listener, part.guard(), connection);
                     if !events.is_heard() {
                         return serve;
@@ -176,7 +174,9 @@ impl<R: Runtime> Service<R> {
                     serve.on_error(move |it| events.tell(Event::Connection { part: part.clone(), error: it.to_string() }))
                 };
                 let work = |part, events| Box::pin(async { serve(part, events).await.failure() }) as _;
-                self.part(name, Work::Task(Box::new(work)))
+                let mut service = self.part(name, Work::Task(Box::new(work)));
+                service.last_part().address = address;
+                service
             }
             Err(error) => {
                 self.unbound.get_or_insert_with(|| PartError::new(name, error.into()));

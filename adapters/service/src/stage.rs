@@ -109,13 +109,12 @@ impl Stage {
                 part.begin::<R>(whole, &self.last_call, Vec::new());
             }
         }
-        if self.is_cut::<R>(whole, at, draining).await {
+        let is_cut = self.is_cut::<R>(whole, at, draining).await;
+        if is_cut {
             self.parts.iter().for_each(|it| it.drain.close());
             let released = join_all(self.parts.iter().map(|it| it.drain.released()));
             select(released, pin!(R::sleep(draining.last_words))).await;
         }
-        // A closed one that is still held was closed by force.
-        let by_force = whole.drain.state() == State::Closed && !self.parts.is_empty();
         let mut parts = Vec::new();
         for Member { label, drain, held } in self.parts.drain(..) {
             let Some(Err(overdue)) = drain.watcher().outcome() else { continue };
@@ -123,7 +122,7 @@ impl Stage {
             held.give_up();
             parts.push((label, overdue));
         }
-        Cuts { parts, by_force }
+        Cuts { parts, by_force: is_cut }
     }
 
     /// Has it end by itself; tells whether it must be cut.
@@ -169,6 +168,6 @@ fn waited_for(parts: &[Member]) -> impl Iterator<Item = &Member> {
 /// What of a stage was cut.
 pub(crate) struct Cuts {
     pub(crate) parts: Vec<(Label, Overdue)>,
-    /// Whether the whole had been closed by force by then.
+    /// Whether its time was up; without that, parts have said themselves that something is lost.
     pub(crate) by_force: bool,
 }
