@@ -11,10 +11,10 @@ use ebbtide::{Cause, Closed, Guard, State, Watcher};
 use ebbtide_socket::Peer;
 
 use crate::emptying::Emptying;
+use crate::error_kind::AcceptErrorKind;
 use crate::hook::{Failure, Hook, Told};
 use crate::permits::Permits;
 use crate::queue::Socket;
-use crate::severity::Severity;
 
 /// A runtime, as far as accepting needs it: its clock. Also what makes a [`Listener`] of a foreign type its adapter's
 /// own.
@@ -43,7 +43,7 @@ pub trait Listener<R>: Unpin {
     ///
     /// # Errors
     ///
-    /// Those of `accept`; [`Severity`] tells them apart.
+    /// Those of `accept`; [`AcceptErrorKind`] tells them apart.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
 
     /// Leaves the runtime.
@@ -204,13 +204,13 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
                 }
                 Err(error) => error,
             };
-            match Severity::of(&error) {
-                Severity::Connection => self.hook.tell(&error),
-                Severity::Exhaustion => {
+            match AcceptErrorKind::of(&error) {
+                AcceptErrorKind::Connection => self.hook.tell(&error),
+                AcceptErrorKind::Exhaustion => {
                     self.hook.tell(&error);
                     self.pause = Some(Box::pin(R::sleep(PAUSE)));
                 }
-                Severity::Listener => return self.over(Some(error)),
+                AcceptErrorKind::Listener => return self.over(Some(error)),
             }
         }
     }

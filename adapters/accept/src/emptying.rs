@@ -8,9 +8,9 @@ use std::task::Context;
 use std::time::Duration;
 
 use crate::accept::{PAUSE, Runtime};
+use crate::error_kind::AcceptErrorKind;
 use crate::hook::Hook;
 use crate::queue::{Coming, Queue, Socket};
-use crate::severity::Severity;
 
 /// A queue that is emptied into this process, with the time that it takes to see a handshake through.
 pub(crate) struct Emptying<R: Runtime, L: Socket> {
@@ -64,7 +64,7 @@ impl<R: Runtime, L: Socket> Emptying<R, L> {
             (Ok(()), Coming::Nobody) => return self.close(),
             (Ok(()), Coming::Somebody) => HANDSHAKE,
             (Ok(()), Coming::Perhaps) => GRACE,
-            (Err(error), _) if Severity::of(&error) == Severity::Exhaustion => {
+            (Err(error), _) if AcceptErrorKind::of(&error) == AcceptErrorKind::Exhaustion => {
                 hook.tell(&error);
                 // There is somebody, for whom there is no descriptor: whatever the time.
                 (self.next, self.bound) = (Some(Box::pin(R::sleep(PAUSE))), None);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ebbtide::Label;
 
-use crate::severity::Severity;
+use crate::error_kind::AcceptErrorKind;
 
 /// What went wrong while a listener was served: what [`Serve::on_error`](crate::Serve::on_error) tells of.
 ///
@@ -20,7 +20,7 @@ pub enum Failure<'a> {
     /// `accept` failed.
     Accept {
         /// What the error is one of, and so what is done about it.
-        severity: Severity,
+        kind: AcceptErrorKind,
         /// What the system said.
         error: &'a io::Error,
     },
@@ -36,7 +36,7 @@ pub enum Failure<'a> {
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Accept { severity, error } => write!(f, "{severity}: {error}"),
+            Self::Accept { kind, error } => write!(f, "{kind}: {error}"),
             Self::Connection { peer: Some(peer), error } => write!(f, "{peer}: {error}"),
             Self::Connection { peer: None, error } => write!(f, "a connection: {error}"),
         }
@@ -77,14 +77,14 @@ impl Hook {
 
     pub(crate) fn tell(&mut self, error: &io::Error) {
         let Some(told) = &self.told else { return };
-        let severity = Severity::of(error);
-        if severity == Severity::Exhaustion {
+        let kind = AcceptErrorKind::of(error);
+        if kind == AcceptErrorKind::Exhaustion {
             if self.exhausted.is_some_and(|it| it.elapsed() < INTERVAL) {
                 return;
             }
             self.exhausted = Some(Instant::now());
         }
-        told.tell(&Failure::Accept { severity, error });
+        told.tell(&Failure::Accept { kind, error });
     }
 }
 
@@ -104,15 +104,15 @@ mod tests {
     fn every_error_is_told_with_its_kind_but_a_lack_of_descriptors_once_a_second() {
         let (sender, told) = mpsc::channel();
         let mut hook = Hook::new(move |failure| match failure {
-            Failure::Accept { severity, error } => sender.send((*severity, error.kind())).expect("it is heard"),
+            Failure::Accept { kind, error } => sender.send((*kind, error.kind())).expect("it is heard"),
             Failure::Connection { .. } => unreachable!("there is none"),
         });
         let kinds = [io::ErrorKind::ConnectionAborted, io::ErrorKind::OutOfMemory, io::ErrorKind::InvalidInput];
         for kind in kinds.into_iter().chain(kinds) {
             hook.tell(&kind.into());
         }
-        let severities = [Severity::Connection, Severity::Exhaustion, Severity::Listener];
-        let mut expected: Vec<_> = severities.into_iter().zip(kinds).collect();
+        let accept_kinds = [AcceptErrorKind::Connection, AcceptErrorKind::Exhaustion, AcceptErrorKind::Listener];
+        let mut expected: Vec<_> = accept_kinds.into_iter().zip(kinds).collect();
         expected.extend([expected[0], expected[2]]);
         drop(hook);
         assert_eq!(told.iter().collect::<Vec<_>>(), expected);

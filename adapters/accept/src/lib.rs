@@ -11,8 +11,8 @@
 //! - What the kernel was told is taken back before the socket is let go, in every way out: others may have it too. A
 //!   listener that is said to be [shared](Serve::shared) is not touched at all.
 //! - A limit of connections leaves the rest in the kernel's queue, and when the drain begins, in the loop's own.
-//! - An error of one connection ([`Severity::Connection`]) is skipped; a lack of descriptors or memory
-//!   ([`Severity::Exhaustion`]) pauses the loop; anything else ends it, and nothing else: whoever runs the loop decides
+//! - An error of one connection ([`AcceptErrorKind::Connection`]) is skipped; a lack of descriptors or memory
+//!   ([`AcceptErrorKind::Exhaustion`]) pauses the loop; anything else ends it, and nothing else: whoever runs the loop decides
 //!   whether to start the drain then. [`Serve::on_error`] tells of all three, and of the errors of
 //!   connections that were served.
 //!
@@ -27,17 +27,17 @@
 
 mod accept;
 mod emptying;
+mod error_kind;
 mod hook;
 mod permits;
 mod queue;
 mod serve;
-mod severity;
 mod task;
 
 pub use accept::{Accept, Accepted, Listener, Runtime, Spawn};
 pub use ebbtide_socket::Peer;
+pub use error_kind::AcceptErrorKind;
 pub use hook::Failure;
 pub use queue::Socket;
 pub use serve::Serve;
-pub use severity::Severity;
 pub use task::{Ended, Task};

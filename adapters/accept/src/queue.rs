@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use crate::severity::Severity;
+use crate::error_kind::AcceptErrorKind;
 
 /// A listening socket of the standard library, in non-blocking mode.
 pub trait Socket: Unpin {
@@ -109,7 +109,7 @@ impl<L: Socket> Queue<L> {
                     (left, most) = (looks, most - 1);
                 }
                 Ok(None) => left -= 1,
-                Err(error) if Severity::of(&error) == Severity::Connection => skipped(error),
+                Err(error) if AcceptErrorKind::of(&error) == AcceptErrorKind::Connection => skipped(error),
                 Err(error) => return Err(error),
             }
         }

@@ -6,7 +6,7 @@ use std::io;
 /// What failed when `accept` did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Severity {
+pub enum AcceptErrorKind {
     /// One connection, gone before it was accepted: the next one may be fine. (On Linux also the errors of its
     /// network, which `accept` passes on: accept(2), "Error handling".)
     Connection,
@@ -17,18 +17,18 @@ pub enum Severity {
     Listener,
 }
 
-impl Severity {
+impl AcceptErrorKind {
     /// Tells which.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::io;
-    /// use ebbtide_accept::Severity;
+    /// use ebbtide_accept::AcceptErrorKind;
     ///
-    /// assert_eq!(Severity::of(&io::ErrorKind::ConnectionAborted.into()), Severity::Connection);
-    /// assert_eq!(Severity::of(&io::ErrorKind::OutOfMemory.into()), Severity::Exhaustion);
-    /// assert_eq!(Severity::of(&io::ErrorKind::InvalidInput.into()), Severity::Listener);
+    /// assert_eq!(AcceptErrorKind::of(&io::ErrorKind::ConnectionAborted.into()), AcceptErrorKind::Connection);
+    /// assert_eq!(AcceptErrorKind::of(&io::ErrorKind::OutOfMemory.into()), AcceptErrorKind::Exhaustion);
+    /// assert_eq!(AcceptErrorKind::of(&io::ErrorKind::InvalidInput.into()), AcceptErrorKind::Listener);
     /// ```
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
@@ -51,7 +51,7 @@ impl Severity {
 }
 
 /// What the accept loop does about it.
-impl fmt::Display for Severity {
+impl fmt::Display for AcceptErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connection => "a connection was gone before it was accepted",
@@ -62,20 +62,20 @@ impl fmt::Display for Severity {
 }
 
 #[cfg(unix)]
-fn of_code(code: i32) -> Severity {
+fn of_code(code: i32) -> AcceptErrorKind {
     match code {
-        libc::EPROTO | libc::ENOPROTOOPT | libc::EHOSTDOWN => Severity::Connection,
-        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC => Severity::Exhaustion,
-        _ => Severity::Listener,
+        libc::EPROTO | libc::ENOPROTOOPT | libc::EHOSTDOWN => AcceptErrorKind::Connection,
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC => AcceptErrorKind::Exhaustion,
+        _ => AcceptErrorKind::Listener,
     }
 }
 
 #[cfg(not(unix))]
-fn of_code(code: i32) -> Severity {
+fn of_code(code: i32) -> AcceptErrorKind {
     match code {
         // WSAEMFILE, WSAENOBUFS.
-        10_024 | 10_055 => Severity::Exhaustion,
-        _ => Severity::Listener,
+        10_024 | 10_055 => AcceptErrorKind::Exhaustion,
+        _ => AcceptErrorKind::Listener,
     }
 }
 
@@ -86,21 +86,21 @@ mod tests {
     #[test]
     fn a_full_table_of_descriptors_is_exhaustion() {
         for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::ENOSPC] {
-            assert_eq!(Severity::of(&io::Error::from_raw_os_error(code)), Severity::Exhaustion, "{code}");
+            assert_eq!(AcceptErrorKind::of(&io::Error::from_raw_os_error(code)), AcceptErrorKind::Exhaustion, "{code}");
         }
     }
 
     #[test]
     fn a_connection_that_went_away_is_its_own_affair() {
         for code in [libc::ECONNABORTED, libc::EPROTO, libc::EINTR, libc::EPERM, libc::EHOSTUNREACH, libc::ENETDOWN] {
-            assert_eq!(Severity::of(&io::Error::from_raw_os_error(code)), Severity::Connection, "{code}");
+            assert_eq!(AcceptErrorKind::of(&io::Error::from_raw_os_error(code)), AcceptErrorKind::Connection, "{code}");
         }
     }
 
     #[test]
     fn what_says_that_the_listener_is_none_ends_it() {
         for code in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK] {
-            assert_eq!(Severity::of(&io::Error::from_raw_os_error(code)), Severity::Listener, "{code}");
+            assert_eq!(AcceptErrorKind::of(&io::Error::from_raw_os_error(code)), AcceptErrorKind::Listener, "{code}");
         }
     }
 }
