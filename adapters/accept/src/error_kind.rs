@@ -1,24 +1,26 @@
-//! What an error of `accept` is an error of.
+//! `AcceptErrorKind`: whether an error of `accept` concerns one connection, the process or the listener.
 
 use std::fmt;
 use std::io;
 
-/// What failed when `accept` did.
+/// What an error of `accept` concerns, and so what the accept loop does about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcceptErrorKind {
-    /// One connection, gone before it was accepted: the next one may be fine. (On Linux also the errors of its
-    /// network, which `accept` passes on: accept(2), "Error handling".)
+    /// One connection, which was closed before it was accepted. The loop goes on with the next.
+    ///
+    /// On Linux `accept` also returns network errors of the new socket (accept(2), "Error handling").
     Connection,
-    /// The process or the machine has no descriptors, no watches or no memory left: worth another try a little later.
-    /// (A reactor that cannot watch one more socket says that there is no space: `epoll_ctl(2)`, `ENOSPC`.)
+    /// The process or the machine: it has no descriptors, no memory or no epoll watches left. The loop pauses, and tries again.
+    ///
+    /// (If a reactor cannot watch one more socket, the error is `ENOSPC`: `epoll_ctl(2)`.)
     Exhaustion,
-    /// The listener.
+    /// The listener, which can accept no more. The loop ends.
     Listener,
 }
 
 impl AcceptErrorKind {
-    /// Tells which.
+    /// The kind of this error.
     ///
     /// # Examples
     ///
@@ -42,7 +44,7 @@ impl AcceptErrorKind {
             | Kind::HostUnreachable
             | Kind::NetworkUnreachable
             | Kind::NetworkDown
-            // A firewall's verdict on this one.
+            // Of a firewall, on this connection.
             | Kind::PermissionDenied => Self::Connection,
             Kind::OutOfMemory => Self::Exhaustion,
             _ => error.raw_os_error().map_or(Self::Listener, of_code),
@@ -50,7 +52,6 @@ impl AcceptErrorKind {
     }
 }
 
-/// What the accept loop does about it.
 impl fmt::Display for AcceptErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -84,21 +85,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_table_of_descriptors_is_exhaustion() {
+    fn a_full_table_of_descriptors_is_of_kind_exhaustion() {
         for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::ENOSPC] {
             assert_eq!(AcceptErrorKind::of(&io::Error::from_raw_os_error(code)), AcceptErrorKind::Exhaustion, "{code}");
         }
     }
 
     #[test]
-    fn a_connection_that_went_away_is_its_own_affair() {
+    fn an_error_of_one_connection_is_of_kind_connection() {
         for code in [libc::ECONNABORTED, libc::EPROTO, libc::EINTR, libc::EPERM, libc::EHOSTUNREACH, libc::ENETDOWN] {
             assert_eq!(AcceptErrorKind::of(&io::Error::from_raw_os_error(code)), AcceptErrorKind::Connection, "{code}");
         }
     }
 
     #[test]
-    fn what_says_that_the_listener_is_none_ends_it() {
+    fn an_error_of_the_listener_is_of_kind_listener() {
         for code in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK] {
             assert_eq!(AcceptErrorKind::of(&io::Error::from_raw_os_error(code)), AcceptErrorKind::Listener, "{code}");
         }
