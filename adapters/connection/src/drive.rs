@@ -85,8 +85,8 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`] if the engine fails, [`Error::Forced`] if the drain was closed by force, and [`Error::Bound`] if a
-    /// time limit cut a request or response.
+    /// [`Error::Engine`] if the engine fails. [`Error::Forced`] if the drain was closed by force. [`Error::Bound`] if a time
+    /// limit cut a request or response.
     ///
     /// # Cancel safety
     ///

@@ -106,8 +106,8 @@ impl<E> Http<E> {
     ///
     /// # Errors
     ///
-    /// [`Error::Engine`](crate::Error::Engine) if hyper fails, [`Error::Forced`](crate::Error::Forced) if the drain was closed by
-    /// force, and [`Error::Bound`](crate::Error::Bound) if a time limit cut a request or response.
+    /// [`Error::Engine`](crate::Error::Engine) if hyper fails. [`Error::Forced`](crate::Error::Forced) if the drain was closed by
+    /// force. [`Error::Bound`](crate::Error::Bound) if a time limit cut a request or response.
     ///
     /// # Panics
     ///
