@@ -1,8 +1,8 @@
-//! A real server that drains, on smol and hyper: a main listener, TLS, diagnostics, signals and a deadline.
+//! A whole server with graceful shutdown, on smol and hyper: a main listener, TLS, diagnostics, signals and a deadline.
 //!
 //! `cargo run --example server_smol_hyper`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
 //!
-//! `server.rs` is the same on tokio: their difference is all there is to move.
+//! `server.rs` is the same on tokio: compare the two to see what changes.
 
 use std::convert::Infallible;
 use std::future::ready;
