@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ebbtide_async_h1::{Bounds, Connections, Http};
+use ebbtide_example_servers::h1::{endpoint, status};
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
-use ebbtide_examples::h1::{endpoint, status};
 use ebbtide_examples::life::{self, Life};
 use ebbtide_examples::options::Options;
 use ebbtide_examples::work::Work;
