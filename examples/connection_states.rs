@@ -1,4 +1,4 @@
-//! Every change of every connection's state, and the counts, which are right whatever the clients do.
+//! A server that prints every change of its connections' states, and their counts.
 //!
 //! `cargo run --example connection_states`, then `curl 127.0.0.1:8080`, `nc 127.0.0.1 8080` with nonsense typed into it,
 //! `curl -H 'Connection: upgrade' -H 'Upgrade: echo' 127.0.0.1:8080`; then Ctrl-C.

@@ -1,7 +1,7 @@
-//! One server that has 3 seconds to end well, and what comes of starting and draining in any other order.
+//! A server with a deadline of 3 seconds, and what happens if it is started and drained in another order.
 //!
 //! `cargo run --example deadline`, then `curl 127.0.0.1:8080/1` (answered) or `/9` (cut), and Ctrl-C meanwhile.
-//! Other orders are given behind the address:
+//! Other orders are arguments after the address:
 //!
 //! - `-- 127.0.0.1:8080 start start`: the second start is an error, the address is in use.
 //! - `-- 127.0.0.1:8080 start drain start`: a start after the drain is an error, and nothing listens.

@@ -1,7 +1,7 @@
-//! A protocol of lines, without HTTP: what a client had sent before the drain is answered.
+//! A line protocol, without HTTP: lines that a client has sent before the drain are answered.
 //!
 //! `cargo run --example lines`, then `nc 127.0.0.1 8080` in another terminal: what you type comes back in capitals. Ctrl-C
-//! here ends it, 100 ms behind the last line.
+//! here ends it, 100 ms after the last line.
 
 use std::env;
 use std::error::Error;

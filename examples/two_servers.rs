@@ -1,4 +1,4 @@
-//! A main server and its diagnostics: one signal, one deadline, and the diagnostics last.
+//! A main server and a diagnostics server that ends after it, with one signal and one deadline.
 //!
 //! `cargo run --example two_servers`, then `curl 127.0.0.1:8080/5`, Ctrl-C here, and meanwhile
 //! `curl 127.0.0.1:8081/ready` and `/live`: not ready from the first instant, alive to the end.

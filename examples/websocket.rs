@@ -1,4 +1,4 @@
-//! A WebSocket server that says goodbye: every client is told with 1001, and its answer is awaited.
+//! A WebSocket server that closes well: every client gets a close frame (1001), and its answer is awaited.
 //!
 //! `cargo run --example websocket`, connect any WebSocket client to `ws://127.0.0.1:8080`, and Ctrl-C here.
 

@@ -18,5 +18,5 @@ done
 ip netns add "ebbtide-$$" 2>/dev/null || skip "network namespaces cannot be made here"
 ip netns del "ebbtide-$$"
 
-cargo build --locked -p ebbtide-examples --examples
+cargo build --locked -p ebbtide-examples -p ebbtide-example-servers --examples
 exec python3 tests/net/drains.py "${CARGO_TARGET_DIR:-target}/debug/examples" "$@"

@@ -11,5 +11,5 @@ for tool in haproxy python3; do
     }
 done
 
-cargo build --locked -p ebbtide-examples --examples
+cargo build --locked -p ebbtide-examples -p ebbtide-example-servers --examples
 exec python3 tests/net/proxy.py "${CARGO_TARGET_DIR:-target}/debug/examples" "$@"

@@ -1,14 +1,14 @@
-//! Why a drain began.
+//! `Cause`: why a drain began.
 
 use core::fmt;
 use core::panic::Location;
 
 use crate::label::Label;
 
-/// Why a drain began: what its starter said of it, or where in the source it was started.
+/// Why a drain began: a reason that was given, or the line of source that started it.
 ///
-/// [`Drain::cause`](crate::Drain::cause) and [`Watcher::cause`](crate::Watcher::cause) tell it. The first start counts.
-/// Text for people is its `Display`.
+/// [`Drain::cause`](crate::Drain::cause) and [`Watcher::cause`](crate::Watcher::cause) return it. If a drain is started more
+/// than once, the first start counts. `Display` is a text for people.
 ///
 /// # Examples
 ///
@@ -25,10 +25,10 @@ use crate::label::Label;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// [`start_because`](crate::Drain::start_because): what was said. [`Label::downcast_ref`] gives back what was given
-    /// to [`Label::live`], such as the signal or the [`Failure`](crate::Failure) that it was.
+    /// [`start_because`](crate::Drain::start_because) was called: the reason that was given. If it was made by
+    /// [`Label::live`], [`Label::downcast_ref`] returns the value, such as a signal or a [`Failure`](crate::Failure).
     Said(Label),
-    /// [`start`](crate::Drain::start) or [`close`](crate::Drain::close): who called it.
+    /// [`start`](crate::Drain::start) or [`close`](crate::Drain::close) was called: where in the source.
     Called(&'static Location<'static>),
     /// The last [`Drain`](crate::Drain) was dropped.
     Dropped,

@@ -1,4 +1,4 @@
-//! A drain that is a part of another.
+//! Child drains: drains that start and close with another.
 
 use crate::cause::Cause;
 use crate::drain::Drain;
@@ -10,17 +10,17 @@ use crate::sync::Lock;
 use crate::watcher::Watcher;
 
 impl Watcher {
-    /// A drain of its own that is also a part of this one: it starts with this one or before it, this one waits for it, and
-    /// a forced close of this one closes it too.
+    /// A new drain that is a child of this one. It starts when this one does, or before. This one waits for it, and a forced
+    /// close of this one closes it too.
     ///
-    /// It is for what may end while the rest goes on, a tenant or a subsystem, and for a library in an application. Nothing
-    /// has to be polled for it. The label is what [`Drain::held`] lists while it is waited for. What a forced close of the
-    /// child has cut is in the outcome of both, if it came while this one was draining.
+    /// Use it for a part that may end while the rest goes on, such as a tenant, a subsystem or a library. Nothing has to be
+    /// polled for it. [`Drain::held`] of the parent lists the child under `label` until it has closed. If the child is closed
+    /// by force while the parent drains, the outcome of both names what was cut.
     ///
-    /// Dropping the last `Drain` of the child starts the child, and nothing else. If draining has begun already, the child
-    /// is closed when it comes.
+    /// Dropping the last `Drain` of the child starts the child alone. If this drain is draining already, the child is returned
+    /// closed.
     ///
-    /// There is none on a target without compare-and-swap, like [`Order`](crate::Order).
+    /// Like [`Order`](crate::Order), it is absent on targets without compare-and-swap.
     ///
     /// # Examples
     ///
@@ -47,14 +47,14 @@ impl Watcher {
             drop(child.start_by(self.cause().unwrap_or(Cause::Dropped)));
             return child;
         };
-        // Watchers of the child, and no drain: who drops the last of those starts it. And not `self`, which may have a turn
-        // of its own in a lame duck time.
+        // Watchers of the child and not its `Drain`: the drop of the last `Drain` must still start it. And not `self`, which
+        // may have a turn of its own in a lame duck time.
         let (parent, part) = (guard.watcher(), child.watcher());
         let (guard, closed) = (Lock::new(Some(guard)), part.clone());
         let links = Links::until(part.closed(), move || {
             let Some(guard) = guard.with(Option::take) else { return };
             if guard.state() == State::Draining {
-                guard.tell_of(&closed, &label);
+                guard.report_part(&closed, &label);
             }
             drop(guard);
         });
@@ -68,7 +68,7 @@ impl Watcher {
         child
     }
 
-    /// Starts this one, for the reason for which the other one has.
+    /// Starts this drain, with the cause of the other one.
     pub(crate) fn start_with(&self, other: &Self) {
         if let Some(cause) = other.cause() {
             self.shared().start(cause);
@@ -77,10 +77,10 @@ impl Watcher {
 }
 
 impl Guard {
-    /// Has the outcome of the drain tell what a part of it has cut.
-    pub(crate) fn tell_of(&self, part: &Watcher, label: &Label) {
+    /// Adds what `part` has cut to the outcome of this guard's drain.
+    pub(crate) fn report_part(&self, part: &Watcher, label: &Label) {
         if let Some(Err(cut)) = part.shared().outcome() {
-            self.shared().lose(cut.of_part(label));
+            self.shared().record_loss(cut.of_part(label));
         }
     }
 }

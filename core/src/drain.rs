@@ -1,4 +1,4 @@
-//! The right to end things.
+//! `Drain`: the handle that starts a graceful shutdown.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,11 +13,11 @@ use crate::state::State;
 use crate::sync::Arc;
 use crate::watcher::Watcher;
 
-/// The right to end things. **Dropping the last `Drain` starts the drain**, so keep one for as long as the service
-/// should run.
+/// The handle that starts a graceful shutdown. **Dropping the last `Drain` starts it**, so keep one for as long as the
+/// service should run.
 ///
-/// Hand out [`watcher`](Self::watcher)s; [`start`](Self::start) when it is time; await the [`Drained`] that it
-/// returns. A clone is the same drain.
+/// Give [`watcher`](Self::watcher)s to the parts of the service. Call [`start`](Self::start) to begin, and await the
+/// [`Drained`] that it returns. A clone is a handle of the same drain.
 ///
 /// # Examples
 ///
@@ -26,10 +26,10 @@ use crate::watcher::Watcher;
 /// let drain = ebbtide::Drain::new();
 /// let watcher = drain.watcher();
 ///
-/// // Somewhere in the service: hold up the close while there is work.
+/// // Somewhere in the service: hold a guard while there is work.
 /// let guard = watcher.guard().expect("running");
 ///
-/// // On a signal: no new work from here on, and a future of the end.
+/// // On a signal: no new work from here on. The future is ready when the work is done.
 /// let drained = drain.start();
 /// assert!(watcher.guard().is_none());
 ///
@@ -40,18 +40,18 @@ use crate::watcher::Watcher;
 #[derive(Clone)]
 #[must_use = "dropping the last `Drain` starts the drain"]
 pub struct Drain {
-    last: Arc<Last>,
+    inner: Arc<StartOnDrop>,
 }
 
-/// What the last `Drain` drops.
-struct Last {
+/// Shared by the clones of a `Drain`; starts the drain when the last of them is dropped.
+struct StartOnDrop {
     watcher_count: Arc<WatcherCount>,
 }
 
 impl Drain {
-    /// A running drain, independent of all others.
+    /// A new drain, in state [`Running`](State::Running).
     pub fn new() -> Self {
-        Self { last: Arc::new(Last { watcher_count: Shared::open() }) }
+        Self { inner: Arc::new(StartOnDrop { watcher_count: Shared::open() }) }
     }
 
     /// A watcher of this drain.
@@ -65,12 +65,12 @@ impl Drain {
     /// assert!(watcher.guard().is_none());
     /// ```
     pub fn watcher(&self) -> Watcher {
-        Watcher::new(self.shared().watcher_count(&self.last.watcher_count))
+        Watcher::new(self.shared().watcher_count(&self.inner.watcher_count))
     }
 
-    /// A guard, or `None` once draining has begun: the same as [`Watcher::guard`] of a [`watcher`](Self::watcher).
+    /// A guard, or `None` once draining has begun. The same as [`Watcher::guard`].
     ///
-    /// [`Draining`](crate::Draining) is an error for `?` in place of the `None`.
+    /// With `?`, use [`Draining`](crate::Draining) as the error.
     ///
     /// # Examples
     ///
@@ -91,8 +91,9 @@ impl Drain {
         self.shared().guard_count().map(Guard::new)
     }
 
-    /// Starts the drain, at once and whether or not the answer is polled. Starting again changes nothing, and
-    /// every answer tells of the same end.
+    /// Starts the drain, at once and whether or not the returned future is polled.
+    ///
+    /// Starting again changes nothing; every returned future has the same outcome.
     ///
     /// # Examples
     ///
@@ -106,10 +107,10 @@ impl Drain {
         self.start_by(Cause::Called(Location::caller()))
     }
 
-    /// Starts the drain as [`start`](Self::start) does, and says why: [`cause`](Self::cause) tells it, unless another start
-    /// came first.
+    /// Starts the drain like [`start`](Self::start), with a reason that [`cause`](Self::cause) returns.
     ///
-    /// Words, or by [`Label::live`](crate::Label::live) a value, such as the error that ends the service.
+    /// The reason is a text, or a value by [`Label::live`](crate::Label::live), such as the error that ends the service. It is
+    /// ignored if the drain has started already.
     ///
     /// # Examples
     ///
@@ -138,7 +139,7 @@ impl Drain {
     /// ```
     pub fn start_by(&self, cause: Cause) -> Drained {
         self.shared().start(cause);
-        Drained::new(self.shared().watcher_count(&self.last.watcher_count))
+        Drained::new(self.shared().watcher_count(&self.inner.watcher_count))
     }
 
     /// Why the drain began; `None` while it has not.
@@ -156,8 +157,9 @@ impl Drain {
         self.shared().cause()
     }
 
-    /// Closes by force: starts the drain if need be, and cuts whatever is held. A drain that has closed stays as
-    /// it is.
+    /// Closes the drain by force: starts it if it is running, and does not wait for the guards that are held.
+    ///
+    /// Futures that run under a guard ([`Guard::during`]) are dropped. A drain that has closed stays as it is.
     ///
     /// # Examples
     ///
@@ -174,11 +176,11 @@ impl Drain {
         self.shared().close();
     }
 
-    /// A future that is ready once every guard has been released, also those that a forced close has cut.
+    /// A future that is ready once every guard has been dropped, also after a forced close.
     ///
-    /// What is cut may have a last word to say, as ebbtide's HTTP adapters have for requests without a response; it is said
-    /// when the cut task is dropped or polled, which takes a moment. A `main` that returns at once may be faster. So wait
-    /// for this, but not for long: a task that blocks its thread never lets go.
+    /// A task that was cut may still do something in its next poll or its drop. For example, ebbtide's HTTP adapters answer
+    /// `503` to a request without a response. A `main` that returns at once may end the process before that. So wait for this
+    /// future, but with a short bound: a task that blocks its thread keeps its guard.
     ///
     /// # Examples
     ///
@@ -187,22 +189,23 @@ impl Drain {
     /// let drain = ebbtide::Drain::new();
     /// let guard = drain.guard();
     /// drain.close();
-    /// drop(guard); // as the task that had it would
+    /// drop(guard); // as the task that holds it would
     /// drain.released().await;
     /// # });
     /// ```
     pub fn released(&self) -> Released {
-        Released::new(self.shared().watcher_count(&self.last.watcher_count))
+        Released::new(self.shared().watcher_count(&self.inner.watcher_count))
     }
 
-    /// How far this drain has come.
+    /// The state of this drain.
     #[must_use]
     pub fn state(&self) -> State {
         self.shared().state()
     }
 
-    /// How many guards are held, clones counted: a figure of this moment, for people and for logs. Waiting for it
-    /// to become zero is what [`Drained`] is for.
+    /// The number of guards that are held at this moment, clones included: for people and for logs.
+    ///
+    /// To wait until it is zero, await [`Drained`].
     ///
     /// # Examples
     ///
@@ -218,8 +221,9 @@ impl Drain {
         self.shared().guards()
     }
 
-    /// Who holds guards, of those that have a label: the most first. A figure of this moment, like
-    /// [`guards`](Self::guards).
+    /// The labels of the guards that are held at this moment, with the number of guards of each, the most first.
+    ///
+    /// Guards without a label are counted by [`guards`](Self::guards) only.
     ///
     /// # Examples
     ///
@@ -235,7 +239,7 @@ impl Drain {
     }
 
     pub(crate) fn shared(&self) -> &Shared {
-        &self.last.watcher_count.shared
+        &self.inner.watcher_count.shared
     }
 }
 
@@ -245,9 +249,9 @@ impl Default for Drain {
     }
 }
 
-impl Drop for Last {
+impl Drop for StartOnDrop {
     fn drop(&mut self) {
-        // Also what frees the memory: until it has started, a drain owns itself.
+        // This also frees the memory: until it has started, a drain owns itself.
         self.watcher_count.shared.start(Cause::Dropped);
     }
 }

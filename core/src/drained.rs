@@ -1,4 +1,4 @@
-//! The end of a drain, awaited.
+//! `Drained`: the future of a drain's outcome.
 
 use core::fmt;
 use core::future::Future;
@@ -13,16 +13,14 @@ use crate::state::State;
 use crate::sync::Arc;
 use crate::waker_list::Registration;
 
-/// The future of a drain's end: `Ok` when the last guard has been released, [`Overdue`] when the drain was closed
-/// while guards were held.
+/// The future of a drain's outcome: `Ok` when the last guard was dropped, [`Overdue`] if the drain was closed by force.
 ///
-/// Woken once, by the release of the last guard; nothing polls. Ready again when it is polled again, and every
-/// clone has the same answer.
+/// It is woken once, as the last guard is dropped; there is no polling. It may be polled again after it was ready. Every
+/// clone has the same outcome.
 ///
-/// Do not await it while you hold a guard of the same drain: it would wait for you, and you for it. The usual form of
-/// that trap is a handler that ends the service it runs in, `/shutdown` for example, and awaits the end before it answers:
-/// its request is held by a guard. Start the drain there, drop this future, and answer. A task that holds a guard can await
-/// [`Watcher::closed`](crate::Watcher::closed) instead, or set a [`deadline`](Self::deadline).
+/// Do not await it while you hold a guard of the same drain: each would wait for the other. A common case is a `/shutdown`
+/// handler that starts the drain and awaits its end before it answers: its own request holds a guard. Start the drain there,
+/// drop this future, and answer. If the task must wait, set a [`deadline`](Self::deadline).
 ///
 /// # Cancel safety
 ///
@@ -48,10 +46,10 @@ impl Drained {
         Self { watcher_count, registration: Registration::NONE }
     }
 
-    /// Waits for as long as `timer` does, then closes by force.
+    /// Bounds the wait: if `timer` is ready first, the drain is closed by force.
     ///
-    /// Any future is a clock: a runtime's sleep, a hardware timer, a channel. One that is ready at once closes
-    /// whatever is still held, and one that never is sets no bound. When both are ready, the end is a clean one.
+    /// Any future can be the timer: a runtime's sleep, a hardware timer, a channel. A timer that is ready at once closes at
+    /// once; one that is never ready sets no bound. If both are ready, the end is a clean one.
     ///
     /// # Cancel safety
     ///
@@ -103,7 +101,7 @@ impl fmt::Debug for Drained {
     }
 }
 
-/// The future of [`Drain::released`](crate::Drain::released).
+/// The future of [`Drain::released`](crate::Drain::released): ready once every guard has been dropped.
 ///
 /// # Cancel safety
 ///
@@ -143,7 +141,7 @@ impl fmt::Debug for Released {
 }
 
 pin_project! {
-    /// The future of [`Drained::deadline`].
+    /// The future of [`Drained::deadline`]: the outcome of the drain, or of its forced close when the timer is ready.
     #[derive(Debug)]
     #[must_use = "the deadline is kept only while this is polled"]
     pub struct Deadline<T> {

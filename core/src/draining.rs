@@ -1,13 +1,12 @@
-//! The error of whoever comes too late.
+//! `Draining`: the error if no guard is given any more.
 
 use core::error::Error;
 use core::fmt;
 
-/// Draining has begun, so there is no guard any more: an error, for `?` where
-/// [`Watcher::guard`](crate::Watcher::guard) and [`Drain::guard`](crate::Drain::guard) are `None`.
+/// The error that draining has begun, so that no new work is taken.
 ///
-/// It is written by who asks, so it will stay without fields; why it drains is told by
-/// [`Watcher::cause`](crate::Watcher::cause).
+/// Callers make it of the `None` of [`Watcher::guard`](crate::Watcher::guard) and [`Drain::guard`](crate::Drain::guard), for
+/// `?`. Since callers write it out, it will never have fields; [`Watcher::cause`](crate::Watcher::cause) tells the cause.
 ///
 /// # Examples
 ///
@@ -35,7 +34,7 @@ impl fmt::Display for Draining {
     }
 }
 
-// What a `main` prints that ends with it.
+// A `main` that returns an error prints its `Debug`.
 impl fmt::Debug for Draining {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,4 +1,4 @@
-//! A little time behind the beginning of a drain.
+//! `Grace`: a short time after the beginning of a drain.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -11,11 +11,11 @@ use crate::until::{End, Until};
 use crate::watcher::Watcher;
 
 impl Watcher {
-    /// A grace: for futures that are waited for while the service runs, but once draining has begun no longer than `time`.
+    /// A grace period for reads: no limit while the service runs, and `time` in all once draining has begun.
     ///
-    /// It is what a protocol of your own needs to serve what its client had sent already: with
-    /// [`until_draining`](Self::until_draining) that would be dropped unread. Have one per connection, so that a client
-    /// that goes on sending does not begin its grace anew. `sleep` is the runtime's.
+    /// A protocol of your own needs it to serve what its client had already sent;
+    /// [`until_draining`](Self::until_draining) would drop that unread. Make one per connection, and not one per read: a client
+    /// that goes on sending would start each anew. `sleep` is the runtime's, such as `tokio::time::sleep`.
     ///
     /// # Examples
     ///
@@ -50,15 +50,14 @@ impl Watcher {
     }
 }
 
-/// A little time behind the beginning of a drain: the future of [`Watcher::grace`], ready when draining has begun and the
-/// grace is over.
+/// The future of [`Watcher::grace`]: ready when draining has begun and the grace period has passed.
 ///
-/// It begins when it is first polled in a drain, so a task that was busy at its beginning has all of it. Ready again when
-/// it is polled again.
+/// The period starts with the first poll after draining has begun, so a task that was busy has all of it. It may be polled
+/// again after it was ready.
 ///
 /// # Cancel safety
 ///
-/// Not polling it any more loses nothing; the timer runs on.
+/// It may stop being polled at any time; its timer runs on.
 #[must_use = "futures do nothing unless polled"]
 pub struct Grace<S, T> {
     watcher: Watcher,
@@ -78,13 +77,13 @@ where
     S: Fn(Duration) -> T,
     T: Future,
 {
-    /// Runs `future` for as long as the grace is not over: then it is dropped, and the answer is `None`.
+    /// Runs `future` until the grace period has passed: then `future` is dropped, and the output is `None`.
     ///
-    /// The grace is asked first, so a future that is always ready does not outrun it.
+    /// The grace is polled first, so a future that is always ready ends with it, too.
     ///
     /// # Cancel safety
     ///
-    /// As cancel safe as `future`, which is dropped when the grace is over.
+    /// As cancel safe as `future`, which is dropped when the period has passed.
     pub fn during<F: Future>(&mut self, future: F) -> Until<&mut Self, F> {
         Until::new(self, future)
     }

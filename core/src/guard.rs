@@ -1,4 +1,4 @@
-//! The right to hold up the close.
+//! `Guard`: the handle that a drain waits for.
 
 use core::fmt;
 use core::future::Future;
@@ -14,16 +14,16 @@ use crate::until::{End, Until};
 use crate::waker_list::Registration;
 use crate::watcher::Watcher;
 
-/// The right to hold up the close: while a guard is held, the drain waits.
+/// A handle that keeps the drain from closing: while a guard is held, the drain waits.
 ///
-/// Take one for every piece of work that must not be lost, before the work can be lost, and drop it when the work
-/// is done; a return, an early exit and a panic are the same then. A clone is a guard of its own, and may be made
-/// at any time, also while draining: work may beget work.
+/// Take one for every piece of work that must not be lost, before it begins, and drop it when the work is done. A return, an
+/// early exit and a panic all drop it. A clone is a guard of its own, and may be made at any time, also while draining: for
+/// work that starts more work.
 ///
-/// When time is up the drain is [`Closed`](State::Closed) *though this guard is still held*, and what was guarded should
-/// end: [`during`](Self::during) sees to that. To wait for the *beginning* of the drain, await the guard's
-/// [`watcher`](Self::watcher); to wait for its end under a guard, that watcher's [`closed`](Watcher::closed). The guard itself
-/// is no future, so that neither is mistaken for the other:
+/// At a deadline the drain is [`Closed`](State::Closed) *though this guard is still held*, and the guarded work should end.
+/// [`during`](Self::during) drops it then. To wait for the *beginning* of the drain, await the guard's
+/// [`watcher`](Self::watcher). To wait for its end, await [`closed`](Watcher::closed) of that watcher. The guard itself is not
+/// a future, since either meaning could be expected:
 ///
 /// ```compile_fail,E0277
 /// # async fn session(guard: ebbtide::Guard) {
@@ -31,10 +31,9 @@ use crate::watcher::Watcher;
 /// # }
 /// ```
 ///
-/// Who holds a guard must not wait for the end of its drain, which waits for the guard: see
-/// [`Drained`](crate::Drained). A guard that is kept in `main` while that waits for the drain holds it up to its deadline.
-/// So move the guard to who works under it, or give it a [label](Watcher::labelled), such as
-/// [`Label::here`]: then the outcome says whose it was.
+/// A task that holds a guard must not wait for the end of the drain: each would wait for the other, see
+/// [`Drained`](crate::Drained). A guard that is kept in `main` delays the drain until its deadline. So move the guard into the
+/// task that does the work. With a [label](Watcher::labelled), such as [`Label::here`], the outcome says whose guard it was.
 ///
 /// # Examples
 ///
@@ -62,7 +61,7 @@ impl Guard {
         &self.guard_count.shared
     }
 
-    /// A watcher of the drain that this guard holds up. It hears of its start, not of a [turn](Self::turn) before that.
+    /// A watcher of this guard's drain. It is ready at the start of the drain, and not at a [turn](Self::turn) before that.
     ///
     /// # Examples
     ///
@@ -75,7 +74,7 @@ impl Guard {
         Watcher::new(WatcherCount::of(&self.guard_count))
     }
 
-    /// A guard like a clone of this one, but under this label; also while draining.
+    /// Another guard of the same drain, counted under `label`. It is given while draining, too.
     ///
     /// # Examples
     ///
@@ -86,29 +85,28 @@ impl Guard {
     /// assert_eq!(request.label().map(ToString::to_string).as_deref(), Some("GET /"));
     /// ```
     pub fn labelled(&self, label: impl Into<Label>) -> Self {
-        // A holder is never refused.
+        // Given, since the caller holds a guard.
         Shared::labelled(&self.guard_count.shared, &label.into(), true).map_or_else(|| self.clone(), Self::new)
     }
 
-    /// A turn in the [lame duck time](crate::LameDuck) of the drain, for a connection that is told of the end in its own
-    /// time; `None` if there is no such time, or it is over.
+    /// A turn in the [lame duck time](crate::LameDuck) of the drain: the instant at which one connection is told to end.
     ///
-    /// It takes a lock.
+    /// `None` if the drain has no lame duck time, or it has passed. It takes a lock.
     #[must_use]
     pub fn turn(&self) -> Option<Turn> {
         self.guard_count.shared.take_turn().map(|(watcher_count, is_late)| Turn::new(watcher_count, is_late))
     }
 
-    /// What it counts under.
+    /// The label that this guard is counted under, if any.
     #[must_use]
     pub fn label(&self) -> Option<&Label> {
         self.guard_count.label()
     }
 
-    /// Whether nobody else has its label at this moment: no other guard, and if the label is [live](Label::live), nothing that
-    /// has kept a clone of it. `false` if it has none.
+    /// Whether no other guard has the same label at this moment. `false` if this guard has no label.
     ///
-    /// For whoever has handed out a clone, and wants to know whether that went on or was dropped.
+    /// If the label is [live](Label::live), a clone of the label counts like a guard. It tells the owner of a guard whether a
+    /// clone that was handed out is still in use.
     ///
     /// # Examples
     ///
@@ -127,17 +125,17 @@ impl Guard {
             && self.label().is_some_and(|label| label.clones().is_none_or(|it| it == 2))
     }
 
-    /// How far the drain has come; [`Closed`](State::Closed) means that time is up.
+    /// The state of the drain. [`Closed`](State::Closed), though this guard is held, means that it was closed by force.
     #[inline]
     #[must_use]
     pub fn state(&self) -> State {
         self.guard_count.shared.state()
     }
 
-    /// Releases this guard as one that was cut: what it stood for is lost, though nothing was closed by force.
+    /// Drops this guard and reports its work as lost, though the drain was not closed by force.
     ///
-    /// The outcome of the drain says so, by [`Overdue`](crate::Overdue) and under the guard's label, if the drain had begun:
-    /// what is lost while the service runs is the service's own to tell.
+    /// The outcome of the drain is then an [`Overdue`](crate::Overdue) that names the guard's label. Before the drain has begun
+    /// it is a plain drop: work that fails while the service runs is for the service to report.
     ///
     /// # Examples
     ///
@@ -152,14 +150,14 @@ impl Guard {
     /// ```
     pub fn give_up(self) {
         if self.state() == State::Draining {
-            self.shared().lose(Overdue::given_up(self.label().cloned()));
+            self.shared().record_loss(Overdue::given_up(self.label().cloned()));
         }
     }
 
-    /// Runs `future` under this guard. A forced close drops it, and the answer is `None`.
+    /// Runs `future` under this guard. If the drain is closed by force, `future` is dropped and the output is `None`.
     ///
-    /// The future goes first and the guard after it, on a panic too: whoever sees the drain closed cleanly sees
-    /// all that the future did, down to its last `drop`.
+    /// The future is dropped first and the guard after it, on a panic too. So after a clean close all effects of the future
+    /// are visible, including those of its destructors.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,4 @@
-//! Who holds the drain up: labels, and how many guards have each.
+//! `Label`: a name for guards; `Held`: how many guards have one.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -13,8 +13,7 @@ use core::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::sync::Arc;
 
-/// What a guard is for: words of yours, the place in the source where it was taken, or something that tells how it is
-/// getting on whenever it is asked.
+/// A name for guards, shown if they are overdue: a text, a line of source, or a value that is formatted when it is shown.
 ///
 /// # Examples
 ///
@@ -34,11 +33,11 @@ enum Kind {
     Live(Live),
 }
 
-/// The same only as itself, and its clones.
+/// Equal only to its own clones.
 #[derive(Clone)]
 struct Live(Arc<Box<dyn Tells>>);
 
-/// What tells of itself, and may be asked what it is.
+/// `Display`, and `Any` for the downcast.
 trait Tells: fmt::Display + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
@@ -50,7 +49,7 @@ impl<T: fmt::Display + Any + Send + Sync> Tells for T {
 }
 
 impl Label {
-    /// The place in the source that calls this.
+    /// A label that is the line of source which calls this, as `file:line:column`.
     ///
     /// # Examples
     ///
@@ -63,11 +62,11 @@ impl Label {
     pub fn here() -> Self {
         Self(Kind::Place(Location::caller()))
     }
-}
 
-impl Label {
-    /// Something that tells of itself when the label is shown, and is dropped with the last guard that has the label,
-    /// and the last [`Overdue`](crate::Overdue) that names it. No other label is equal to it.
+    /// A label that is a value, formatted anew whenever the label is shown.
+    ///
+    /// The value is dropped with the last guard that has the label and the last [`Overdue`](crate::Overdue) that names it. No
+    /// other label is equal to this one.
     ///
     /// # Examples
     ///
@@ -93,7 +92,7 @@ impl Label {
         Self(Kind::Live(Live(Arc::new(Box::new(what)))))
     }
 
-    /// How many clones there are of a live one, itself included.
+    /// How many clones there are of a live label, itself included; `None` for other labels.
     pub(crate) fn clones(&self) -> Option<usize> {
         match &self.0 {
             Kind::Live(live) => Some(Arc::strong_count(&live.0)),
@@ -101,7 +100,7 @@ impl Label {
         }
     }
 
-    /// What was given to [`live`](Self::live), if it is a `T`.
+    /// The value that was given to [`live`](Self::live), if it is a `T`.
     ///
     /// # Examples
     ///
@@ -141,7 +140,7 @@ impl fmt::Display for Label {
     }
 }
 
-// Showing it is all that is ever done with it; a panic in that leaves nothing of the drain half done.
+// It is only ever formatted; a panic there leaves no state of the drain half changed.
 impl UnwindSafe for Live {}
 impl RefUnwindSafe for Live {}
 
@@ -183,7 +182,7 @@ impl Hash for Live {
     }
 }
 
-/// How many guards are held under one label.
+/// A label, and the number of guards that are held under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     label: Label,
@@ -196,32 +195,32 @@ impl Held {
         Self { label, guards, part: None }
     }
 
-    /// What they are for.
+    /// The label of the guards.
     #[must_use]
     pub fn label(&self) -> &Label {
         &self.label
     }
 
-    /// How many there are, clones counted. At least one.
+    /// The number of guards, clones included. At least one.
     #[must_use]
     pub fn guards(&self) -> usize {
         self.guards
     }
 
-    /// The label of the part that they are guards of, if the whole tells of them: an order, or the parent of a
-    /// [`child`](crate::Watcher::child).
+    /// The label of the part that the guards belong to, in the outcome of an [`Order`](crate::Order) or of the parent of a
+    /// [`child`](crate::Watcher::child). `None` for a drain's own guards.
     #[must_use]
     pub fn part(&self) -> Option<&Label> {
         self.part.as_ref()
     }
 
-    /// As the whole tells of them. If a part has parts, the innermost is kept.
+    /// The same, marked as guards of `part`. If a part has parts, the innermost is kept.
     pub(crate) fn of_part(mut self, part: &Label) -> Self {
         self.part.get_or_insert_with(|| part.clone());
         self
     }
 
-    /// The same ones, if they are, summed; the most first.
+    /// Adds up the entries of one label and part. The most guards first.
     pub(crate) fn sum(all: impl Iterator<Item = Self>) -> Vec<Self> {
         let mut sums = BTreeMap::new();
         for Self { label, guards, part } in all {
@@ -239,7 +238,7 @@ impl fmt::Display for Held {
             write!(f, "{part}: ")?;
         }
         match (self.guards, &self.label.0) {
-            // One thing, however many guards it has.
+            // One value, however many guards it has.
             (_, Kind::Live(_)) | (1, _) => self.label.fmt(f),
             (n, _) => write!(f, "{n} x {}", self.label),
         }

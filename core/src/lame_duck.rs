@@ -1,4 +1,4 @@
-//! The time between the news that a service is to end and the beginning of its drain.
+//! `LameDuck`: the time between the signal to stop and the beginning of the drain.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,20 +12,20 @@ use crate::shared::{Shared, WatcherCount};
 use crate::sync::Arc;
 use crate::watcher::Watcher;
 
-/// The time in which a service is no longer ready, but goes on as before: the lame duck time of its drain.
+/// The lame duck time of a drain: the service is no longer ready, but serves as before, until the drain starts.
 ///
-/// A load balancer needs seconds to notice that a server is not ready any more. Until it has, new connections come, and
-/// they are to be served: so the drain does not start with the signal, but when this time is over. What says that the
-/// service is ready says no from the signal on.
+/// A load balancer needs seconds to notice that a server is not ready any more. Until then it sends new connections, and
+/// they must be served. So the drain starts not with the signal, but at the end of this time. Readiness checks fail from the
+/// signal on.
 ///
-/// Connections may be told in that time: each in its own turn, and the turns are spread evenly over it, so that ten
-/// thousand `WebSockets` do not all come back to the next server in one instant. Whoever has a guard of the connection takes
-/// a [`Turn`] by [`Guard::turn`](crate::Guard::turn), as ebbtide's HTTP adapters do: in its turn the watcher in the
-/// connection's requests is ready, and from it on its HTTP/1 responses say `Connection: close`. No connection is closed in
-/// that time, and no GOAWAY is sent.
+/// In this time connections can be told to end, each at its own instant. The instants are spread evenly over the time. So ten
+/// thousand WebSockets do not all reconnect to the next server at once. The holder of a connection's guard takes its [`Turn`]
+/// by [`Guard::turn`](crate::Guard::turn), as ebbtide's HTTP adapters do. From its turn on, the watcher in the connection's
+/// requests is ready, and its HTTP/1 responses say `Connection: close` (RFC 9112, section 9.6). In this time no connection is
+/// closed, and no HTTP/2 GOAWAY is sent.
 ///
-/// It knows no clock: [`pass`](Self::pass) is given one. The signal's drain and this one are two: an [`Order`](crate::Order)
-/// starts the second at the end of the first.
+/// It has no clock: [`pass`](Self::pass) takes one. The signal starts a drain of its own, and an [`Order`](crate::Order)
+/// starts this one when the first has closed.
 ///
 /// # Examples
 ///
@@ -50,55 +50,59 @@ use crate::watcher::Watcher;
 /// # });
 /// ```
 #[derive(Debug)]
-#[must_use = "a lame duck time is to be passed"]
+#[must_use = "the drain starts only once `pass` has been awaited"]
 pub struct LameDuck {
     watcher: Watcher,
     window: Duration,
     turns: u32,
 }
 
-/// How many turns there are at most, and no more than one in [`STEP`]: a waker and some hundred bytes each.
-const MOST: u32 = 256;
-const STEP: Duration = Duration::from_millis(10);
+/// At most this many turns, of some hundred bytes and a timer each.
+const MAX_TURNS: u32 = 256;
+/// At least this time from one turn to the next.
+const MIN_STEP: Duration = Duration::from_millis(10);
 
 impl LameDuck {
-    /// A lame duck time before `drain`, in which its connections are told one after the other. If a drain has several such
-    /// times, they are told in the first one that was made.
+    /// A lame duck time of length `window` before `drain`, with turns for its connections.
+    ///
+    /// If it is not the first one of this drain, it has no turns: connections have theirs in the first.
     pub fn new(drain: &Drain, window: Duration) -> Self {
-        let turns = u32::try_from(window.as_millis() / STEP.as_millis()).unwrap_or(MOST).min(MOST);
+        let turns = u32::try_from(window.as_millis() / MIN_STEP.as_millis()).unwrap_or(MAX_TURNS).min(MAX_TURNS);
         let watcher = drain.watcher();
         let makes = Shared::make_turns(watcher.shared(), turns as usize);
         Self { watcher, window, turns: if makes { turns } else { 0 } }
     }
 
-    /// The same, but no connection is told before the drain: all of them are at the end.
+    /// A lame duck time without turns: all connections are told at its end, when the drain starts.
     pub fn all_at_the_end(drain: &Drain, window: Duration) -> Self {
         Self { watcher: drain.watcher(), window, turns: 0 }
     }
 
-    /// How long it is.
+    /// The length of this time.
     #[must_use]
     pub fn window(&self) -> Duration {
         self.window
     }
 
-    /// Begins, and is ready when the time is over, or when the drain has started meanwhile. `sleep` makes the timers: one
-    /// for each turn, all at the beginning, so that they are even however late a poll is.
+    /// Starts the lame duck time, and is ready when it has passed, or when the drain has started before that.
+    ///
+    /// `sleep` makes the timers, such as `tokio::time::sleep`. All of them, one per turn, are made at the beginning, so the
+    /// turns are spread evenly even if a poll is late.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, no more turns come; the start of the drain is the end of the time in any case.
+    /// If it is dropped, no more turns come before the drain starts.
     pub async fn pass<T: Future>(self, sleep: impl Fn(Duration) -> T) {
         let Self { watcher, window, turns } = self;
         let shared = watcher.shared().clone();
         shared.begin_turns();
-        // The last one is the end.
+        // The last step is the end.
         let steps = turns.max(1);
-        // A time that is too long to be divided is one that has no end.
+        // A window so long that it overflows is as good as endless.
         let end = |step| window.checked_mul(step).map_or(window, |it| it / steps);
         let mut timers: Vec<_> = (1..=steps).map(|step| Some(Box::pin(sleep(end(step))))).collect();
         let passed = poll_fn(move |cx| {
-            // All of them, since some timers begin only when they are polled.
+            // Poll all of them: some timers start only when they are first polled.
             for timer in &mut timers {
                 if timer.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready()) {
                     *timer = None;
@@ -111,7 +115,7 @@ impl LameDuck {
     }
 }
 
-/// When a connection hears of the drain that is about to start: a turn in its [`LameDuck`] time.
+/// The instant in a [`LameDuck`] time at which one connection is told that the drain is about to start.
 ///
 /// # Examples
 ///
@@ -136,9 +140,10 @@ impl Turn {
         Self { watcher_count, is_late }
     }
 
-    /// A watcher that is ready in this turn, and in any case once the drain has started. It is one of the drain in all
-    /// else: its guards hold up that one, and its state is that one's, which is [`Running`](crate::State::Running) until
-    /// the lame duck time is over.
+    /// A watcher that is ready from this turn on, and in any case once the drain has started.
+    ///
+    /// In all else it is a watcher of the drain, with its guards and its state. That is [`Running`](crate::State::Running)
+    /// until the lame duck time has passed.
     pub fn watcher(&self) -> Watcher {
         Watcher::new(self.watcher_count.clone())
     }
@@ -150,8 +155,8 @@ impl Turn {
         self.watcher_count.is_told()
     }
 
-    /// Whether it was taken after the lame duck time had begun: by a connection that has come since, which is to be of
-    /// some use before it is told to go.
+    /// Whether the turn was taken after the lame duck time had begun, for a connection that was accepted in it. Such a
+    /// connection should serve at least one request before it is told to end.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.is_late

@@ -4,7 +4,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(target_has_atomic = "ptr"),
-    allow(dead_code, reason = "what only orders and children need stands where it belongs; they are absent there")
+    allow(dead_code, reason = "some functions are for orders and children only, which are absent there")
 )]
 
 #[cfg(not(any(feature = "std", feature = "critical-section", loom)))]
@@ -18,7 +18,7 @@ extern crate alloc;
 extern crate std;
 
 mod cause;
-// Made of links.
+// Needs `links`.
 #[cfg(target_has_atomic = "ptr")]
 mod child;
 mod drain;
@@ -28,10 +28,10 @@ mod grace;
 mod guard;
 mod label;
 mod lame_duck;
-// Wakers made of an `Arc`, which the standard library has only where there is compare-and-swap.
+// Makes wakers of `alloc::sync::Arc`, which exists only on targets with compare-and-swap.
 #[cfg(target_has_atomic = "ptr")]
 mod links;
-// Made of links.
+// Needs `links`.
 #[cfg(target_has_atomic = "ptr")]
 mod order;
 mod overdue;

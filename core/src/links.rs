@@ -1,4 +1,4 @@
-//! What one drain does has another one act, though no task waits for it.
+//! `Links`: actions that run when a drain changes its state, without a task that waits for it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,22 +13,21 @@ use crate::sync::{self, Lock};
 use crate::waker_list::Registration;
 use crate::watcher::Watcher;
 
-/// Events that drains are to act on: futures whose wakers act, instead of waking a task.
+/// Futures, such as a watcher, whose wakers run an action instead of waking a task.
 ///
-/// They own themselves, by the waker of the event that is over [last](Self::until): so it does not matter who drops what
-/// meanwhile.
+/// They are kept alive by the waker of the [last](Self::until) event, whatever else is dropped.
 #[derive(Clone)]
 pub(crate) struct Links(Arc<Lock<Vec<Box<dyn Send + Sync>>>>);
 
 impl Links {
-    /// Links that are dropped at `end`, once `last` is done, and not before.
+    /// Links that live until `end` is ready; then `last` is called, and all of them are dropped.
     pub(crate) fn until<E>(end: E, last: impl Fn() + Send + Sync + 'static) -> Self
     where
         E: Future<Output = ()> + Unpin + Send + Sync + 'static,
     {
         let links = Self(Arc::new(Lock::new(Vec::new())));
         let own = links.clone();
-        // One link and not two: the first to be woken of two would drop the other.
+        // One link, and not two: the one that is woken first would drop the other.
         links.link(end, move || {
             last();
             drop(own.0.with(core::mem::take));
@@ -36,7 +35,7 @@ impl Links {
         links
     }
 
-    /// When `event` comes, on whichever thread: `act`.
+    /// Calls `act` when `event` is ready, on the thread that wakes it.
     pub(crate) fn link<E>(&self, mut event: E, act: impl Fn() + Send + Sync + 'static)
     where
         E: Future<Output = ()> + Unpin + Send + Sync + 'static,
@@ -50,7 +49,7 @@ impl Links {
     }
 }
 
-/// What a waker does that wakes nobody.
+/// A waker that calls a function.
 struct Act<A>(A);
 
 impl<A: Fn() + Send + Sync + 'static> Wake for Act<A> {
@@ -59,7 +58,7 @@ impl<A: Fn() + Send + Sync + 'static> Wake for Act<A> {
     }
 }
 
-/// The beginning of a forced close, before the drain is closed: the time to close its parts.
+/// A future that is ready when a forced close has begun, before the drain is closed: then its parts are closed.
 pub(crate) struct Forced {
     watcher_count: sync::Arc<WatcherCount>,
     registration: Registration,

@@ -1,4 +1,4 @@
-//! Several drains under one roof: together, or one after the other.
+//! `Order`: several drains that end as one, in stages.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -18,15 +18,16 @@ use crate::state::State;
 use crate::sync::Lock;
 use crate::until::Until;
 
-/// Drains that end in an order, as one: [`drain`](Self::drain) starts them stage by stage, closes when the last one
-/// has closed, and closes them all if it is closed by force. So one deadline is over all.
+/// Several drains that end as one, in stages. [`drain`](Self::drain) is the drain of the whole.
 ///
-/// Stages follow each other as drains close; nothing has to be polled for it, and the order itself need not be kept: what
-/// leads the stages is in their drains. Dropping the order drops its [`drain`](Self::drain), and so starts that if nobody
-/// has a clone of it.
+/// Starting the whole starts the first stage. Each further stage starts when the one before it has closed, and the whole
+/// closes with the last. If the whole is closed by force, all parts are. So one deadline is over all.
 ///
-/// The outcome of the whole is the sum of its parts': what was cut in one of them, also by a deadline of its own, was cut.
-/// Its [`Overdue`](crate::Overdue) lists what theirs list, part by part.
+/// Nothing has to be polled for it, and the order itself need not be kept. Dropping the order drops its
+/// [`drain`](Self::drain), which starts the whole unless there is a clone of that drain.
+///
+/// The outcome of the whole is the sum of its parts. It is an error if work was cut in any of them, also by a deadline of
+/// that part alone. Its [`Overdue`](crate::Overdue) lists what was cut, part by part.
 ///
 /// A part that fails starts the drain of all: see [`part`](Self::part).
 ///
@@ -65,13 +66,13 @@ impl Order {
         Self { all, last: None, links, first_failure: Arc::new(Lock::new(None)) }
     }
 
-    /// The next stage: its parts start together, once every part of the stage before has closed. The first stage starts
-    /// with [`drain`](Self::drain).
+    /// Adds a stage. Its parts start together, once every part of the stage before has closed. The first stage starts with
+    /// [`drain`](Self::drain).
     ///
-    /// The labels are what [`Drain::held`] lists while the parts are waited for. A part that has closed already, by force or
-    /// not, is not waited for.
+    /// [`Drain::held`] of the whole lists a part under its label until it has closed. A part that has closed already, by
+    /// force or not, is not waited for.
     pub fn then<L: Into<Label>>(mut self, parts: impl IntoIterator<Item = (L, Drain)>) -> Self {
-        // A drain whose guards are the parts: it closes when they all have.
+        // The stage's own drain, with one guard per part: it closes when all parts have.
         let stage = Drain::new();
         let all = self.all.watcher();
         for (label, part) in parts {
@@ -87,11 +88,11 @@ impl Order {
             let closed = part.watcher().closed();
             self.links.link(closed, move || {
                 let (of_all, of_stage) = held.with(core::mem::take);
-                // Before the whole may close.
+                // While the whole is still held.
                 if let Some(guard) = &of_all {
-                    guard.tell_of(&part.watcher(), &label);
+                    guard.report_part(&part.watcher(), &label);
                 }
-                // The stage first: what follows it must have begun when the last part ends the whole.
+                // The stage first: the next stage must have begun when the last part ends the whole.
                 drop(of_stage);
                 drop(of_all);
             });
@@ -105,18 +106,19 @@ impl Order {
         self
     }
 
-    /// The drain of all.
+    /// The drain of the whole.
     pub fn drain(&self) -> &Drain {
         &self.all
     }
 
-    /// Runs a part of the service whose failure ends the service: an error, or the part's end without an answer while
-    /// the service is running (a panic, or being dropped), starts the drain of all. The first failure is kept, and is the
-    /// [`cause`](Drain::cause) of that drain if nothing else has started it.
+    /// Runs a part of the service whose failure starts the drain of the whole.
     ///
-    /// It runs under `guard`, which is one of the drain of the stage that it belongs to: that drain waits for it, and its
-    /// forced close drops it, so that it does not run on while the next stage ends. The output is `None` if it was cut or
-    /// failed. A part that ends well ends nothing else: the service goes on without it.
+    /// A failure is an error, a panic, or the drop of this future while the service is running. The first failure is kept. It
+    /// is the [`cause`](Drain::cause) of the drain, unless that has started already. A part that ends with `Ok` ends nothing
+    /// else: the service goes on without it.
+    ///
+    /// It runs under `guard`, which must be a guard of the part's own drain. So that drain waits for it, and a forced close
+    /// drops it: it does not run on while the next stage ends. The output is `None` if the part was cut or has failed.
     ///
     /// # Cancel safety
     ///
@@ -147,7 +149,7 @@ impl Order {
         Part { future: guard.during(future), answer }
     }
 
-    /// What failed first, if anything did.
+    /// The first failure of a part, if there was one.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.first_failure.with(|first| first.clone())
@@ -167,21 +169,21 @@ impl fmt::Debug for Order {
 }
 
 pin_project! {
-    /// The future of [`Order::part`].
+    /// The future of [`Order::part`]: `Some` of the part's value, or `None` if it was cut or has failed.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Part<F> {
-        // First, so that it has gone when its failure is told.
+        // First, so that it has been dropped when its failure is reported.
         #[pin]
         future: Until<Guard, F>,
         answer: Answer,
     }
 }
 
-/// What a part owes.
+/// Reports how a part ended; if it is dropped before that, a failure.
 #[derive(Debug)]
 struct Answer {
-    /// `None` once it was given.
+    /// `None` once the end was reported.
     label: Option<Label>,
     all: Drain,
     first: Arc<Lock<Option<Failure>>>,
@@ -204,7 +206,7 @@ where
                 this.answer.fail(Some(error.into()));
                 None
             }
-            // Ended well, or cut by force, which the outcome of its drain tells.
+            // It ended with `Ok`, or was cut, which is in the outcome of its drain.
             output => {
                 this.answer.label = None;
                 output.and_then(Result::ok)
@@ -216,7 +218,7 @@ where
 impl Answer {
     fn fail(&mut self, error: Option<Box<dyn Error + Send + Sync>>) {
         let Some(label) = self.label.take() else { return };
-        let failure = Failure { what: Arc::new((label, error)) };
+        let failure = Failure { inner: Arc::new(Failed { label, error }) };
         let cause = Label::live(failure.clone());
         let _dropped_outside_the_lock = self.first.with(|first| match first {
             None => first.replace(failure),
@@ -234,30 +236,37 @@ impl Drop for Answer {
     }
 }
 
-/// The part of an [`Order`] that failed first, and why.
+/// The first failure of an [`Order`]'s parts: the label of the part, and its error as the source.
 #[derive(Clone)]
 pub struct Failure {
-    what: Arc<(Label, Option<Box<dyn Error + Send + Sync>>)>,
+    inner: Arc<Failed>,
+}
+
+struct Failed {
+    label: Label,
+    /// `None` if the part panicked, or was dropped.
+    error: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
-    /// Which part.
+    /// The label of the part that failed.
     #[must_use]
     pub fn label(&self) -> &Label {
-        &self.what.0
+        &self.inner.label
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.what {
-            (label, Some(error)) => write!(f, "{label} failed: {error}"),
-            (label, None) => write!(f, "{label} failed: it panicked, or was dropped before its end"),
+        let Failed { label, error } = &*self.inner;
+        match error {
+            Some(error) => write!(f, "{label} failed: {error}"),
+            None => write!(f, "{label} failed: it panicked, or was dropped before its end"),
         }
     }
 }
 
-// What a `main` prints that ends with it.
+// A `main` that returns an error prints its `Debug`.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -266,6 +275,6 @@ impl fmt::Debug for Failure {
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.what.1.as_deref().map(|error| error as _)
+        self.inner.error.as_deref().map(|error| error as _)
     }
 }

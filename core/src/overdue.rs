@@ -1,4 +1,4 @@
-//! What was still held when time was up.
+//! `Overdue`: the error of a drain that had to cut work.
 
 use alloc::vec::Vec;
 use core::error::Error;
@@ -6,9 +6,9 @@ use core::fmt;
 
 use crate::label::{Held, Label};
 
-/// The drain was closed while guards were held: what was cut.
+/// The error that a drain was closed while guards were held: work was cut.
 ///
-/// As text it is a line for people, and as `{:?}` the same line, since that is what a `main` prints that ends with it.
+/// `Display` is one line for people. `Debug` is the same line, since a `main` that returns an error prints its `Debug`.
 ///
 /// # Examples
 ///
@@ -28,31 +28,31 @@ use crate::label::{Held, Label};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Overdue {
-    // Four bytes, so that the outcome of a drain is no larger for the next one.
+    // Four bytes, so that the next field does not make the outcome of a drain larger.
     guards: u32,
     by_force: bool,
     held: Vec<Held>,
 }
 
 impl Overdue {
-    /// Held at a forced close.
+    /// Guards that were held at a forced close.
     pub(crate) fn forced(guards: usize, held: Vec<Held>) -> Self {
         Self { guards: u32::try_from(guards).unwrap_or(u32::MAX), by_force: true, held }
     }
 
-    /// One guard that was given up.
+    /// One guard that was [given up](crate::Guard::give_up).
     pub(crate) fn given_up(label: Option<Label>) -> Self {
         Self { guards: 1, by_force: false, held: label.map(|label| Held::new(label, 1)).into_iter().collect() }
     }
 
-    /// What a part has cut, in the words of the whole: guards without a label are the part's.
+    /// The same, marked as cut in `part`. Guards without a label get that of the part.
     pub(crate) fn of_part(self, part: &Label) -> Self {
         let others = (self.others() > 0).then(|| Held::new(part.clone(), self.others()));
         let held = Held::sum(self.held.into_iter().map(|it| it.of_part(part)).chain(others));
         Self { held, ..self }
     }
 
-    /// Both.
+    /// The sum of both.
     pub(crate) fn and(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
         Self {
@@ -62,9 +62,9 @@ impl Overdue {
         }
     }
 
-    /// How many guards were cut, clones counted: held at the forced close, or [given up](crate::Guard::give_up). At least one.
+    /// The number of guards that were held at the forced close or [given up](crate::Guard::give_up), clones included.
     ///
-    /// A guard that another thread was asking for at that moment may be among them, though it was refused.
+    /// At least one. A guard that another thread was just asking for may be counted, though it was refused.
     #[must_use]
     pub fn guards(&self) -> usize {
         usize::try_from(self.guards).unwrap_or(usize::MAX)
@@ -76,8 +76,10 @@ impl Overdue {
         self.guards().saturating_sub(labelled)
     }
 
-    /// Whose they were, if they had a label: the most first. The text of this error counts the others beside them. Of a part
-    /// of the drain, an order's or a child, those are under the label of the part.
+    /// The labels of these guards, with the number of guards of each, the most first.
+    ///
+    /// Guards without a label are not listed; `Display` counts them. For a part of an [`Order`](crate::Order) or a
+    /// [`child`](crate::Watcher::child) they are listed under the label of the part.
     #[must_use]
     pub fn held(&self) -> &[Held] {
         &self.held

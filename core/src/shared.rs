@@ -1,18 +1,16 @@
-//! What all handles of one drain share, split into shards so that threads do not meet: the only atomics.
+//! `Shared`: the state of a drain that all its handles share, sharded to avoid contention. All atomics of the crate are here.
 //!
-//! A shard has two reference counts, each on cache lines of its own. A [`Guard`](crate::Guard) *is* a count of the
-//! shard's [`GuardCount`], a [`Watcher`](crate::Watcher) *is* a count of its [`WatcherCount`]; taking and releasing
-//! either is one clone and drop of an `Arc`. `Arc` itself knows when the last count of a `GuardCount` is gone, so nothing
-//! here counts guards.
+//! A shard has two reference counts, each on cache lines of its own. A [`Guard`](crate::Guard) is an `Arc` of the shard's
+//! [`GuardCount`], a [`Watcher`](crate::Watcher) is an `Arc` of its [`WatcherCount`]. So taking and dropping either is one clone
+//! and drop of an `Arc`. A `GuardCount` is dropped with its last guard.
 //!
-//! A label is a shard of its own, made when the first guard asks for it: so its guards are counted by their own
-//! `GuardCount`, their clones keep it, and guards without a label pay nothing.
+//! A label has a `GuardCount` of its own, made for its first guard. So guards without a label cost nothing more.
 //!
 //! Two invariants carry the rest:
 //!
-//! - *Open.* While the drain runs, `Shared` itself owns one count of every `GuardCount`, so none can vanish. Starting
-//!   gives those counts back; from then on a `GuardCount` lives exactly as long as a guard of its shard.
-//! - *Last.* `open_shards` is the number of `GuardCount`s alive; whoever takes it to zero closes the drain.
+//! - *Open.* While the drain runs, `Shared` itself owns one `Arc` of every shard's `GuardCount`, so none is dropped. `start`
+//!   drops these; from then on a `GuardCount` lives exactly as long as the guards of its shard.
+//! - *Last.* `open_shards` is the number of `GuardCount`s alive; the drop that takes it to zero closes the drain.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -32,18 +30,18 @@ pub(crate) struct Shared {
     phase: AtomicU8,
     open_shards: AtomicUsize,
     shards: Box<[Shard]>,
-    owned: Lock<Owned>,
-    /// Wait for the last release, also behind a forced close. A list of their own: what waits in one waits for one event.
+    locked: Lock<Locked>,
+    /// Woken when the last guard is dropped, also after a forced close.
     released: WakerList,
-    /// Not 0 from when a forced close has begun: what is a part of this drain is closed first.
+    /// Not 0 once a forced close has begun. The parts of this drain are closed before it is.
     forced: AtomicU8,
-    /// Wait for that.
+    /// Woken when a forced close begins.
     parts: WakerList,
 }
 
-/// What guards count in one shard. Its drop is the release of the shard's last guard.
+/// The guards of one shard, or of one label, hold this by `Arc`. Its drop is the drop of the last of them.
 #[derive(Debug)]
-// Two cache lines: processors fetch neighbours in pairs. With one shard, as without `std`, there are no neighbours.
+// Two cache lines, since processors fetch them in pairs. Without `std` there is one shard, so nothing to keep apart.
 #[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct GuardCount {
     pub(crate) shared: Arc<Shared>,
@@ -51,17 +49,17 @@ pub(crate) struct GuardCount {
     label: Option<Label>,
 }
 
-/// What watchers count in one shard.
+/// The watchers of one shard hold this by `Arc`.
 #[derive(Debug)]
 pub(crate) struct WatcherCount {
     pub(crate) shared: Arc<Shared>,
     shard: usize,
-    /// Whether the watchers that count here have a turn of their own in a lame duck time, so that a clone stays here.
-    apart: bool,
-    /// Whether those who count here have heard: not 0. It is here and not with the phase, so that a watcher finds it in one
-    /// step, and because some hear before the start.
+    /// Whether this is a turn of a lame duck time: then a clone of a watcher must count here, too, and not in another shard.
+    is_turn: bool,
+    /// Not 0 once the watchers here are ready: the drain has started, or this turn has come. Not a part of the phase, since
+    /// turns come before the start; and here it is one indirection away from a watcher.
     told: AtomicU8,
-    /// Wait for the start. Here, where a watcher finds them in one step: one may be made, asked and dropped per request.
+    /// Woken when `told` is set. One indirection away from a watcher, since requests may make, poll and drop one each.
     started: WakerList,
 }
 
@@ -69,43 +67,46 @@ pub(crate) struct WatcherCount {
 struct Shard {
     guard_count: Weak<GuardCount>,
     watcher_count: Weak<WatcherCount>,
-    /// Wait for the close.
+    /// Woken when the drain closes.
     closed: WakerList,
 }
 
-/// What `Shared` owns of itself until the start, the labels in use, and what was cut.
+/// The state of a drain that is behind a lock.
 #[derive(Debug, Default)]
-struct Owned {
+struct Locked {
+    /// One of every shard; empty once the drain has started.
     guard_counts: Vec<Arc<GuardCount>>,
+    /// One of every shard; empty once the drain has started.
     watcher_counts: Vec<Arc<WatcherCount>>,
     labelled: BTreeMap<Label, Weak<GuardCount>>,
     turns: Turns,
     cause: Option<Cause>,
-    /// What parts of the drain have cut, and what was given up, whether or not it will be closed by force.
+    /// Guards that were given up, and those that were cut in parts of this drain.
     lost: Option<Overdue>,
-    /// What the forced close has cut, those included.
+    /// The outcome of a forced close, `lost` included.
     overdue: Option<Overdue>,
 }
 
-/// The watcher counts that hear of the drain before it starts, one after the other.
+/// The turns of a lame duck time: watcher counts that are told before the drain starts, one after the other.
 #[derive(Debug, Default)]
 struct Turns {
     watcher_counts: Vec<Arc<WatcherCount>>,
-    /// How many of them have.
+    /// How many of them have been told.
     come: usize,
-    /// Whether the time has begun in which they do.
+    /// Whether the lame duck time has begun.
     begun: bool,
+    /// The state of the Weyl sequence that spreads the turns.
     taken: u32,
 }
 
 impl Shared {
-    /// A running drain; what comes back is one count of it.
+    /// Makes a running drain.
     pub(crate) fn open() -> Arc<WatcherCount> {
         let shards = sync::shards();
-        let mut owned = Owned::default();
-        let shared = tie_knots(shards, &mut Vec::with_capacity(shards), &mut owned);
-        let watcher_count = owned.watcher_counts[0].clone();
-        shared.owned.with(|it| *it = owned);
+        let mut locked = Locked::default();
+        let shared = tie_knots(shards, &mut Vec::with_capacity(shards), &mut locked);
+        let watcher_count = locked.watcher_counts[0].clone();
+        shared.locked.with(|it| *it = locked);
         watcher_count
     }
 
@@ -116,99 +117,103 @@ impl Shared {
 
     #[inline]
     fn phase(&self) -> Phase {
-        // Acquire: whoever reads Clean sees what the holders of guards wrote before they released them.
+        // Acquire: a thread that reads Clean sees what the holders of guards wrote before they dropped them.
         Phase::from_word(self.phase.load(Ordering::Acquire))
     }
 
-    /// One step of the phase. Returns whether this call made it.
+    /// Changes the phase from one to the other. Returns whether this call changed it.
     fn step(&self, from: Phase, to: Phase) -> bool {
-        // SeqCst: made at most three times in a drain's life, so there is nothing to save.
+        // SeqCst: at most three times in a drain's life, so a weaker ordering would save nothing.
         self.phase.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// A count of this thread's `GuardCount`; `None` once draining.
+    /// The `GuardCount` of this thread's shard; `None` once draining.
     #[inline]
     pub(crate) fn guard_count(&self) -> Option<Arc<GuardCount>> {
         if self.phase() != Phase::Running {
             return None;
         }
         let guard_count = self.shard().guard_count.upgrade()?;
-        // A start between the two lines is no hole: the count is taken, so the drain waits for it. But a start
-        // that returned before we were called must not be missed, and once it is seen here the guard may not
-        // leave: a shard kept open by older guards would go on handing out new ones.
+        // If the drain starts between these two lines, it waits for this count. But if `start` has returned before this call,
+        // there may be no guard. The upgrade alone does not see to that: older guards keep a shard open.
         (self.phase() == Phase::Running).then_some(guard_count)
     }
 
-    /// A count of the label's `GuardCount`; `None` once draining, unless the caller is a holder already.
+    /// The `GuardCount` of the label; `None` once draining, unless the caller holds a guard already.
     pub(crate) fn labelled(this: &Arc<Self>, label: &Label, is_holder: bool) -> Option<Arc<GuardCount>> {
-        this.owned.with(|owned| {
-            // The phase leaves Running under this lock only, so what is true here is so until we are done.
+        this.locked.with(|locked| {
+            // The phase leaves Running under this lock only, so it stays as it is until the lock is released.
             if !is_holder && this.phase() != Phase::Running {
                 return None;
             }
-            if let Some(guard_count) = owned.labelled.get(label).and_then(Weak::upgrade) {
+            if let Some(guard_count) = locked.labelled.get(label).and_then(Weak::upgrade) {
                 return Some(guard_count);
             }
-            // Open before it can be dropped. It is not the first one: the drain's own shards are open, or the
-            // caller's is. Relaxed: the drain's end is ordered by the releases alone.
+            // Counted before it can be dropped. The count is not zero: the drain's own shards are open, or the
+            // caller's is. Relaxed: only the decrements order the end of the drain.
             this.open_shards.fetch_add(1, Ordering::Relaxed);
-            let shard = this.here();
+            let shard = this.shard_index();
             let guard_count = Arc::new(GuardCount { shared: this.clone(), shard, label: Some(label.clone()) });
-            // Another clone, so that the given label is dropped outside the lock, refused or not: it may be live.
-            owned.labelled.insert(label.clone(), Arc::downgrade(&guard_count));
+            // A clone, so that the label of the caller is dropped outside the lock: a live label may run foreign code.
+            locked.labelled.insert(label.clone(), Arc::downgrade(&guard_count));
             Some(guard_count)
         })
     }
 
-    /// A count of this thread's `WatcherCount`, or of the given one if that has no watcher count any more.
+    /// The `WatcherCount` of this thread's shard, or `own` if that one has been dropped.
     #[inline]
     pub(crate) fn watcher_count(&self, own: &Arc<WatcherCount>) -> Arc<WatcherCount> {
-        let here = self.here();
-        if here == own.shard || own.apart {
-            // Most are cloned at home, where a plain clone needs no look at the count first.
+        let index = self.shard_index();
+        if index == own.shard || own.is_turn {
+            // The common case: a plain clone, without an upgrade of a `Weak`.
             return own.clone();
         }
-        self.shards[here].watcher_count.upgrade().unwrap_or_else(|| own.clone())
+        self.shards[index].watcher_count.upgrade().unwrap_or_else(|| own.clone())
     }
 
     /// The shard of this thread.
     #[inline]
     fn shard(&self) -> &Shard {
-        &self.shards[self.here()]
+        &self.shards[self.shard_index()]
     }
 
-    /// Which shard that is. Their number is a power of two.
+    /// The index of this thread's shard. The number of shards is a power of two.
     #[inline]
-    fn here(&self) -> usize {
-        sync::here() & (self.shards.len() - 1)
+    fn shard_index(&self) -> usize {
+        sync::thread_hint() & (self.shards.len() - 1)
     }
 
+    /// Starts the drain, unless it has started.
     pub(crate) fn start(&self, cause: Cause) {
-        // Dropped at the end, where it is not the first: outside the lock, for it may be anything.
+        // A cause that is not needed is dropped at the end, outside the lock: a live label may run foreign code.
         let mut cause = Some(cause);
-        let (watcher_counts, turns, last_counts) = self.owned.with(|owned| {
-            // The phase first: whoever asks for a guard from here on is refused.
+        let (watcher_counts, turns, last_counts) = self.locked.with(|locked| {
+            // The phase first: from here on no guard is given.
             if self.step(Phase::Running, Phase::Draining) {
-                owned.cause = cause.take();
+                locked.cause = cause.take();
             }
-            // Under the lock: another `start` that returns meanwhile has told them too.
-            for watcher_count in owned.watcher_counts.iter().chain(&owned.turns.watcher_counts) {
+            // Under the lock: when another `start` returns meanwhile, the watchers must be ready as well.
+            for watcher_count in locked.watcher_counts.iter().chain(&locked.turns.watcher_counts) {
                 watcher_count.tell();
             }
-            let guard_counts = core::mem::take(&mut owned.guard_counts);
-            // `into_inner` gives our count back without running the drop of `GuardCount` (which wakes) under the
-            // lock; a `GuardCount` that nobody else counts comes out and is dropped below.
+            let guard_counts = core::mem::take(&mut locked.guard_counts);
+            // `into_inner` drops our `Arc` without running the drop of `GuardCount` (which wakes) under the lock. A
+            // `GuardCount` without guards is returned, and dropped below.
             let last_counts: Vec<GuardCount> = guard_counts.into_iter().filter_map(Arc::into_inner).collect();
-            (core::mem::take(&mut owned.watcher_counts), core::mem::take(&mut owned.turns.watcher_counts), last_counts)
+            (
+                core::mem::take(&mut locked.watcher_counts),
+                core::mem::take(&mut locked.turns.watcher_counts),
+                last_counts,
+            )
         });
-        // Before the watchers hear of it, so that none of them finds a drain that waits for nobody.
+        // Before the watchers are woken, so that none of them finds a drain without guards that is not closed.
         drop(last_counts);
         WakeAll(watcher_counts.into_iter().chain(turns).flat_map(|watcher_count| watcher_count.started.take())).all();
     }
 
-    /// Closes a drain that has started, whatever is held: first its parts, so that what they have cut is known, then itself.
+    /// Closes a drain by force, if it is draining: first its parts, so that what they have cut is in the outcome.
     pub(crate) fn close(&self) {
-        /// Also if a waker of the parts panics.
+        /// Closes the drain itself, also if a waker of a part panics.
         struct Then<'a>(&'a Shared);
         impl Drop for Then<'_> {
             fn drop(&mut self) {
@@ -216,25 +221,25 @@ impl Shared {
             }
         }
         let _then = Then(self);
-        // Release, with the Acquire of `is_forced`: whoever has heard of it sees that it has started.
+        // Release, with the Acquire of `is_forced`: a thread that reads it sees that the drain has started.
         self.forced.store(1, Ordering::Release);
         WakeAll(self.parts.take()).all();
     }
 
     fn close_itself(&self) {
-        let closed = self.owned.with(|owned| {
+        let closed = self.locked.with(|locked| {
             if self.phase() != Phase::Draining {
                 return false;
             }
-            let guards = self.counts(owned);
+            let guards = self.counts(locked);
             if guards == 0 {
-                // The last guard is being released on another thread: the end is a clean one. The counts were read
-                // without an ordering; the fence makes of them what `phase` promises to whoever reads Clean.
+                // The last guard is being dropped on another thread: the end is a clean one. The counts were read
+                // without an ordering; the fence adds what `phase` promises to a thread that reads Clean.
                 fence(Ordering::Acquire);
                 return self.step(Phase::Draining, Phase::Clean);
             }
-            // Before the step, since whoever sees the step asks for this.
-            owned.overdue = Some(Overdue::forced(guards, owned.held()).and(owned.lost.clone()));
+            // Before the step: a thread that sees the step reads this.
+            locked.overdue = Some(Overdue::forced(guards, locked.held()).and(locked.lost.clone()));
             self.step(Phase::Draining, Phase::Forced)
         });
         if closed {
@@ -242,22 +247,22 @@ impl Shared {
         }
     }
 
-    /// Has the outcome tell of what was lost, whatever closes the drain. Whoever calls it holds a guard, or it is too late.
-    pub(crate) fn lose(&self, lost: Overdue) {
-        let _dropped_outside_the_lock = self.owned.with(|owned| {
+    /// Adds to the outcome what was lost, if the drain is not closed yet. The caller should hold a guard.
+    pub(crate) fn record_loss(&self, lost: Overdue) {
+        let _dropped_outside_the_lock = self.locked.with(|locked| {
             if self.state() == State::Closed {
                 return Some(lost);
             }
-            owned.lost = Some(lost.and(owned.lost.take()));
+            locked.lost = Some(lost.and(locked.lost.take()));
             None
         });
     }
 
     pub(crate) fn cause(&self) -> Option<Cause> {
-        self.owned.with(|owned| owned.cause.clone())
+        self.locked.with(|locked| locked.cause.clone())
     }
 
-    /// Those who wait for the beginning of a forced close.
+    /// The futures that wait for the beginning of a forced close.
     pub(crate) fn parts(&self) -> &WakerList {
         &self.parts
     }
@@ -267,29 +272,28 @@ impl Shared {
         self.forced.load(Ordering::Acquire) != 0
     }
 
-    /// Makes so many turns, for watchers that are to hear of the drain before it starts. Returns whether it did: not once
-    /// draining, and not a second time, since somebody may wait for those that there are.
+    /// Makes the turns of a lame duck time. Returns whether it did: only once, and only while the drain is running.
     pub(crate) fn make_turns(this: &Arc<Self>, many: usize) -> bool {
-        this.owned.with(|owned| {
-            let makes = this.phase() == Phase::Running && owned.turns.watcher_counts.is_empty();
-            if makes {
-                owned.turns.watcher_counts.resize_with(many, || Arc::new(WatcherCount::new(this.clone(), 0, true)));
+        this.locked.with(|locked| {
+            let is_first = this.phase() == Phase::Running && locked.turns.watcher_counts.is_empty();
+            if is_first {
+                locked.turns.watcher_counts.resize_with(many, || Arc::new(WatcherCount::new(this.clone(), 0, true)));
             }
-            makes
+            is_first
         })
     }
 
-    /// The time begins in which the turns come.
+    /// Begins the lame duck time.
     pub(crate) fn begin_turns(&self) {
-        self.owned.with(|owned| owned.turns.begun = true);
+        self.locked.with(|locked| locked.turns.begun = true);
     }
 
-    /// The next turn comes.
+    /// Makes the watchers of the next turn ready.
     pub(crate) fn next_turn(&self) {
-        let next = self.owned.with(|owned| {
-            let next = owned.turns.watcher_counts.get(owned.turns.come)?.clone();
-            owned.turns.come += 1;
-            // Under the lock, so that whoever takes a turn that is to come gets one that has not come.
+        let next = self.locked.with(|locked| {
+            let next = locked.turns.watcher_counts.get(locked.turns.come)?.clone();
+            locked.turns.come += 1;
+            // Under the lock, so that `take_turn` gives no turn that has come.
             next.tell();
             Some(next)
         });
@@ -298,53 +302,54 @@ impl Shared {
         }
     }
 
-    /// One of the turns that are still to come, and whether the time had begun in which they do. However many are taken,
-    /// one gets about as many as the other.
+    /// One of the turns that are still to come, and whether the lame duck time has begun. Each turn is given about equally
+    /// often.
     pub(crate) fn take_turn(&self) -> Option<(Arc<WatcherCount>, bool)> {
-        self.owned.with(|owned| {
-            let Turns { watcher_counts, come, begun, taken } = &mut owned.turns;
+        self.locked.with(|locked| {
+            let Turns { watcher_counts, come, begun, taken } = &mut locked.turns;
             let to_come = watcher_counts.get(*come..)?;
-            // A Weyl sequence: multiples of the golden ratio, modulo one, here in 32 bits. Any run of it is spread evenly.
+            // A Weyl sequence: multiples of the golden ratio modulo one, in 32 bits. Any run of it is spread evenly.
             *taken = taken.wrapping_add(0x9E37_79B9);
-            let place = (u64::from(*taken) * to_come.len() as u64) >> 32;
-            let watcher_count = usize::try_from(place).ok().and_then(|place| to_come.get(place))?;
+            let index = (u64::from(*taken) * to_come.len() as u64) >> 32;
+            let watcher_count = usize::try_from(index).ok().and_then(|index| to_come.get(index))?;
             Some((watcher_count.clone(), *begun))
         })
     }
 
-    /// How many guards are held.
+    /// The number of guards that are held.
     pub(crate) fn guards(&self) -> usize {
-        // Under the lock, because `start` gives the owned counts back under it.
-        self.owned.with(|owned| self.counts(owned).saturating_sub(owned.guard_counts.len()))
+        // Under the lock, because `start` drops the drain's own counts under it.
+        self.locked.with(|locked| self.counts(locked).saturating_sub(locked.guard_counts.len()))
     }
 
-    /// Who holds guards, of those that have a label.
+    /// The labels in use, and the number of guards of each.
     pub(crate) fn held(&self) -> Vec<Held> {
-        self.owned.with(|owned| owned.held())
+        self.locked.with(|locked| locked.held())
     }
 
-    fn counts(&self, owned: &Owned) -> usize {
+    /// The number of guards, plus the drain's own counts while it is running.
+    fn counts(&self, locked: &Locked) -> usize {
         let shards = self.shards.iter().map(|shard| &shard.guard_count);
-        shards.chain(owned.labelled.values()).map(Weak::strong_count).sum()
+        shards.chain(locked.labelled.values()).map(Weak::strong_count).sum()
     }
 
-    /// How it ended; `None` while it has not.
+    /// The outcome; `None` while the drain is not closed.
     pub(crate) fn outcome(&self) -> Option<Result<(), Overdue>> {
         match self.phase() {
             Phase::Running | Phase::Draining => None,
-            Phase::Clean => Some(self.owned.with(|owned| owned.lost.clone()).map_or(Ok(()), Err)),
-            Phase::Forced => Some(self.owned.with(|owned| owned.overdue.clone()).map_or(Ok(()), Err)),
+            Phase::Clean => Some(self.locked.with(|locked| locked.lost.clone()).map_or(Ok(()), Err)),
+            Phase::Forced => Some(self.locked.with(|locked| locked.overdue.clone()).map_or(Ok(()), Err)),
         }
     }
 
-    /// Those who wait for the last release.
+    /// The futures that wait for the drop of the last guard.
     pub(crate) fn released(&self) -> &WakerList {
         &self.released
     }
 
-    /// Whether every guard has been released, those that were cut included.
+    /// Whether every guard has been dropped, also those that were held at a forced close.
     pub(crate) fn is_released(&self) -> bool {
-        // Acquire: whoever sees it sees what the holders wrote.
+        // Acquire: a thread that sees it sees what the holders wrote.
         self.open_shards.load(Ordering::Acquire) == 0
     }
 
@@ -353,9 +358,9 @@ impl Shared {
     }
 }
 
-/// Builds what the shards refer to each other by: a `GuardCount` and a `WatcherCount` own `Shared`, which knows them weakly.
-/// `new_cyclic` ties one such knot, so `Shared` is made in the innermost of as many calls as there are knots.
-fn tie_knots(many: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount>)>, owned: &mut Owned) -> Arc<Shared> {
+/// Makes `Shared` and its counts, which refer to each other: a count owns `Shared`, which has a `Weak` of each count.
+/// `new_cyclic` ties one such knot, so `Shared` is made in the innermost of as many nested calls as there are counts.
+fn tie_knots(many: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount>)>, locked: &mut Locked) -> Arc<Shared> {
     let index = known.len();
     if index == many {
         let shards = known.drain(..).map(|(guard_count, watcher_count)| Shard {
@@ -367,7 +372,7 @@ fn tie_knots(many: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount>)
             phase: AtomicU8::new(Phase::Running as u8),
             open_shards: AtomicUsize::new(index),
             shards: shards.collect(),
-            owned: Lock::new(Owned::default()),
+            locked: Lock::new(Locked::default()),
             released: WakerList::new(),
             forced: AtomicU8::new(0),
             parts: WakerList::new(),
@@ -377,19 +382,19 @@ fn tie_knots(many: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount>)
     let guard_count = Arc::new_cyclic(|guard_count| {
         let watcher_count = Arc::new_cyclic(|watcher_count| {
             known.push((guard_count.clone(), watcher_count.clone()));
-            WatcherCount::new(tie_knots(many, known, owned), index, false)
+            WatcherCount::new(tie_knots(many, known, locked), index, false)
         });
         let shared = watcher_count.shared.clone();
         watcher_counts = Some(watcher_count);
         GuardCount { shared, shard: index, label: None }
     });
     let shared = guard_count.shared.clone();
-    owned.guard_counts.push(guard_count);
-    owned.watcher_counts.extend(watcher_counts);
+    locked.guard_counts.push(guard_count);
+    locked.watcher_counts.extend(watcher_counts);
     shared
 }
 
-impl Owned {
+impl Locked {
     fn held(&self) -> Vec<Held> {
         let counted = self.labelled.iter().map(|(label, guard_count)| (label, guard_count.strong_count()));
         let mut held: Vec<_> = counted.filter(|(_, n)| *n > 0).map(|(label, n)| Held::new(label.clone(), n)).collect();
@@ -401,13 +406,13 @@ impl Owned {
 impl Drop for GuardCount {
     fn drop(&mut self) {
         if let Some(label) = &self.label {
-            let _dropped_outside_the_lock = self.shared.owned.with(|owned| {
-                // Somebody may have made the label anew since our count reached zero.
-                let gone = owned.labelled.get(label).is_some_and(|guard_count| guard_count.strong_count() == 0);
-                if gone { owned.labelled.remove_entry(label) } else { None }
+            let _dropped_outside_the_lock = self.shared.locked.with(|locked| {
+                // Another thread may have made the label anew since our count reached zero.
+                let gone = locked.labelled.get(label).is_some_and(|guard_count| guard_count.strong_count() == 0);
+                if gone { locked.labelled.remove_entry(label) } else { None }
             });
         }
-        // AcqRel: the one that closes has seen all that the holders of the other shards wrote.
+        // AcqRel: the thread that closes the drain sees what the holders of other shards wrote.
         if self.shared.open_shards.fetch_sub(1, Ordering::AcqRel) == 1 {
             if self.shared.step(Phase::Draining, Phase::Clean) {
                 self.shared.wake_at_close();
@@ -418,28 +423,28 @@ impl Drop for GuardCount {
 }
 
 impl WatcherCount {
-    fn new(shared: Arc<Shared>, index: usize, apart: bool) -> Self {
-        Self { shared, shard: index, apart, told: AtomicU8::new(0), started: WakerList::new() }
+    fn new(shared: Arc<Shared>, index: usize, is_turn: bool) -> Self {
+        Self { shared, shard: index, is_turn, told: AtomicU8::new(0), started: WakerList::new() }
     }
 
-    /// To be followed by a wake of those who wait here, and by it alone.
+    /// Makes the watchers ready. The caller then wakes those in `started`.
     fn tell(&self) {
-        // Release, with the Acquire of `is_told`: whoever has heard of the start sees that it has started.
+        // Release, with the Acquire of `is_told`: a watcher that is ready sees that the drain has started.
         self.told.store(1, Ordering::Release);
     }
 
-    /// Whether those who count here have heard: the drain has started, or their turn has come.
+    /// Whether the watchers here are ready: the drain has started, or their turn has come.
     #[inline]
     pub(crate) fn is_told(&self) -> bool {
         self.told.load(Ordering::Acquire) != 0
     }
 
-    /// A watcher count outside the books, for a guard that outlives every watcher.
+    /// The watcher count of a guard's shard. If that was dropped, a new one that no shard knows: the drain has started.
     pub(crate) fn of(guard_count: &GuardCount) -> Arc<Self> {
         let known = guard_count.shared.shards[guard_count.shard].watcher_count.upgrade();
         known.unwrap_or_else(|| {
-            // Nobody takes the wakers that are left at such a watcher count, so none may be. The count was read as zero without
-            // an ordering; the fence has us see all that was written before it was lowered: that the drain has started.
+            // Nothing wakes the wakers of such a watcher count, so it must be told from the beginning. The count was read as
+            // zero without an ordering; with the fence this thread sees what was written before: that the drain has started.
             fence(Ordering::Acquire);
             let watcher_count = Self::new(guard_count.shared.clone(), guard_count.shard, false);
             watcher_count.tell();
@@ -447,13 +452,13 @@ impl WatcherCount {
         })
     }
 
-    /// Those who wait for the start.
+    /// The futures that wait for the start.
     #[inline]
     pub(crate) fn started(&self) -> &WakerList {
         &self.started
     }
 
-    /// Those who wait for the close.
+    /// The futures that wait for the close.
     #[inline]
     pub(crate) fn closed(&self) -> &WakerList {
         &self.shared.shards[self.shard].closed
@@ -465,7 +470,7 @@ impl GuardCount {
         self.label.as_ref()
     }
 
-    /// Those who wait for the close.
+    /// The futures that wait for the close.
     #[inline]
     pub(crate) fn closed(&self) -> &WakerList {
         &self.shared.shards[self.shard].closed

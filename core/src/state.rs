@@ -1,9 +1,9 @@
-//! How far a drain has come.
+//! `State`: whether a drain is running, draining or closed.
 
-/// How far a [`Drain`](crate::Drain) has come. It only grows.
+/// The state of a [`Drain`](crate::Drain). It only grows: from `Running` to `Draining` to `Closed`.
 ///
-/// There will be no fourth, so a `match` may be without a last arm: new work is taken or not, and what is held is waited for
-/// or not. What may come to be told of a drain besides, such as its [`Cause`](crate::Cause), is told elsewhere.
+/// The enum is exhaustive, and will have no fourth state. More facts about a drain, such as its [`Cause`](crate::Cause), are
+/// functions of its handles.
 ///
 /// # Examples
 ///
@@ -20,19 +20,19 @@
 pub enum State {
     /// Guards are handed out.
     Running,
-    /// No new guard is handed out; the guards that are held are waited for.
+    /// No new guard is handed out; the drain waits for the guards that are held.
     Draining,
-    /// Every guard has been released, or time was up.
+    /// Every guard has been dropped, or the drain was closed by force.
     Closed,
 }
 
-/// What the one atomic word of a drain says: the state, and how it ended.
+/// The atomic word of a drain: its state, and whether it was closed by force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
     Running = 0,
     Draining = 1,
-    /// Closed by the release of the last guard.
+    /// Closed by the drop of the last guard.
     Clean = 2,
     /// Closed while guards were held.
     Forced = 3,
@@ -64,14 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_phase_survives_the_word_it_is_kept_in() {
+    fn a_phase_converts_to_its_word_and_back() {
         for phase in [Phase::Running, Phase::Draining, Phase::Clean, Phase::Forced] {
             assert_eq!(Phase::from_word(phase as u8), phase);
         }
     }
 
     #[test]
-    fn both_ends_are_closed() {
+    fn clean_and_forced_are_both_closed() {
         assert_eq!(Phase::Clean.state(), State::Closed);
         assert_eq!(Phase::Forced.state(), State::Closed);
     }

@@ -1,4 +1,4 @@
-//! A future that something may end early.
+//! `Until`: a future that is dropped early by an event.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -7,11 +7,11 @@ use core::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// Runs a future until `W` says that it is to end: a [`Watcher`](crate::Watcher), a [`Closed`](crate::Closed), a
-    /// [`Grace`](crate::Grace), or a [`Guard`](crate::Guard), which also holds the drain up meanwhile.
+    /// A future that runs another one until an event `W`, and drops it then.
     ///
-    /// It is `Some` of the future's output, or `None` if the future was dropped first. The future goes before
-    /// `W` does, on a panic too. Polled again after it was ready, it is `None`.
+    /// `W` is a [`Watcher`](crate::Watcher), a [`Closed`](crate::Closed), a [`Grace`](crate::Grace) or a
+    /// [`Guard`](crate::Guard). The output is `Some` of the future's, or `None` if the future was dropped first. The future is
+    /// dropped before `W` is, on a panic too. Polled again after it was ready, it is `None`.
     ///
     /// # Cancel safety
     ///
@@ -32,10 +32,9 @@ impl<W, F> Until<W, F> {
     }
 }
 
-/// What ends a future early. It is not `Future`, because a [`Guard`](crate::Guard) is none: whoever awaited one would wait
-/// for something else than they mean.
+/// An event that ends a future early. It is not `Future`, because a [`Guard`](crate::Guard) must not be one.
 pub trait End: Unpin {
-    /// Ready when the future is to end.
+    /// Ready once the event has happened.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
@@ -46,7 +45,7 @@ impl<W: End, F: Future> Future for Until<W, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(end) = this.end.as_mut() else { return Poll::Ready(None) };
-        // The end first, so that a future which is always ready does not outrun it.
+        // The event first, so that it ends a future which is always ready, too.
         let ended = end.poll_end(cx).is_ready();
         let output = match this.future.as_mut().as_pin_mut() {
             Some(future) if !ended => match future.poll(cx) {
@@ -56,7 +55,7 @@ impl<W: End, F: Future> Future for Until<W, F> {
             _ => None,
         };
         this.future.set(None);
-        // Here and not when this is dropped: a finished future may lie about in a set for long.
+        // Here, and not when this is dropped: a finished future may be kept in a set for long.
         *this.end = None;
         Poll::Ready(output)
     }

@@ -1,7 +1,7 @@
-//! Lists of wakers: the only lock of the hot data, never held while a waker runs, is cloned or is dropped.
+//! `WakerList`: the wakers of the futures that wait for one event, under a lock.
 //!
-//! Not `event_listener::Event`: that calls wakers while it holds its list's lock, so a waker that polls inline
-//! deadlocks (guarantee `every_waiter_wakes`).
+//! The lock is never held while a waker runs, is cloned or is dropped. That is why it is not `event_listener::Event`, which
+//! calls wakers under its lock: a waker that polls inline would deadlock (guarantee `every_waiter_wakes`).
 
 use alloc::vec::Vec;
 use core::mem;
@@ -9,18 +9,18 @@ use core::task::{Poll, Waker};
 
 use crate::sync::{self, Lock};
 
-/// Wakers that wait for one event which happens once.
+/// The wakers of futures that wait for one event, which happens once.
 #[derive(Debug)]
-// Away from what stands beside it, and so is whatever it is a field of: that is read by the threads of all shards, and
-// this is written by those of one.
+// On cache lines of its own, which also aligns the struct that it is a field of. The threads of one shard write this; those
+// of all shards read the fields beside it.
 #[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct WakerList(Lock<Slots>);
 
-/// One future's place in a list: which slot it has, and which waker it left there.
+/// One future's registration in a list: the index of its slot, and the identity of the waker in it.
 ///
-/// The two addresses are those of `Waker::will_wake`. Comparing addresses instead of keeping a second clone is
-/// sound because they are the slot's own clone's, which keeps them from being used again. Those of the waker it was
-/// cloned from may be: some wakers live on a stack until they are cloned.
+/// The identity is the two addresses that `Waker::will_wake` compares, so no second clone is kept. They are those of the clone
+/// in the slot, which keeps them from being used again. Those of the original could be: some wakers live on a stack until
+/// they are cloned.
 #[derive(Debug)]
 pub(crate) struct Registration {
     slot: usize,
@@ -30,30 +30,30 @@ pub(crate) struct Registration {
 
 #[derive(Debug, Default)]
 struct Slots {
-    /// Apart from the others, so that it is reached with one step less: most lists are short.
+    /// The first chunk, with one indirection less: most lists are short.
     first: Vec<Slot>,
-    /// Chunks, all full but the last. Not one list: that would be copied under the lock whenever it outgrows its memory,
-    /// all of it, and own up to twice the memory that it needs.
+    /// Further chunks, all full but the last. One `Vec` would be copied under the lock whenever it grows, and would own up to
+    /// twice the memory that it needs.
     more: Vec<Vec<Slot>>,
-    /// The first vacant slot, or where the next one will be made.
+    /// The index of the first vacant slot, or of the next new one.
     vacant: usize,
     waiting: usize,
 }
 
-/// No `Option` in it, so that a slot is no larger than the waker.
+/// A list entry. Without an `Option`, so that it is no larger than the waker.
 #[derive(Debug)]
 enum Slot {
     Waiting(Waker),
     Vacant { next: usize },
 }
 
-/// Wakers still to be woken: those left over by a panic are woken as it unwinds.
+/// Wakes an iterator of wakers, also if one of them panics: the rest is woken by the drop.
 pub(crate) struct WakeAll<I: Iterator<Item = Waker>>(pub(crate) I);
 
-/// Slots per chunk: 64 KiB of them on targets with 64 bits, which allocators still serve without a system call.
+/// Slots per chunk: 64 KiB on targets with 64 bits, which allocators serve without a system call.
 const CHUNK: usize = 4096;
 
-/// A list this short keeps its memory when the last waiter leaves.
+/// A list of at most this capacity keeps its memory when the last waiter leaves.
 const KEPT: usize = 32;
 
 impl WakerList {
@@ -61,42 +61,42 @@ impl WakerList {
         Self(Lock::new(Slots::default()))
     }
 
-    /// Leaves `waker` at `place`, unless the event is `over`. Returns whether it will be woken.
+    /// Stores `waker` in the list, unless the event `is_over`. Returns whether it was stored.
     ///
-    /// This and the next are kept out of line: their callers are inlined, and stay short without them.
+    /// This and the next function are not inlined, so that their inlined callers stay short.
     #[inline(never)]
-    fn register(&self, place: &mut Registration, waker: &Waker, over: impl Fn() -> bool) -> bool {
+    fn register(&self, registration: &mut Registration, waker: &Waker, is_over: impl Fn() -> bool) -> bool {
         let clone = waker.clone();
         let (data, vtable) = addresses(&clone);
         let left = self.0.with(|slots| {
-            // Whoever ends the wait changes the state first and takes the list second, under this lock: so
+            // The thread that ends the wait changes the state first, and takes the list second, under this lock. So
             // either we see the state here, or our slot is in the list that is taken.
-            if over() {
+            if is_over() {
                 return Err(clone);
             }
-            if let Some(slot) = place.slot() {
+            if let Some(slot) = registration.slot() {
                 return Ok(Some(slots.replace(slot, clone)));
             }
-            place.slot = slots.insert(clone);
+            registration.slot = slots.insert(clone);
             Ok(None)
         });
         // The old waker, or the clone that was not needed, is dropped here: outside the lock.
         match left {
             Ok(_old) => {
-                (place.data, place.vtable) = (data, vtable);
+                (registration.data, registration.vtable) = (data, vtable);
                 true
             }
             Err(_clone) => false,
         }
     }
 
-    /// Takes the waker at `slot` off the list, if it still is on it.
+    /// Removes the waker at `slot`, if it is still in the list.
     #[inline(never)]
     fn deregister(&self, slot: usize) {
         let _dropped_outside_the_lock = self.0.with(|slots| slots.remove(slot));
     }
 
-    /// Takes every waker off the list.
+    /// Takes all wakers out of the list.
     pub(crate) fn take(&self) -> impl Iterator<Item = Waker> + use<> {
         let Slots { first, more, .. } = self.0.with(mem::take);
         first.into_iter().chain(more.into_iter().flatten()).filter_map(Slot::waiting)
@@ -106,23 +106,23 @@ impl WakerList {
 impl Registration {
     pub(crate) const NONE: Self = Self { slot: usize::MAX, data: 0, vtable: 0 };
 
-    /// Ready once the event is `over`; if it is not, `waker` is woken when it is.
+    /// Ready if the event `is_over`; otherwise `waker` is woken when it is.
     ///
-    /// Asked again with the same waker this is a load and a comparison: a connection asks on every wake.
+    /// Polled again with the same waker, this is one load and one comparison: a connection polls it on every wake.
     #[inline]
     pub(crate) fn poll<'a>(
         &mut self,
         waker: &Waker,
-        over: impl Fn() -> bool,
+        is_over: impl Fn() -> bool,
         list: impl FnOnce() -> &'a WakerList,
     ) -> Poll<()> {
-        if over() {
+        if is_over() {
             return Poll::Ready(());
         }
-        if self.has(waker) || list().register(self, waker, over) { Poll::Pending } else { Poll::Ready(()) }
+        if self.holds(waker) || list().register(self, waker, is_over) { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// To be called before the future that waits is dropped.
+    /// Removes the waker. Must be called when the future that waits is dropped.
     #[inline]
     pub(crate) fn forget<'a>(&mut self, list: impl FnOnce() -> &'a WakerList) {
         if let Some(slot) = self.slot() {
@@ -131,38 +131,34 @@ impl Registration {
         }
     }
 
-    /// Whether `waker` is the one that was left here.
+    /// Whether `waker` is the one that is registered.
     #[inline]
-    fn has(&self, waker: &Waker) -> bool {
-        // Not asked whether it is taken: no waker's vtable is at the address of `NONE`.
+    fn holds(&self, waker: &Waker) -> bool {
+        // Without a look at `slot`: no waker has the vtable address of `NONE`.
         (self.data, self.vtable) == addresses(waker)
     }
 
     #[inline]
-    fn is_taken(&self) -> bool {
-        self.slot != usize::MAX
-    }
-
     fn slot(&self) -> Option<usize> {
-        self.is_taken().then_some(self.slot)
+        (self.slot != Self::NONE.slot).then_some(self.slot)
     }
 }
 
 impl Slots {
     #[inline]
-    fn get_mut(&mut self, place: usize) -> Option<&mut Slot> {
-        if place < self.first.len() {
-            return Some(&mut self.first[place]);
+    fn get_mut(&mut self, index: usize) -> Option<&mut Slot> {
+        if index < self.first.len() {
+            return Some(&mut self.first[index]);
         }
-        let place = place.checked_sub(CHUNK)?;
-        self.more.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
+        let index = index.checked_sub(CHUNK)?;
+        self.more.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
 
     #[inline]
     fn insert(&mut self, waker: Waker) -> usize {
         self.waiting += 1;
-        let place = self.vacant;
-        match self.get_mut(place) {
+        let index = self.vacant;
+        match self.get_mut(index) {
             Some(slot) => {
                 if let Slot::Vacant { next } = mem::replace(slot, Slot::Waiting(waker)) {
                     self.vacant = next;
@@ -170,18 +166,18 @@ impl Slots {
             }
             None => self.push(waker),
         }
-        place
+        index
     }
 
     #[cold]
     fn push(&mut self, waker: Waker) {
         let chunk = match self.vacant.checked_sub(CHUNK) {
             None => &mut self.first,
-            Some(place) => {
-                if place / CHUNK == self.more.len() {
+            Some(index) => {
+                if index / CHUNK == self.more.len() {
                     self.more.push(Vec::with_capacity(CHUNK));
                 }
-                &mut self.more[place / CHUNK]
+                &mut self.more[index / CHUNK]
             }
         };
         chunk.push(Slot::Waiting(waker));
@@ -190,24 +186,24 @@ impl Slots {
 
     #[cold]
     fn give_back(&mut self) {
-        // Nothing but vacant slots in it, so no foreign code runs here either.
+        // All slots are vacant, so no waker is dropped here.
         *self = Self::default();
     }
 
-    fn replace(&mut self, slot: usize, waker: Waker) -> Waker {
-        match self.get_mut(slot) {
+    fn replace(&mut self, index: usize, waker: Waker) -> Waker {
+        match self.get_mut(index) {
             Some(Slot::Waiting(old)) => mem::replace(old, waker),
-            // Not reached: a list is taken only once the event is over, and then nobody registers.
+            // Not reached: a list is taken only once the event is over, and then nothing is registered.
             _ => waker,
         }
     }
 
-    /// The waker that was left at `place`: to be dropped outside the lock.
-    fn remove(&mut self, place: usize) -> Option<Waker> {
-        // A list that has been taken is empty for good, so a place that is gone cannot be somebody else's.
+    /// Vacates the slot and returns its waker, to be dropped outside the lock.
+    fn remove(&mut self, index: usize) -> Option<Waker> {
+        // A list that was taken stays empty, so the slot cannot belong to another registration.
         let next = self.vacant;
-        let left = mem::replace(self.get_mut(place)?, Slot::Vacant { next });
-        self.vacant = place;
+        let left = mem::replace(self.get_mut(index)?, Slot::Vacant { next });
+        self.vacant = index;
         self.waiting -= 1;
         if self.waiting == 0 && self.first.capacity() > KEPT {
             self.give_back();
@@ -227,12 +223,12 @@ impl Slot {
 }
 
 impl<I: Iterator<Item = Waker>> WakeAll<I> {
-    /// Wakes them all. The first waker that panics is heard once all have been woken.
+    /// Wakes all of them. The first panic is resumed once all have been woken.
     pub(crate) fn all(mut self) {
         if sync::panicking() {
             return;
         }
-        // Not a `for` loop: this one is told to the iterator inside, and costs half as much.
+        // Not a `for` loop: `for_each` uses the iterator's own loops, and costs half as much.
         self.0.by_ref().for_each(Waker::wake);
     }
 }
@@ -260,33 +256,33 @@ mod tests {
     }
 
     #[test]
-    fn places_survive_the_coming_and_going_of_others() {
-        let waiters = WakerList::new();
-        let mut places: Vec<_> = (0..=3 * CHUNK).map(|_| Registration::NONE).collect();
-        let register = |place: &mut Registration| assert!(waiters.register(place, Waker::noop(), || false));
-        places.iter_mut().for_each(register);
-        places.iter_mut().step_by(3).for_each(|place| place.forget(|| &waiters));
-        places.iter_mut().step_by(6).for_each(register);
+    fn registrations_keep_their_slots_while_others_come_and_go() {
+        let list = WakerList::new();
+        let mut registrations: Vec<_> = (0..=3 * CHUNK).map(|_| Registration::NONE).collect();
+        let register = |it: &mut Registration| assert!(list.register(it, Waker::noop(), || false));
+        registrations.iter_mut().for_each(register);
+        registrations.iter_mut().step_by(3).for_each(|it| it.forget(|| &list));
+        registrations.iter_mut().step_by(6).for_each(register);
 
-        let mut slots: Vec<_> = places.iter().filter_map(Registration::slot).collect();
+        let mut slots: Vec<_> = registrations.iter().filter_map(Registration::slot).collect();
+        let waiting = slots.len();
         slots.sort_unstable();
         slots.dedup();
-        let waiting = places.iter().filter(|place| place.is_taken()).count();
         assert_eq!(slots.len(), waiting);
-        assert!(slots.last() < Some(&places.len()), "a vacant slot was not used again");
-        assert_eq!(waiters.take().count(), waiting);
+        assert!(slots.last() < Some(&registrations.len()), "a vacant slot was not used again");
+        assert_eq!(list.take().count(), waiting);
     }
 
     #[test]
     fn a_list_gives_its_memory_back() {
-        let waiters = WakerList::new();
-        let mut places: Vec<_> = (0..2 * CHUNK).map(|_| Registration::NONE).collect();
-        for place in &mut places {
-            assert!(waiters.register(place, Waker::noop(), || false));
+        let list = WakerList::new();
+        let mut registrations: Vec<_> = (0..2 * CHUNK).map(|_| Registration::NONE).collect();
+        for registration in &mut registrations {
+            assert!(list.register(registration, Waker::noop(), || false));
         }
-        for place in &mut places {
-            place.forget(|| &waiters);
+        for registration in &mut registrations {
+            registration.forget(|| &list);
         }
-        assert_eq!(waiters.0.with(|slots| slots.first.capacity() + slots.more.capacity()), 0);
+        assert_eq!(list.0.with(|slots| slots.first.capacity() + slots.more.capacity()), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The right to look.
+//! `Watcher`: the handle that observes a drain, and the future of its beginning.
 
 use core::fmt;
 use core::future::Future;
@@ -15,18 +15,17 @@ use crate::sync::Arc;
 use crate::until::{End, Until};
 use crate::waker_list::Registration;
 
-/// The right to look: a future that is ready once draining has begun.
+/// A handle that observes a drain, and a future that is ready once draining has begun.
 ///
-/// Give a clone to everything that should hear of the drain. A watcher holds nothing up. It is ready at once for
-/// late comers, ready again when it is polled again, and `'static + Send + Sync`, so it goes unchanged wherever a
-/// `with_graceful_shutdown(future)` asks for a future.
+/// Give a clone to everything that should know of the drain. The drain does not wait for watchers. A watcher that is made
+/// later is ready at once, and every watcher may be polled again after it was ready. It is `'static + Send + Sync`, so it can
+/// be the future of any `with_graceful_shutdown(future)`.
 ///
-/// Cloning touches no counter that all threads share, and polling again with the same waker is one load and one
-/// comparison.
+/// Cloning touches no counter that all threads share. Polling again with the same waker is one load and one comparison.
 ///
 /// # Cancel safety
 ///
-/// Dropping a watcher loses nothing; the waker it left is taken back.
+/// Dropping a watcher loses nothing; its waker is removed.
 ///
 /// # Examples
 ///
@@ -42,7 +41,7 @@ use crate::waker_list::Registration;
 /// # let _ = drain.start();
 /// # futures_lite::future::block_on(tell(watcher));
 /// ```
-#[must_use = "a watcher does nothing unless it is asked or awaited"]
+#[must_use = "a watcher does nothing unless it is polled or asked for a guard"]
 pub struct Watcher {
     watcher_count: Arc<WatcherCount>,
     registration: Registration,
@@ -64,8 +63,8 @@ impl Watcher {
 
     /// A guard, or `None` once draining has begun.
     ///
-    /// After [`Drain::start`](crate::Drain::start) has returned the answer is `None`. A guard asked for while
-    /// `start` runs on another thread is either refused or waited for: there is no window between.
+    /// After [`Drain::start`](crate::Drain::start) has returned it is `None`. If `start` runs on another thread meanwhile, the
+    /// guard is either refused, or given and waited for: there is no window between.
     ///
     /// # Examples
     ///
@@ -83,11 +82,12 @@ impl Watcher {
         self.watcher_count.shared.guard_count().map(Guard::new)
     }
 
-    /// A guard that counts under a label, or `None` once draining has begun.
+    /// A guard that is counted under a label, or `None` once draining has begun.
     ///
-    /// [`Drain::held`](crate::Drain::held) and [`Overdue::held`](crate::Overdue::held) tell who holds how many. The
-    /// guard itself, its clones and its release cost what those without a label cost; asking for it takes a lock and
-    /// looks the label up, and allocates if the label is not in use.
+    /// [`Drain::held`](crate::Drain::held) and [`Overdue::held`](crate::Overdue::held) list the labels with their guards.
+    ///
+    /// This call takes a lock, looks the label up, and allocates if the label is not in use. Clones and drops cost the same as
+    /// without a label.
     ///
     /// # Examples
     ///
@@ -106,7 +106,7 @@ impl Watcher {
         Shared::labelled(&self.watcher_count.shared, &label.into(), false).map(Guard::new)
     }
 
-    /// How far the drain has come.
+    /// The state of the drain.
     #[inline]
     #[must_use]
     pub fn state(&self) -> State {
@@ -131,7 +131,7 @@ impl Watcher {
         self.watcher_count.shared.cause()
     }
 
-    /// How the drain ended, as [`Drained`](crate::Drained) says it; `None` while it has not.
+    /// The outcome of the drain, as [`Drained`](crate::Drained) returns it; `None` while it is not closed.
     ///
     /// # Examples
     ///
@@ -153,9 +153,9 @@ impl Watcher {
 
     /// A future that is ready once the drain is [`Closed`](State::Closed), cleanly or by force.
     ///
-    /// It is for what must end with the drain though it holds no guard of its own, such as the second half of a
-    /// connection. How the drain ended is [`outcome`](Self::outcome)'s to say. It is no [`Drained`](crate::Drained), since that
-    /// can close a drain, by a deadline, and a watcher may only look.
+    /// Use it for work that must end with the drain but holds no guard of its own, such as the second half of a connection.
+    /// [`outcome`](Self::outcome) tells how the drain ended. This is not a [`Drained`](crate::Drained): that can close the
+    /// drain by a deadline, and a watcher only observes.
     ///
     /// # Examples
     ///
@@ -174,14 +174,13 @@ impl Watcher {
         }
     }
 
-    /// Runs `future` until draining has begun: then it is dropped, and the answer is `None`.
+    /// Runs `future` until draining has begun: then `future` is dropped, and the output is `None`.
     ///
-    /// The drain is asked first, so a future that is always ready, such as the next connection of a busy
-    /// listener, does not outrun it.
+    /// The drain is polled first, so it ends a future that is always ready, too.
     ///
-    /// Only for a future that has nothing to lose. Work is for [`Guard::during`](crate::Guard::during). Reads of what a client
-    /// may have sent already are for [`grace`](Self::grace). An accept loop such as `ebbtide_tokio::serve` ends by itself: cut
-    /// off here, or in a `select!`, it resets whoever is in its queue, and the outcome of the drain says so.
+    /// Use it only if dropping `future` loses nothing. For work, use [`Guard::during`](crate::Guard::during). To read what a
+    /// client may have sent already, use [`grace`](Self::grace). An accept loop such as `ebbtide_tokio::serve` ends by itself.
+    /// If it is dropped here or in a `select!`, the connections in its queue are reset, and the outcome of the drain says so.
     ///
     /// # Cancel safety
     ///
@@ -201,10 +200,10 @@ impl Watcher {
         Until::new(self, future)
     }
 
-    /// Runs `future` until the drain is [`Closed`](State::Closed): then it is dropped, and the answer is `None`.
+    /// Runs `future` until the drain is [`Closed`](State::Closed): then `future` is dropped, and the output is `None`.
     ///
-    /// Unlike [`Guard::during`](crate::Guard::during) it holds nothing up, so it is for what a guard elsewhere
-    /// answers for.
+    /// Unlike with [`Guard::during`](crate::Guard::during), the drain does not wait for `future`. Use it if the work has a
+    /// guard elsewhere.
     ///
     /// # Cancel safety
     ///
@@ -263,7 +262,7 @@ impl fmt::Debug for Watcher {
     }
 }
 
-/// The future of [`Watcher::closed`].
+/// The future of [`Watcher::closed`]: ready once the drain is closed.
 ///
 /// # Cancel safety
 ///

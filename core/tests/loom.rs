@@ -1,7 +1,7 @@
 //! Every interleaving, and every stale value that the memory model allows, of two and three threads.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p ebbtide --test loom -- --nocapture` runs them and prints how many
-//! executions each model took. There are two shards here, and threads alternate: the first that a model spawns has
+//! executions each model took. There are two shards here, and threads alternate. The first that a model spawns has
 //! the other shard, the second shares that of the model itself.
 
 #![cfg(loom)]

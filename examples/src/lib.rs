@@ -1,13 +1,11 @@
 //! What the example servers share: their flags, their application, their life, and how they tell of a drain.
 
 pub mod application;
-pub mod h1;
 pub mod inherited;
 pub mod life;
 pub mod options;
 pub mod output;
 pub mod report;
-pub mod routes;
 pub mod tls;
 pub mod work;
 

@@ -1,7 +1,6 @@
 //! What a server is working on.
 
 use ebbtide::{Drain, Held, State};
-use ebbtide_axum::Part;
 use ebbtide_hyper::Connections;
 
 /// The label of work that goes on after its response.
@@ -13,13 +12,20 @@ pub struct Work {
     all: Drain,
     main: Drain,
     connections: Connections,
+    inside: fn(Held) -> Vec<Held>,
 }
 
 impl Work {
     /// What these are working on.
     #[must_use]
     pub fn new(all: &Drain, main: &Drain, connections: &Connections) -> Self {
-        Self { all: all.clone(), main: main.clone(), connections: connections.clone() }
+        Self { all: all.clone(), main: main.clone(), connections: connections.clone(), inside: |it| vec![it] }
+    }
+
+    /// For servers that are parts of the main drain: what each of them holds, by its entry in that drain.
+    #[must_use]
+    pub fn inside(self, inside: fn(Held) -> Vec<Held>) -> Self {
+        Self { inside, ..self }
     }
 
     /// How far the drain has come. The server is ready while it runs.
@@ -37,9 +43,7 @@ impl Work {
     /// Requests, upgraded connections and tasks.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        // A server that is a part of the main drain has its tasks inside.
-        let inside = |it: Held| it.label().downcast_ref().map_or_else(|| vec![it.clone()], Part::held);
-        let tasks = self.main.held().into_iter().flat_map(inside).filter(|it| *it.label() == TASK.into());
+        let tasks = self.main.held().into_iter().flat_map(self.inside).filter(|it| *it.label() == TASK.into());
         self.connections.in_flight() + tasks.map(|it| it.guards()).sum::<usize>()
     }
 }

@@ -328,7 +328,8 @@ fn binary() -> &'static PathBuf {
         let server = std::env::var("EBBTIDE_SERVER").unwrap_or_else(|_| "server".into());
         let mut build = escargot::CargoBuild::new()
             .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
-            .package("ebbtide-examples")
+            // With the features that `cargo test --workspace` has built it with, so that it is not built again.
+            .arg("--workspace")
             .example(server);
         // What cargo says of this package is not true of others, and some are built anew for it.
         for (name, _) in std::env::vars_os() {

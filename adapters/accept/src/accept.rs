@@ -1,4 +1,4 @@
-//! The loop.
+//! `Accept`: the accept loop, which yields connections with their guards.
 
 use std::fmt;
 use std::future::Future;
@@ -11,42 +11,41 @@ use ebbtide::{Cause, Closed, Guard, State, Watcher};
 use ebbtide_socket::Peer;
 
 use crate::emptying::Emptying;
+use crate::error_kind::AcceptErrorKind;
 use crate::hook::{Failure, Hook, Told};
 use crate::permits::Permits;
 use crate::queue::Socket;
-use crate::severity::Severity;
 
-/// A runtime, as far as accepting needs it: its clock. Also what makes a [`Listener`] of a foreign type its adapter's
-/// own.
+/// The clock of an async runtime. An adapter implements it for a marker type of its own, the `R` of [`Listener`].
 pub trait Runtime {
-    /// The runtime's sleep.
+    /// A future that is ready when a time has passed.
     type Sleep: Future;
 
-    /// Sleeps.
+    /// A timer of the runtime.
     fn sleep(time: Duration) -> Self::Sleep;
 }
 
-/// A runtime that runs tasks of this type: those that are `Send`, or, if a task stays on its thread, all.
+/// A runtime that can spawn tasks of type `T`: usually all that are `Send`; all, if its tasks stay on their thread.
 pub trait Spawn<T>: Runtime {
-    /// Runs a task in the background, to its end.
+    /// Runs a task in the background until it is ready.
     fn spawn(task: T);
 }
 
-/// A listener of the runtime `R`.
+/// A listener of the runtime `R`, such as its TCP listener.
 pub trait Listener<R>: Unpin {
-    /// What it accepts.
+    /// The connections of this listener, as streams of the runtime.
     type Stream;
-    /// What it is underneath.
+    /// The listening socket without the runtime, such as that of the standard library.
     type Socket: Socket;
 
     /// Accepts the next connection.
     ///
     /// # Errors
     ///
-    /// Those of `accept`; [`Severity`] tells them apart.
+    /// Those of `accept`; [`AcceptErrorKind`] tells them apart.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
 
-    /// Leaves the runtime.
+    /// Converts the listener into its socket, deregistered from the runtime.
     ///
     /// # Errors
     ///
@@ -58,10 +57,10 @@ pub trait Listener<R>: Unpin {
         None
     }
 
-    /// Who is at the other end.
+    /// The peer of a connection.
     fn peer(stream: &Self::Stream) -> Peer;
 
-    /// Takes a connection into the runtime.
+    /// Converts a connection of the socket into a stream of the runtime.
     ///
     /// # Errors
     ///
@@ -69,15 +68,15 @@ pub trait Listener<R>: Unpin {
     fn adopt(stream: <Self::Socket as Socket>::Stream) -> io::Result<Self::Stream>;
 }
 
-/// A connection with its guard, or `None` at the end.
+/// The output of [`Accept::poll_next`]: a connection with its guard, or `None` at the end.
 pub type Accepted<S> = io::Result<Option<(S, Guard)>>;
 
-/// The connections of a listener, each with its guard, until the drain has begun and the queue is empty.
+/// An accept loop: yields the connections of a listener, each with a guard, until the drain has begun and the queue is empty.
 ///
 /// # Cancel safety
 ///
-/// Dropping it closes the listener and resets what is in its queue. Before the end, in a drain that has begun, the guard is
-/// [given up](Guard::give_up): the outcome of the drain says what was lost.
+/// Dropping it closes the listener and resets the connections in its queue. If it is dropped before its end while draining,
+/// its guard is [given up](Guard::give_up): the outcome of the drain says so.
 pub struct Accept<R: Runtime, L: Listener<R>> {
     source: Source<R, L>,
     guard: Option<Guard>,
@@ -87,11 +86,11 @@ pub struct Accept<R: Runtime, L: Listener<R>> {
     owners: Owners,
     permits: Option<Permits>,
     hook: Hook,
-    /// Whether it was ever polled before the drain began.
+    /// Whether it was polled before the drain began.
     has_run: bool,
 }
 
-/// Who has the listening socket.
+/// Whether other processes or loops have the listening socket, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owners {
     Unknown,
@@ -105,7 +104,7 @@ enum Source<R: Runtime, L: Listener<R>> {
     Over,
 }
 
-/// How long to wait for descriptors or memory. Short, since a connection that ends frees both; long enough to cost
+/// How long to pause without descriptors or memory. Short, since the end of any connection frees both; long enough to cost
 /// nothing.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
@@ -126,31 +125,31 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
         }
     }
 
-    /// Leaves the listening socket, and what is queued in it, to its other owners when the drain begins.
+    /// Declares that the listening socket has other owners: when the drain begins, its queue is left to them.
     pub fn shared(&mut self) {
         self.owners = Owners::More;
     }
 
-    /// Says that nobody else has the listening socket.
+    /// Declares that the listening socket has no other owner.
     pub fn sole_owner(&mut self) {
         self.owners = Owners::This;
     }
 
-    /// Has no more than so many connections at a time, labelled with their peers. What comes meanwhile stays in the
-    /// kernel's queue. When the drain begins it is accepted, so that the port can close, and handed out one by one.
+    /// Limits the number of open connections. Others wait in the kernel's queue.
     ///
-    /// A connection is one for as long as a guard with its label is held.
+    /// When the drain begins, these are accepted, so that the port can close, and handed out one by one. A connection counts
+    /// for as long as a guard with its label is held.
     ///
     /// # Panics
     ///
-    /// If `most` is 0: nobody would be served, and a drain would wait for ever for who is queued.
+    /// If `most` is 0: no connection would be served, and a drain would wait for queued ones for ever.
     #[track_caller]
     pub fn max_connections(&mut self, most: usize) {
         assert!(most > 0, "a limit of 0 connections would serve nobody, and its drain would never end");
         self.permits = Some(Permits::new(most));
     }
 
-    /// Tells of every error of accepting, with what is done about it.
+    /// Calls `told` with every error of `accept`.
     pub fn on_error(&mut self, told: impl Fn(&Failure<'_>) + Send + Sync + 'static) {
         self.hook = Hook::new(told);
     }
@@ -159,12 +158,16 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
         self.hook.told()
     }
 
-    /// The next connection with its guard; `None` once the listener has closed behind the last one.
+    /// The next connection with its guard; `None` once the listener has closed and the last connection was returned.
     ///
     /// # Errors
     ///
-    /// That of a listener which can accept no more; nothing comes after it. Or, behind the last connection, that the last
-    /// [`Drain`](ebbtide::Drain) had been dropped before this was polled.
+    /// [`AcceptErrorKind::Listener`]: the listener can accept no more, and this is the end. Also, after the last connection, if
+    /// the last [`Drain`](ebbtide::Drain) was dropped before this was first polled.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may stop being polled at any time: no connection is lost between two calls.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<L::Stream>> {
         self.has_run |= self.draining.state() == State::Running;
         loop {
@@ -184,7 +187,7 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
                 }
             }
             if let Source::Emptying(emptying) = &mut self.source {
-                // Whoever waits for a permit, newcomers are not to wait for that.
+                // Polled before the permits: new clients must not wait for those.
                 emptying.poll(cx, &mut self.hook);
                 if emptying.is_over() {
                     let failure = emptying.failure();
@@ -209,13 +212,13 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
                 }
                 Err(error) => error,
             };
-            match Severity::of(&error) {
-                Severity::Connection => self.hook.tell(&error),
-                Severity::Exhaustion => {
+            match AcceptErrorKind::of(&error) {
+                AcceptErrorKind::Connection => self.hook.tell(&error),
+                AcceptErrorKind::Exhaustion => {
                     self.hook.tell(&error);
                     self.pause = Some(Box::pin(R::sleep(PAUSE)));
                 }
-                Severity::Listener => return self.over(Some(error)),
+                AcceptErrorKind::Listener => return self.over(Some(error)),
             }
         }
     }
@@ -229,7 +232,7 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
         Some(self.guard.as_ref()?.labelled(peer.into_label()))
     }
 
-    /// Whether it is still listening though the drain has begun.
+    /// Whether the drain has begun and the socket is still that of a running service.
     fn is_leaving(&mut self, cx: &mut Context<'_>) -> bool {
         matches!(self.source, Source::Listening(_)) && Pin::new(&mut self.draining).poll(cx).is_ready()
     }
@@ -251,13 +254,13 @@ impl<R: Runtime, L: Listener<R>> Accept<R, L> {
         if let Some(error) = &error {
             self.hook.tell(error);
         }
-        // The listener before the guard: whoever sees the drain closed sees the port closed.
+        // The listener before the guard: when the drain is closed, the port is closed.
         self.source = Source::Over;
         self.guard = None;
         Poll::Ready(error.or_else(|| self.never_ran()).map_or(Ok(None), Err))
     }
 
-    /// What a program is told that would end at once, and well, as far as it knows.
+    /// The error if the loop never ran, which would otherwise look like a clean end.
     fn never_ran(&self) -> Option<io::Error> {
         let dropped = !self.has_run && self.draining.cause() == Some(Cause::Dropped);
         dropped
@@ -274,15 +277,14 @@ impl<R: Runtime, L: Listener<R>> Drop for Accept<R, L> {
         };
         self.source = Source::Over;
         let Some(guard) = self.guard.take() else { return };
-        // A shared listener's queue is somebody else's; and while the service runs, to close a listener is nobody's loss
-        // but its clients', which `give_up` knows.
+        // The queue of a shared listener is left to its other owners. While the service runs, `give_up` does nothing.
         if !is_over && self.owners != Owners::More {
             guard.labelled(DROPPED).give_up();
         }
     }
 }
 
-/// What the outcome of the drain says of a loop that was dropped before its end.
+/// The label in the outcome of a drain whose accept loop was dropped before its end.
 const DROPPED: &str = "an accept loop that was dropped with its queue; await it instead, it ends by itself";
 
 impl<R: Runtime, L: Listener<R>> fmt::Debug for Accept<R, L> {

@@ -1,4 +1,4 @@
-//! A listener between the beginning of the drain and its close.
+//! `Emptying`: a listener between the beginning of the drain and its close.
 
 use std::fmt;
 use std::future::Future;
@@ -8,35 +8,36 @@ use std::task::Context;
 use std::time::Duration;
 
 use crate::accept::{PAUSE, Runtime};
+use crate::error_kind::AcceptErrorKind;
 use crate::hook::Hook;
 use crate::queue::{Coming, Queue, Socket};
-use crate::severity::Severity;
 
-/// A queue that is emptied into this process, with the time that it takes to see a handshake through.
+/// Accepts the queue of a listener, and waits for handshakes that are under way.
 pub(crate) struct Emptying<R: Runtime, L: Socket> {
     queue: Queue<L>,
-    /// When to look again; `None` once the listener has closed.
+    /// When to check again; `None` once the listener has closed.
     next: Option<Sleep<R>>,
-    /// From when somebody was seen who is to be waited for.
+    /// The limit of the wait, from when a handshake was first seen.
     bound: Option<Sleep<R>>,
     failed: Option<io::Error>,
 }
 
 type Sleep<R> = Pin<Box<<R as Runtime>::Sleep>>;
 
-/// How long handshakes are waited for that are under way when the listener is to close. Each takes a round trip from when
-/// the kernel has answered its SYN: 300 ms between the most distant places on Earth, some more on a crowded link. It is
-/// less than the second after which a client repeats a SYN that was dropped (RFC 6298, section 2.1), so that one is
-/// refused at its first repetition. What was lost on the way is repeated after a second too, and not waited for: to tell
-/// it from those who will never answer, of whom a SYN flood has thousands, would take as long.
+/// How long to wait for handshakes that are under way.
+///
+/// Each takes a round trip after the kernel has answered its SYN. That is 300 ms between the most distant places on Earth, some
+/// more on a crowded link. A client repeats a SYN that was dropped after one second (RFC 6298, section 2.1). This is less, so
+/// the first repetition is refused. A packet that was lost is repeated after a second, too, and is not waited for. It could
+/// not be told from a SYN flood any sooner.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// The same if nobody knows whether there is one: as long as an idle connection's grace.
+/// The same if the kernel does not tell whether there are any: as long as the grace of an idle connection.
 const GRACE: Duration = Duration::from_millis(100);
-/// Between two looks. It is what a client's first byte may have to wait for.
+/// The time between two checks, by which the first byte of a client may be delayed.
 const TICK: Duration = Duration::from_millis(4);
 
 impl<R: Runtime, L: Socket> Emptying<R, L> {
-    /// Accepts what is there, and lets in nobody new.
+    /// Accepts what is queued, and refuses new connections.
     pub(crate) fn new(socket: L, alone: bool, hook: &mut Hook) -> Self {
         let mut this =
             Self { queue: Queue::new(socket, alone, |error| hook.tell(&error)), next: None, bound: None, failed: None };
@@ -44,8 +45,8 @@ impl<R: Runtime, L: Socket> Emptying<R, L> {
         this
     }
 
-    /// Accepts what has come, and closes the port when nobody comes any more. It wakes for what is to be
-    /// [popped](Self::pop) as well.
+    /// Accepts what has come, and closes the port when no handshake is under way. It also wakes when there is a connection to
+    /// [pop](Self::pop).
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, hook: &mut Hook) {
         while let Some(next) = &mut self.next {
             let is_time_up = self.bound.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready());
@@ -56,17 +57,17 @@ impl<R: Runtime, L: Socket> Emptying<R, L> {
         }
     }
 
-    /// Looks once more, and decides how to go on.
+    /// Checks once more, and sets the next timers or closes the port.
     fn look(&mut self, hook: &mut Hook, is_time_up: bool) {
-        // Before the look: whoever is not about to be connected any more is in the queue by then.
+        // Asked before the queue is accepted: a handshake that has completed by now is in the queue then.
         let coming = if is_time_up { Coming::Nobody } else { self.queue.coming() };
         let bound = match (self.queue.look(|error| hook.tell(&error)), coming) {
             (Ok(()), Coming::Nobody) => return self.close(),
             (Ok(()), Coming::Somebody) => HANDSHAKE,
             (Ok(()), Coming::Perhaps) => GRACE,
-            (Err(error), _) if Severity::of(&error) == Severity::Exhaustion => {
+            (Err(error), _) if AcceptErrorKind::of(&error) == AcceptErrorKind::Exhaustion => {
                 hook.tell(&error);
-                // There is somebody, for whom there is no descriptor: whatever the time.
+                // A connection is queued, and there is no descriptor for it: wait without a limit.
                 (self.next, self.bound) = (Some(Box::pin(R::sleep(PAUSE))), None);
                 return;
             }
@@ -84,17 +85,17 @@ impl<R: Runtime, L: Socket> Emptying<R, L> {
         (self.next, self.bound) = (None, None);
     }
 
-    /// The next one to hand out.
+    /// The next connection.
     pub(crate) fn pop(&mut self) -> Option<L::Stream> {
         self.queue.pop()
     }
 
-    /// Whether nothing is left, and nothing comes.
+    /// Whether the port is closed and no connection is left.
     pub(crate) fn is_over(&self) -> bool {
         self.next.is_none() && self.queue.is_empty()
     }
 
-    /// Why the listener could accept no more, if that was not because it was to close.
+    /// The error by which the listener failed before its close, if it did.
     pub(crate) fn failure(&mut self) -> Option<io::Error> {
         self.failed.take()
     }
@@ -120,7 +121,7 @@ mod tests {
 
     thread_local!(static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) });
 
-    /// Time passes when the test says so.
+    /// A runtime with a clock that the test advances.
     enum Virtual {}
 
     impl Runtime for Virtual {
@@ -132,7 +133,7 @@ mod tests {
         }
     }
 
-    /// A kernel's side of a listener.
+    /// The kernel's side of a listener.
     #[derive(Clone, Default)]
     struct Kernel {
         half_open: Rc<Cell<Option<usize>>>,
@@ -165,7 +166,7 @@ mod tests {
             Rc::strong_count(&self.is_open) > 1
         }
 
-        /// Lets time pass until it closes, and says how much that was.
+        /// Advances the clock until the port closes, and returns how long that took.
         fn closes_after(&self, emptying: &mut Emptying<Virtual, Self>) -> Duration {
             let begun = NOW.get();
             while self.is_open() {
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_to_which_nobody_comes_closes_at_once() {
+    fn a_listener_without_handshakes_closes_at_once() {
         let kernel = Kernel::default();
         kernel.half_open.set(Some(0));
         kernel.queued.borrow_mut().push(Ok(7));
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_half_way_is_let_in_and_then_it_closes() {
+    fn a_client_in_its_handshake_is_accepted_before_the_port_closes() {
         let kernel = Kernel::default();
         kernel.half_open.set(Some(1));
         let mut emptying = kernel.empty();
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn who_never_comes_is_not_waited_for_longer_than_a_handshake_may_take() {
+    fn a_handshake_that_never_completes_is_waited_for_no_longer_than_the_bound() {
         let kernel = Kernel::default();
         kernel.half_open.set(Some(1));
         assert_eq!(kernel.closes_after(&mut kernel.empty()), HANDSHAKE);
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_queued_is_waited_for_until_there_is_a_descriptor() {
+    fn a_queued_connection_is_waited_for_until_there_is_a_descriptor() {
         let kernel = Kernel::default();
         kernel.half_open.set(Some(0));
         let lack = || Err(io::ErrorKind::OutOfMemory.into());

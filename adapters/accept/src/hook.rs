@@ -1,4 +1,4 @@
-//! Who is told of errors that end nothing.
+//! `Failure`: the errors that `on_error` reports; the callback for them.
 
 use std::error::Error;
 use std::fmt;
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 
 use ebbtide::Label;
 
-use crate::severity::Severity;
+use crate::error_kind::AcceptErrorKind;
 
-/// What went wrong while a listener was served: what [`Serve::on_error`](crate::Serve::on_error) tells of.
+/// An error of accepting or of a connection, as [`Serve::on_error`](crate::Serve::on_error) reports it.
 ///
-/// Its `Display` is a line for an operator's log.
+/// `Display` is a line for an operator's log.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Failure<'a> {
-    /// `accept` failed.
+    /// `accept` has failed.
     Accept {
-        /// What the error is one of, and so what is done about it.
-        severity: Severity,
-        /// What the system said.
+        /// The kind of the error, which decides what the loop does about it.
+        kind: AcceptErrorKind,
+        /// The error of the system.
         error: &'a io::Error,
     },
-    /// A connection that was accepted ended with an error, or by a panic.
+    /// The future of a connection has returned an error, or has panicked.
     Connection {
-        /// The label of its guard: its peer's address.
+        /// The label of its guard: the address of its peer.
         peer: Option<&'a Label>,
-        /// What its future ended with. Of a panic it is what that said.
+        /// The error of the future, or one with the message of the panic.
         error: &'a (dyn Error + Send + Sync + 'static),
     },
 }
@@ -36,33 +36,33 @@ pub enum Failure<'a> {
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Accept { severity, error } => write!(f, "{severity}: {error}"),
+            Self::Accept { kind, error } => write!(f, "{kind}: {error}"),
             Self::Connection { peer: Some(peer), error } => write!(f, "{peer}: {error}"),
             Self::Connection { peer: None, error } => write!(f, "a connection: {error}"),
         }
     }
 }
 
-/// What was given to [`Serve::on_error`](crate::Serve::on_error), if anything was.
+/// The callback of [`Serve::on_error`](crate::Serve::on_error), if there is one.
 #[derive(Default)]
 pub(crate) struct Hook {
     told: Option<Told>,
     exhausted: Option<Instant>,
 }
 
-/// Who is told, on whichever thread.
+/// The callback, shared with the tasks of the connections.
 #[derive(Clone)]
 pub(crate) struct Told(Arc<dyn Fn(&Failure<'_>) + Send + Sync>);
 
 impl Told {
     pub(crate) fn tell(&self, failure: &Failure<'_>) {
-        // Who is told is to end nothing: not the accept loop, and not the process, which a second panic does on the way
-        // of the one that is told of.
+        // A panic of the callback must not end the accept loop. Nor the process: it may be called while a panic unwinds, and
+        // a second one would abort.
         drop(catch_unwind(AssertUnwindSafe(|| (self.0)(failure))));
     }
 }
 
-/// A lack of descriptors is met a hundred times a second while it lasts, and told once.
+/// A lack of descriptors is found a hundred times a second while it lasts, and reported once in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Hook {
@@ -70,21 +70,21 @@ impl Hook {
         Self { told: Some(Told(Arc::new(told))), exhausted: None }
     }
 
-    /// For the connections.
+    /// The callback, for the tasks of the connections.
     pub(crate) fn told(&self) -> Option<&Told> {
         self.told.as_ref()
     }
 
     pub(crate) fn tell(&mut self, error: &io::Error) {
         let Some(told) = &self.told else { return };
-        let severity = Severity::of(error);
-        if severity == Severity::Exhaustion {
+        let kind = AcceptErrorKind::of(error);
+        if kind == AcceptErrorKind::Exhaustion {
             if self.exhausted.is_some_and(|it| it.elapsed() < INTERVAL) {
                 return;
             }
             self.exhausted = Some(Instant::now());
         }
-        told.tell(&Failure::Accept { severity, error });
+        told.tell(&Failure::Accept { kind, error });
     }
 }
 
@@ -101,18 +101,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_is_told_with_its_kind_but_a_lack_of_descriptors_once_a_second() {
+    fn every_error_is_reported_with_its_kind_but_a_lack_of_descriptors_once_a_second() {
         let (sender, told) = mpsc::channel();
         let mut hook = Hook::new(move |failure| match failure {
-            Failure::Accept { severity, error } => sender.send((*severity, error.kind())).expect("it is heard"),
+            Failure::Accept { kind, error } => sender.send((*kind, error.kind())).expect("it is heard"),
             Failure::Connection { .. } => unreachable!("there is none"),
         });
         let kinds = [io::ErrorKind::ConnectionAborted, io::ErrorKind::OutOfMemory, io::ErrorKind::InvalidInput];
         for kind in kinds.into_iter().chain(kinds) {
             hook.tell(&kind.into());
         }
-        let severities = [Severity::Connection, Severity::Exhaustion, Severity::Listener];
-        let mut expected: Vec<_> = severities.into_iter().zip(kinds).collect();
+        let accept_kinds = [AcceptErrorKind::Connection, AcceptErrorKind::Exhaustion, AcceptErrorKind::Listener];
+        let mut expected: Vec<_> = accept_kinds.into_iter().zip(kinds).collect();
         expected.extend([expected[0], expected[2]]);
         drop(hook);
         assert_eq!(told.iter().collect::<Vec<_>>(), expected);

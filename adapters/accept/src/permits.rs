@@ -1,4 +1,4 @@
-//! A limit to how many connections there are at a time.
+//! `Permits`: a semaphore that limits the number of open connections.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ struct Shared {
     waiting: Mutex<Option<Waker>>,
 }
 
-/// The right to be open. The label of a guard keeps it, so it goes with the connection's last guard.
+/// A permit of one connection. The label of its guard keeps it, so it is released with the connection's last guard.
 pub(crate) struct Permit {
     shared: Arc<Shared>,
 }
@@ -26,22 +26,22 @@ impl Permits {
         Self { shared: Arc::new(Shared { free: AtomicUsize::new(most), waiting: Mutex::new(None) }) }
     }
 
-    /// How many there are to take.
+    /// The number of free permits.
     pub(crate) fn free(&self) -> usize {
         self.shared.free.load(Ordering::SeqCst)
     }
 
-    /// Ready while there is one to take.
+    /// Ready if a permit is free.
     pub(crate) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.free() > 0 {
             return Poll::Ready(());
         }
         let _dropped_outside_the_lock = self.shared.waiting().replace(cx.waker().clone());
-        // Looked at again: one may have been given back before there was somebody to wake.
+        // Checked again: a permit may have been released before the waker was stored.
         if self.free() > 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Takes one. Only the loop takes, and only after `poll_free`.
+    /// Takes a permit. Only the loop does, after `poll_free` was ready.
     pub(crate) fn take(&self) -> Permit {
         self.shared.free.fetch_sub(1, Ordering::SeqCst);
         Permit { shared: self.shared.clone() }
@@ -59,7 +59,7 @@ impl Drop for Permit {
         self.shared.free.fetch_add(1, Ordering::SeqCst);
         let waiting = self.shared.waiting().take();
         if let Some(waker) = waiting {
-            // The one that ends here may end by a panic, and a second one would be the end of the process.
+            // The connection may end by a panic; a second one while it unwinds would abort the process.
             drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
         }
     }

@@ -1,4 +1,4 @@
-//! What a listener still has queued when it is to close.
+//! `Queue`: the connections that are queued in a listener when the drain begins.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,11 +6,11 @@ use std::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use crate::severity::Severity;
+use crate::error_kind::AcceptErrorKind;
 
-/// A listening socket of the standard library, in non-blocking mode.
+/// A listening socket without a runtime, in non-blocking mode, such as one of the standard library.
 pub trait Socket: Unpin {
-    /// What it accepts.
+    /// The connections of this socket.
     type Stream;
 
     /// Accepts one connection, or fails with [`WouldBlock`](io::ErrorKind::WouldBlock) if none is there.
@@ -20,17 +20,19 @@ pub trait Socket: Unpin {
     /// Those of `accept`.
     fn accept(&self) -> io::Result<Self::Stream>;
 
-    /// Asks the kernel to take no newcomers, and to leave what it has. Returns whether it can be asked to. Default: no.
+    /// Has the kernel refuse new connections, and keep those that are queued or in their handshake.
+    ///
+    /// Returns whether the kernel does. The default is `false`.
     fn refuse(&self) -> bool {
         false
     }
 
-    /// Takes back what [`refuse`](Self::refuse) has done, as far as that is possible, because the socket may have other
-    /// owners, who go on accepting. Called whenever a socket that refuses is let go.
+    /// Undoes [`refuse`](Self::refuse), as far as that is possible: the socket may have other owners, which go on accepting.
+    ///
+    /// It is called before a socket that refuses is dropped.
     fn admit(&self) {}
 
-    /// How many clients are about to be connected: their handshakes have begun and are not over. `None` if that cannot
-    /// be told, which is the default.
+    /// The number of handshakes that are under way; `None` if the system does not tell, which is the default.
     fn half_open(&self) -> Option<usize> {
         None
     }
@@ -38,49 +40,49 @@ pub trait Socket: Unpin {
 
 /// The last connections of a listener.
 ///
-/// Accepted from the socket itself, not through the runtime's reactor, which learns of a connection a moment later
-/// than the kernel has it. They are accepted at once, and the listener closes before they are handed out: what a client
-/// that comes now has to wait for is these few calls, and nobody's work.
+/// They are accepted from the socket itself. The runtime's reactor learns of a connection later than the kernel has it. All
+/// are accepted, and the listener is closed, before they are handed out. So a new client is refused after these few calls,
+/// whatever the connections do.
 #[derive(Debug)]
 pub(crate) struct Queue<L: Socket> {
     socket: Option<Refusing<L>>,
     accepted: VecDeque<L::Stream>,
 }
 
-/// A socket that refuses until it is let go, in whatever way that comes about.
+/// A socket that may refuse new connections; undone when it is dropped.
 #[derive(Debug)]
 struct Refusing<L: Socket> {
     socket: L,
     refuses: bool,
-    /// Whether nobody else has the socket, as its user says.
+    /// Whether the socket has no other owner, as its user has declared.
     alone: bool,
 }
 
-/// Who may still come to a listener that is to close.
+/// Whether handshakes of a listener are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coming {
-    /// Nobody.
+    /// None.
     Nobody,
-    /// Somebody whose handshake is under way.
+    /// At least one.
     Somebody,
-    /// That cannot be told.
+    /// The system does not tell.
     Perhaps,
 }
 
-/// How many are accepted at once while newcomers are not refused: the longest queue that Linux makes by default. Under load
-/// such a queue may never be empty.
+/// How many connections are accepted at once if new ones cannot be refused: the longest queue that Linux makes by default.
+/// Under load such a queue may never be empty.
 const LONGEST: usize = 4096;
-/// How often to look, once no more may come, before there is nothing: some ten microseconds. A packet that another core
-/// was just working on has become a handshake by then, or a connection.
+/// How often `accept` must find nothing before the queue counts as empty: some ten microseconds. A packet that another core
+/// was just processing has become a handshake or a connection by then.
 const LOOKS: usize = 64;
 
 impl<L: Socket> Queue<L> {
-    /// Accepts what is there, has newcomers refused, and accepts what came until then. What goes wrong here goes wrong
-    /// at the next [look](Self::look) again.
+    /// Accepts what is queued, refuses new connections, and accepts what came before that took effect. An error here comes
+    /// again at the next [look](Self::look).
     pub(crate) fn new(socket: L, alone: bool, mut skipped: impl FnMut(io::Error)) -> Self {
         let socket = Some(Refusing { socket, refuses: false, alone });
         let mut queue = Self { socket, accepted: VecDeque::new() };
-        // Most of it before the listener refuses, so that it does so for as short a time as can be.
+        // Most of the queue before it refuses, so that it refuses for as short a time as possible.
         drop(queue.accept(1, &mut skipped));
         if let Some(socket) = &mut queue.socket {
             socket.refuses = socket.socket.refuse();
@@ -89,11 +91,11 @@ impl<L: Socket> Queue<L> {
         queue
     }
 
-    /// Accepts what is there, once more. Errors of single connections are skipped.
+    /// Accepts what has come since. Errors of single connections are given to `skipped`.
     ///
     /// # Errors
     ///
-    /// That there are no descriptors for what is there, or that of a socket which can accept no more.
+    /// A lack of descriptors or memory, or the error of a socket that can accept no more.
     pub(crate) fn look(&mut self, skipped: impl FnMut(io::Error)) -> io::Result<()> {
         self.accept(1, skipped)
     }
@@ -109,14 +111,14 @@ impl<L: Socket> Queue<L> {
                     (left, most) = (looks, most - 1);
                 }
                 Ok(None) => left -= 1,
-                Err(error) if Severity::of(&error) == Severity::Connection => skipped(error),
+                Err(error) if AcceptErrorKind::of(&error) == AcceptErrorKind::Connection => skipped(error),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    /// Who may still come.
+    /// Whether handshakes are under way.
     pub(crate) fn coming(&self) -> Coming {
         match self.socket.as_ref().map_or(Some(0), |it| it.socket.half_open()) {
             Some(0) => Coming::Nobody,
@@ -130,24 +132,24 @@ impl<L: Socket> Queue<L> {
         self.socket = None;
     }
 
-    /// Whether there is nothing to hand out.
+    /// Whether all connections were handed out.
     pub(crate) fn is_empty(&self) -> bool {
         self.accepted.is_empty()
     }
 
-    /// The next one to hand out.
+    /// The next connection.
     pub(crate) fn pop(&mut self) -> Option<L::Stream> {
         self.accepted.pop_front()
     }
 }
 
 impl<L: Socket> Refusing<L> {
-    /// Accepts one, if one is there.
+    /// Accepts one connection, if one is queued.
     fn accept(&self) -> io::Result<Option<L::Stream>> {
         match self.socket.accept() {
             Ok(stream) => Ok(Some(stream)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            // How Linux says of a listener that is shut down that its queue is empty.
+            // The error on Linux if a listener is shut down and its queue is empty.
             Err(error) if self.refuses && error.kind() == io::ErrorKind::InvalidInput => Ok(None),
             Err(error) => Err(error),
         }
@@ -157,7 +159,7 @@ impl<L: Socket> Refusing<L> {
 impl<L: Socket> Drop for Refusing<L> {
     fn drop(&mut self) {
         if self.refuses && !self.alone {
-            // The last thing before the close: who comes between the two is reset, if nobody else has the socket.
+            // Just before the close: a client that connects between the two is reset, if the socket has no other owner.
             self.socket.admit();
         }
     }
@@ -170,13 +172,13 @@ impl Socket for TcpListener {
         self.accept().map(|(stream, _)| stream)
     }
 
-    /// On Linux: drops every SYN that arrives, so that a client which comes now tries again and is then refused by the
-    /// closed port, and lets pass what completes a handshake.
+    /// On Linux: a filter that drops every SYN, and passes the packets that complete a handshake. A client whose SYN was
+    /// dropped repeats it, and is refused by the closed port.
     #[cfg(target_os = "linux")]
     fn refuse(&self) -> bool {
         use socket2::{SockFilter, SockRef};
-        // Byte 13 of a TCP header has the flags (RFC 9293, section 3.1); 0x02 is SYN. The classic BPF program:
-        // load that byte; if SYN is set skip nothing, else skip one; keep 0 bytes; keep all bytes.
+        // Byte 13 of a TCP header has the flags (RFC 9293, section 3.1); 0x02 is SYN. The steps of this classic BPF
+        // program: load that byte; if SYN is not set, skip a step; keep 0 bytes; keep all bytes.
         const DROP_SYN: [SockFilter; 4] = [
             SockFilter::new(0x30, 0, 0, 13),
             SockFilter::new(0x45, 0, 1, 0x02),
@@ -186,7 +188,7 @@ impl Socket for TcpListener {
         SockRef::from(self).attach_filter(&DROP_SYN).is_ok()
     }
 
-    /// The filter is the socket's, whoever has it: without this its other owners could never accept again.
+    /// The filter belongs to the socket, not to the descriptor: without this, other owners could never accept again.
     #[cfg(target_os = "linux")]
     fn admit(&self) {
         drop(socket2::SockRef::from(self).detach_filter());
@@ -196,8 +198,8 @@ impl Socket for TcpListener {
     fn half_open(&self) -> Option<usize> {
         let addr = self.local_addr().ok()?;
         if addr.ip().to_canonical().is_loopback() {
-            // A handshake is over before its SYN's `connect` returns. To ask would take the kernel longer, a third of
-            // a millisecond in which newcomers wait.
+            // On loopback a handshake is complete before `connect` returns. To ask the kernel would take a third of a
+            // millisecond, in which new clients wait.
             return Some(0);
         }
         ebbtide_socket::half_open(addr)
@@ -212,15 +214,15 @@ impl Socket for UnixListener {
         self.accept().map(|(stream, _)| stream)
     }
 
-    /// On Linux: shuts the socket down for reading. Who connects then is refused at once, what is queued can be accepted,
-    /// and there is no moment between the two (`unix_stream_connect` and `unix_accept` of the kernel, which hold one
-    /// lock). It cannot be taken back, and reaches all who own the socket.
+    /// On Linux: shuts the socket down for reading. New clients are refused at once, and queued ones can be accepted. There is
+    /// no moment between the two: the kernel's `unix_stream_connect` and `unix_accept` take one lock. It cannot be undone, and
+    /// affects all owners of the socket.
     #[cfg(target_os = "linux")]
     fn refuse(&self) -> bool {
         socket2::SockRef::from(self).shutdown(std::net::Shutdown::Read).is_ok()
     }
 
-    /// A connection is there at once, or refused.
+    /// Unix sockets have no handshake: a connection is queued at once, or refused.
     fn half_open(&self) -> Option<usize> {
         Some(0)
     }
@@ -232,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    /// A listener with so many clients in its queue.
+    /// A listener with this many clients in its queue.
     fn crowded(clients: usize) -> (TcpListener, SocketAddr, Vec<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a socket");
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_is_let_go_admits_newcomers_to_its_other_owners() {
+    fn a_listener_that_was_dropped_accepts_for_its_other_owners() {
         let (listener, addr, _) = crowded(0);
         let owner = listener.try_clone().expect("a descriptor");
         let let_go: [fn(&mut _); 2] = [Queue::close, |it| *it = queue(crowded(0).0)];
@@ -275,7 +277,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_unix_listener_that_refuses_has_its_queue_and_no_newcomers() {
+    fn a_unix_listener_that_refuses_keeps_its_queue_and_takes_no_new_clients() {
         let path = std::env::temp_dir().join(format!("ebbtide-queue-{}", std::process::id()));
         let listener = UnixListener::bind(&path).expect("a path");
         listener.set_nonblocking(true).expect("a socket");

@@ -1,4 +1,4 @@
-//! The task of one connection.
+//! `Task`: the task of one connection.
 
 use std::error::Error;
 use std::fmt;
@@ -12,9 +12,9 @@ use pin_project_lite::pin_project;
 
 use crate::hook::{Failure, Told};
 
-/// What a connection's future may end with: nothing, or a `Result` of nothing and an error.
+/// The output of a connection's future: `()`, or `Result<(), E>`.
 pub trait Ended {
-    /// Why it failed, if it did.
+    /// The error, if there is one.
     fn failure(self) -> Option<Box<dyn Error + Send + Sync>>;
 }
 
@@ -31,11 +31,10 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> Ended for Result<(), E> {
 }
 
 pin_project! {
-    /// A connection's future, until the drain is closed by force. Its error, or its panic, is told to whoever wants to hear
-    /// of errors.
+    /// The task of one connection: runs its future until the drain is closed by force, and reports its error or panic.
     #[must_use = "futures do nothing unless polled"]
     pub struct Task<F> {
-        // The future goes first, and what the drain waits for behind it.
+        // The future is dropped first, and the guard after it.
         #[pin]
         future: Until<Closed, F>,
         held: Option<Guard>,
@@ -43,7 +42,7 @@ pin_project! {
     }
 }
 
-/// Who is told of the error, and whose it is.
+/// The callback for the error, and the label of the peer.
 pub(crate) struct Report {
     pub(crate) told: Told,
     pub(crate) peer: Option<Label>,
@@ -56,7 +55,7 @@ impl Report {
 }
 
 impl<F> Task<F> {
-    /// `held` is for a future that has no guard of its own.
+    /// `held`: a guard for a future that has none of its own.
     pub(crate) fn new(future: Until<Closed, F>, held: Option<Guard>, report: Option<Report>) -> Self {
         Self { future, held, report }
     }
@@ -74,7 +73,7 @@ impl<F: Future<Output: Ended>> Future for Task<F> {
                 let error = format!("the connection's task panicked: {}", said.unwrap_or("without a word"));
                 report.tell(&*Box::<dyn Error + Send + Sync>::from(error));
             }
-            // What it ends is the runtime's to say.
+            // What a panic ends is decided by the runtime.
             resume_unwind(panic)
         });
         let failure = ready!(polled).and_then(Ended::failure);

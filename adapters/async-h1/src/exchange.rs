@@ -1,4 +1,4 @@
-//! One request after the other, and its response, written by async-h1.
+//! Serves the requests of a connection, one after the other. async-h1 writes the responses.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -24,11 +24,11 @@ use crate::send::{Whole, send};
 enum Next {
     Request,
     End,
-    /// The connection is somebody else's.
+    /// The connection belongs to the handler of the upgrade.
     Upgraded,
 }
 
-/// Serves requests until the connection is to end, and ends it.
+/// Serves requests until the connection must end, and ends it.
 pub(crate) async fn exchanges<I, F, Fut>(
     connection: &Connection<I>,
     tracker: &Arc<Tracker>,
@@ -51,7 +51,7 @@ where
     poll_fn(|cx| connection.poll_end(cx)).await
 }
 
-/// A request, until its response is written or will never be.
+/// A request in flight, until its response is written or cut.
 struct InFlight<'a> {
     tracker: &'a Tracker,
     id: u64,
@@ -104,10 +104,10 @@ where
 
     let answer = unless_gone(connection, endpoint(request)).await?;
     let mut response = answer.unwrap_or_else(|error| {
-        // The endpoint may say what it likes of what it could not read, but whose fault it was is known.
+        // Whatever the endpoint returns, a malformed body is the client's fault.
         Response::new(if connection.is_malformed() { StatusCode::BadRequest } else { error.status() })
     });
-    // What follows the request is the new protocol's, but what is still to come of the request is not.
+    // Bytes after the request belong to the new protocol, so the request must be complete.
     let upgrades = upgradeable
         && response.status() == StatusCode::SwitchingProtocols
         && response.has_upgrade()
@@ -132,8 +132,7 @@ where
     if close || last {
         response.insert_header(CONNECTION, "close");
     }
-    // async-h1 frames the body, whatever else the endpoint says: a length or a coding of its own may not stand beside
-    // (RFC 9112, section 6).
+    // async-h1 sets the framing of the body. A length or coding of the endpoint may not stand beside it (RFC 9112, section 6).
     response.remove_header(TRANSFER_ENCODING);
     let status = response.status();
     if status == StatusCode::ResetContent {
@@ -141,28 +140,28 @@ where
     }
     let tunnels = method == Method::Connect && status.is_success();
     if tunnels || matches!(status, StatusCode::NoContent | StatusCode::NotModified) {
-        // There is no body, and so no length of one (RFC 9110, section 8.6).
+        // Such a response has no body, and so no length (RFC 9110, section 8.6).
         response.remove_header(CONTENT_LENGTH);
         unless_gone(connection, send(&*unframed(&mut response), &mut io)).await??;
     } else if old && response.len().is_none() && method != Method::Head {
-        // The connection's end is the body's.
+        // The end of the connection is the end of the body.
         response.remove_header(CONTENT_LENGTH);
         let head = unframed(&mut response);
         unless_gone(connection, send(head.as_slice().chain(response), &mut io)).await??;
     } else {
         if response.len().is_none() {
-            // It will have chunks, beside which no length may stand (RFC 9112, section 6.2).
+            // It will be chunked, and then may have no length (RFC 9112, section 6.2).
             response.remove_header(CONTENT_LENGTH);
         }
         let response = Whole::of(response);
         unless_gone(connection, send(Encoder::new(response, method), &mut io)).await??;
     }
-    // Not before: a response may be made of its request's body.
+    // After the response, which may be made of its request's body.
     connection.drop_body();
     Ok(if close || last { Next::End } else { Next::Request })
 }
 
-/// What comes of `future`, unless the client goes away meanwhile.
+/// The output of `future`, or an error if the client disconnects before.
 async fn unless_gone<I, F>(connection: &Connection<I>, future: F) -> io::Result<F::Output>
 where
     I: AsyncRead + AsyncWrite + Unpin,
@@ -176,16 +175,16 @@ where
     .await
 }
 
-/// Answers what is no request.
+/// Answers a malformed request.
 async fn refuse<I>(connection: &Connection<I>, tracker: &Tracker, status: StatusCode) -> io::Result<Next>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    // What is refused may have anything behind it.
+    // As if it had a body: anything may follow it.
     let Some(id) = tracker.begin(true, Default::default) else { return Ok(Next::End) };
     let _in_flight = InFlight { tracker, id };
     let mut io = connection.request(Framing::Length(0), false, None);
-    // The last one, whatever the drain says.
+    // The last response of the connection, in any case.
     let _ = tracker.response(true);
     let mut response = Response::new(status);
     response.insert_header(CONNECTION, "close");
@@ -193,8 +192,8 @@ where
     Ok(Next::End)
 }
 
-/// A response's head that says nothing of its body. async-h1's has a length or chunks in it always, even if there may
-/// be none (RFC 9110, section 8.6).
+/// The head of a response, without framing. That of async-h1 always has a length or chunks, even if the response may have none
+/// (RFC 9110, section 8.6).
 fn unframed(response: &mut Response) -> Vec<u8> {
     if response.header(DATE).is_none() {
         response.insert_header(DATE, Date::now().value());
@@ -210,7 +209,7 @@ fn unframed(response: &mut Response) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// Whether each line of the head is one line: http-types takes any ASCII for a field's name, and for its value.
+/// Whether all fields are valid: http-types accepts any ASCII in names and values, line ends too.
 fn has_fit_head(response: &Response) -> bool {
     response.iter().all(|(name, values)| {
         let is_name = name.as_str().bytes().all(|it| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it));

@@ -1,48 +1,48 @@
-//! Where a request's body is among the bytes, and where it ends, by the grammar of RFC 9112 and no more loosely.
+//! `Framing`: the parser of a request body's framing, by the strict grammar of RFC 9112.
 
 use http_types::Trailers;
 
 use crate::head::ends_lines_by_crlf;
 
-/// What is still to come of a body.
+/// The rest of a body that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// So many bytes.
+    /// A body of this many bytes.
     Length(u64),
-    /// Chunks (RFC 9112, section 7.1). `idle` bytes of their lines said nothing.
+    /// Chunks (RFC 9112, section 7.1). `idle` counts bytes of chunk lines without meaning.
     Chunked { chunks: Chunks, idle: usize },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chunks {
-    /// A size, of which no digit has come.
+    /// A chunk size, of which no digit has come.
     Size,
-    /// So far it is this.
+    /// The digits so far.
     Digits(u64),
-    /// White space behind a size. Only an extension may follow.
+    /// White space after a size. Only an extension may follow.
     Space(u64),
-    /// What is behind a size, to be ignored (RFC 9112, section 7.1.1).
+    /// A chunk extension, which is ignored (RFC 9112, section 7.1.1).
     Extension(u64),
-    /// The LF behind a size.
+    /// The LF after a size.
     SizeEnd(u64),
-    /// So many bytes of a chunk.
+    /// The rest of a chunk, in bytes.
     Data(u64),
-    /// The CR behind a chunk.
+    /// The CR after a chunk.
     DataEnd,
-    /// The LF behind that.
+    /// The LF after that.
     DataEndLf,
-    /// What is behind the last chunk.
+    /// The trailer section after the last chunk.
     Trailers,
     Over,
-    /// It is no body, and nothing behind it is a request.
+    /// The framing is malformed, and what follows is no request.
     Malformed,
 }
 
-/// How many bytes of extensions and of zeros before a size a body may have: hyper allows for as many.
+/// The limit of bytes in extensions and leading zeros, in all of a body: the same as in hyper.
 const IDLE: usize = 16 * 1024;
-/// How long the section behind the last chunk may be.
+/// The longest trailer section, in bytes.
 const TRAILERS: usize = 8 * 1024;
-/// How many fields it may have.
+/// The most fields in a trailer section.
 const FIELDS: usize = 128;
 
 impl Framing {
@@ -56,7 +56,7 @@ impl Framing {
         matches!(self, Self::Chunked { chunks: Chunks::Malformed, .. })
     }
 
-    /// How many bytes of the body come next, with nothing between them.
+    /// How many bytes come next that are data of the body.
     pub(crate) fn ahead(&self) -> usize {
         match self {
             Self::Length(left) | Self::Chunked { chunks: Chunks::Data(left), .. } => {
@@ -66,7 +66,7 @@ impl Framing {
         }
     }
 
-    /// So many bytes of the body have come; they were [`ahead`](Self::ahead).
+    /// Notes that this many bytes have come of those [`ahead`](Self::ahead).
     pub(crate) fn advance(&mut self, bytes: usize) {
         match self {
             Self::Length(left) => *left -= bytes as u64,
@@ -75,8 +75,8 @@ impl Framing {
         }
     }
 
-    /// Takes what comes before the body's next byte, as far as it has come. Returns how much it was, and the trailers once
-    /// there will be no other byte.
+    /// Parses framing up to the next byte of data, as far as it has come. Returns its length, and the trailers at the end of
+    /// the body.
     pub(crate) fn skip(&mut self, bytes: &[u8]) -> (usize, Option<Trailers>) {
         let Self::Chunked { chunks, idle } = self else { return (0, None) };
         let mut skipped = 0;
@@ -101,7 +101,7 @@ impl Framing {
         (skipped, None)
     }
 
-    /// How many of the bytes that have come are the body's, with all that is around them.
+    /// Takes the rest of the body, data and framing, as far as it has come. Returns its length.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         loop {
@@ -117,7 +117,7 @@ impl Framing {
 }
 
 impl Chunks {
-    /// What comes behind this byte of a line.
+    /// The next state after this byte of a chunk line.
     fn after(self, byte: u8) -> Self {
         let digit = char::from(byte).to_digit(16).map(u64::from);
         match (self, byte) {
@@ -142,10 +142,10 @@ impl Chunks {
 
 struct Malformed;
 
-/// The section behind the last chunk, and how long it is; `None` if there is more to come of it.
+/// Parses the trailer section, and returns its length; `None` if it is incomplete.
 ///
-/// A field whose value is not ASCII is left out, since the header values of http-types are (RFC 9110, section 6.5.1: who
-/// cannot do anything with a trailer field may discard it).
+/// A field whose value is not ASCII is left out, since http-types cannot hold it. A recipient may discard trailer fields
+/// (RFC 9110, section 6.5.1).
 fn trailers(bytes: &[u8]) -> Result<Option<(usize, Trailers)>, Malformed> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let status = httparse::parse_headers(bytes, &mut fields).map_err(|_| Malformed)?;
@@ -167,7 +167,7 @@ fn trailers(bytes: &[u8]) -> Result<Option<(usize, Trailers)>, Malformed> {
 mod tests {
     use super::*;
 
-    /// What is decoded of these bytes, in whatever pieces they come, and what is left of them.
+    /// What is decoded of these bytes, in pieces of any length, and how many are left.
     #[track_caller]
     fn decoded(framing: &Framing, bytes: &[u8]) -> (Framing, String, usize) {
         let decode = |piece: usize| {
@@ -193,7 +193,7 @@ mod tests {
         whole
     }
 
-    /// What is behind the body is left, and not counted to it.
+    /// Checks that the body ends here, and that what follows is left.
     #[track_caller]
     fn ends(framing: &Framing, body: &str, data: &str) {
         let bytes = [body.as_bytes(), b"GET / HTTP/1.1\r\n"].concat();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunked_body_ends_behind_its_trailers_and_no_extension_is_in_it() {
+    fn a_chunked_body_ends_after_its_trailers_and_has_no_extension_in_it() {
         for (body, data) in [
             ("0\r\n\r\n", ""),
             ("5\r\nhello\r\n0\r\n\r\n", "hello"),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_chunk_is_found_to_be_none() {
+    fn malformed_chunks_are_refused() {
         for body in [
             "x\r\n",
             "\r\n",

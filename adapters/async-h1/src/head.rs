@@ -1,34 +1,34 @@
-//! A request's head: read by the grammar of RFC 9112 and no more loosely, since whoever is in front of this server may
-//! read loosely in another way.
+//! `Head`: the parser of a request head, by the strict grammar of RFC 9112. A proxy in front of this server may read a loose
+//! head differently (request smuggling).
 
 use http_types::{Method, Request, StatusCode, Url, Version};
 
 use crate::framing::Framing;
 
-/// A request's head.
+/// The head of a request.
 #[derive(Debug)]
 pub(crate) struct Head {
-    /// The request, whose body is yet to be given to it.
+    /// The request, still without its body.
     pub(crate) request: Request,
-    /// As it was sent, without the query, which may have secrets in it.
+    /// The path as it was sent, without the query, which may have secrets in it.
     pub(crate) path: String,
     pub(crate) framing: Framing,
     /// The client waits for a `100 Continue` before it sends the body.
     pub(crate) expects: bool,
     /// The client wants the connection to end with the response (RFC 9112, section 9.3).
     pub(crate) last: bool,
-    /// Of HTTP/1.0, which knows no chunks.
+    /// The request is one of HTTP/1.0, which has no chunks.
     pub(crate) old: bool,
 }
 
-/// How long a head may be.
+/// The longest head, in bytes.
 pub(crate) const LONGEST: usize = 8 * 1024;
-/// How many fields it may have.
+/// The most fields in a head.
 const FIELDS: usize = 128;
 
 type Parsed<T> = Result<T, StatusCode>;
 
-/// What the fields say of the connection and the body.
+/// The fields that matter for the connection and the body.
 #[derive(Default)]
 struct Fields<'a> {
     host: Option<&'a str>,
@@ -39,9 +39,9 @@ struct Fields<'a> {
 }
 
 impl Head {
-    /// Reads the first one in these bytes, and returns how many of them it is; `None` if there is more to come of it.
+    /// Parses the head at the beginning of these bytes, and returns its length; `None` if it is incomplete.
     ///
-    /// What is none is to be answered with this status, and nothing behind it is a request.
+    /// If it is malformed, the error is the status to answer with, and what follows is no request.
     pub(crate) fn parse(bytes: &[u8]) -> Parsed<Option<(Self, usize)>> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut parser = httparse::Request::new(&mut fields);
@@ -66,7 +66,7 @@ impl Head {
 
     fn of(parsed: &httparse::Request<'_, '_>) -> Parsed<Self> {
         let (Some(name), Some(target)) = (parsed.method, parsed.path) else { return Err(StatusCode::BadRequest) };
-        // http-types takes `get` for `GET`, but they are two (RFC 9110, section 9.1).
+        // http-types parses `get` as `GET`, but methods are case-sensitive (RFC 9110, section 9.1).
         let method = name.parse().ok().filter(|it: &Method| it.as_ref() == name).ok_or(StatusCode::NotImplemented)?;
         let old = parsed.version == Some(0);
         let fields = Fields::of(parsed.headers, old)?;
@@ -83,7 +83,7 @@ impl Head {
         let mut request = Request::new(method, url(method, target, host)?);
         request.set_version(Some(if old { Version::Http1_0 } else { Version::Http1_1 }));
         for field in parsed.headers.iter() {
-            // The header values of http-types are ASCII, and it panics where they are not.
+            // The header values of http-types are ASCII, and it panics if they are not.
             let value = text(field.value.trim_ascii())?;
             request.append_header(field.name, value);
         }
@@ -92,7 +92,7 @@ impl Head {
             path: target.split('?').next().unwrap_or_default().into(),
             framing,
             expects: fields.expects && !old,
-            // What follows a CONNECT may be the tunnel's, and is no request.
+            // What follows a CONNECT may belong to the tunnel.
             last: fields.closes || old || method == Method::Connect,
             old,
         })
@@ -105,12 +105,12 @@ impl<'a> Fields<'a> {
         for field in fields {
             let value = field.value.trim_ascii();
             if field.name.eq_ignore_ascii_case("content-length") {
-                // Twice, even if it is the same, is more trouble than any client is worth (RFC 9112, section 6.3).
+                // Refused even if both are the same (RFC 9112, section 6.3).
                 if said.length.replace(number(value).ok_or(StatusCode::BadRequest)?).is_some() {
                     return Err(StatusCode::BadRequest);
                 }
             } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-                // In HTTP/1.0 there is none, and chunks are not chunked again (RFC 9112, section 6.1).
+                // HTTP/1.0 has no transfer codings, and `chunked` may be applied only once (RFC 9112, section 6.1).
                 if old || said.chunked {
                     return Err(StatusCode::BadRequest);
                 }
@@ -131,10 +131,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a request is for, by the form of its target (RFC 9112, section 3.2).
+/// The URL of a request, by the form of its target (RFC 9112, section 3.2).
 fn url(method: Method, target: &str, host: &str) -> Parsed<Url> {
     let host = if host.is_empty() { "localhost" } else { host };
-    // A target has no fragment, and the parser of URLs takes a backslash for a slash.
+    // A target has no fragment, and the URL parser reads a backslash as a slash.
     if target.contains(['#', '\\']) || !is_authority(host) {
         return Err(StatusCode::BadRequest);
     }
@@ -155,7 +155,7 @@ fn url(method: Method, target: &str, host: &str) -> Parsed<Url> {
     url.and_then(|it| Url::parse(&it).ok()).ok_or(StatusCode::BadRequest)
 }
 
-/// A host with or without a port (RFC 9110, section 7.2), and nothing that would change the path behind it.
+/// Whether it is a host with or without a port (RFC 9110, section 7.2), without characters that would change the path.
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.rfind(':') {
         Some(colon) if !text[colon..].contains(']') => (&text[..colon], &text[colon + 1..]),
@@ -170,11 +170,11 @@ fn is_authority(text: &str) -> bool {
             .all(|it| it.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&it) || (is_literal && it == b':'))
 }
 
-/// Whether every line that has ended has done so by CR and LF. A lone LF may be an end, too (RFC 9112, section 2.2), but
-/// where one server says so and the next does not, a request can hide behind it.
+/// Whether every complete line ends by CR and LF. A recipient may accept a lone LF (RFC 9112, section 2.2). But if one server
+/// does and the next does not, a request can be smuggled.
 pub(crate) fn ends_lines_by_crlf(bytes: &[u8]) -> bool {
     let mut lines = bytes.split(|it| *it == b'\n');
-    // What is behind the last LF has not ended.
+    // What follows the last LF is an incomplete line.
     lines.next_back();
     lines.all(|it| it.ends_with(b"\r"))
 }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expectation_is_of_a_body_and_a_path_has_no_query() {
+    fn an_expectation_is_parsed_and_a_path_has_no_query() {
         let head = parsed("POST /?a HTTP/1.1\r\nExpect: 100-Continue\r\nhost: x\r\nContent-Length: 3\r\n\r\n").unwrap();
         assert!(head.expects && !head.last);
         assert_eq!((head.framing, head.path.as_str()), (Framing::Length(3), "/"));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_for_what_its_target_says() {
+    fn the_url_of_a_request_is_that_of_its_target() {
         assert_eq!(url("GET", "/a?b", "x:80").as_deref(), Some("http://x/a?b"));
         assert_eq!(url("GET", "//a/b", "[::1]:8080").as_deref(), Some("http://[::1]:8080//a/b"));
         assert_eq!(url("GET", "/a/b", "").as_deref(), Some("http://localhost/a/b"));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn no_host_and_no_target_changes_what_a_request_is_for() {
+    fn a_host_or_target_that_would_change_the_url_is_refused() {
         for host in ["x/admin?", "x#", "x?", "u@x", "x\\y", "a b", "x, y", "x:y", ":80", "[::1", "x]"] {
             assert_eq!(url("GET", "/", host), None, "{host}");
         }
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
+    fn ambiguous_fields_are_refused() {
         for headers in [
             "content-length: 1\r\ncontent-length: 1",
             "content-length: +1",
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_lf_is_refused_before_the_head_is_whole() {
+    fn a_lone_lf_is_refused_before_the_head_is_complete() {
         assert_eq!(Head::parse(b"GET / HTTP/1.1\r\nhost:").map(|it| it.is_some()), Ok(false));
         assert_eq!(Head::parse(b"GET / HTTP/1.1\nhost:").map(|it| it.is_some()), Err(StatusCode::BadRequest));
     }

@@ -1,4 +1,4 @@
-//! How connections are served: a clock, and the bounds of the drain.
+//! `Http`: serves connections, with a clock and time limits.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -19,9 +19,9 @@ use http_types::{Request, Response};
 use crate::exchange::exchanges;
 use crate::io::Connection;
 
-/// Serves HTTP/1 connections that end well, upgrades included.
+/// A server of HTTP/1 connections, with upgrades and graceful shutdown.
 ///
-/// Make one, keep it, and call [`serve`](Self::serve) for every connection.
+/// Make one, and call [`serve`](Self::serve) for every connection.
 #[derive(Clone)]
 pub struct Http {
     clock: Clock,
@@ -34,7 +34,8 @@ type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Clock = Arc<dyn Fn(Duration) -> Sleep + Send + Sync>;
 
 impl Http {
-    /// HTTP/1 by this clock, with the defaults of [`Bounds`]: `smol::Timer::after` is one, and `async_std::task::sleep`.
+    /// HTTP/1 with this clock and the defaults of [`Bounds`]. The clock is `smol::Timer::after`, `async_std::task::sleep` or the
+    /// like.
     pub fn new<F: Future + Send + 'static>(sleep: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self {
         let clock = move |time| -> Sleep {
             let sleep = sleep(time);
@@ -45,42 +46,45 @@ impl Http {
         Self { clock: Arc::new(clock), bounds: Bounds::default(), connections: None, extends: false }
     }
 
-    /// The same, with other bounds.
+    /// Sets the time limits of connections.
     pub fn bounds(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
         self
     }
 
-    /// The same, with every connection kept in `connections`: for whoever wants to count them, list them, or hear how
-    /// they change.
+    /// Lists every connection in `connections`, to count them, to show them, or to observe their states.
     pub fn connections(mut self, connections: &Connections) -> Self {
         self.connections = Some(connections.clone());
         self
     }
 
-    /// The same, with a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in the extensions of every request, and not only of
-    /// those that may upgrade: for endpoints that answer for long, such as with server-sent events or long polls, or work
-    /// on after the response.
+    /// Puts a [`Watcher`](ebbtide::Watcher) and a [`Guard`] into the extensions of every request, and not only of those that
+    /// may upgrade.
+    ///
+    /// Use it for long responses, such as server-sent events or long polls, and for work that goes on after the response.
     pub fn extend_every_request(mut self) -> Self {
         self.extends = true;
         self
     }
 
-    /// Serves one connection until it ends or is upgraded, and ends it well once the drain begins.
+    /// Serves one connection until it ends or is upgraded, and shuts it down gracefully once the drain begins.
     ///
-    /// The guard of the connection goes into the I/O object: the drain waits until nobody has the connection any more. It
-    /// comes alone, or with the handshake that precedes HTTP: see `ebbtide-rustls`. A
-    /// request that may upgrade finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in its extensions, and so does
-    /// [every other](Self::extend_every_request), if that is asked for.
+    /// The guard goes into the I/O object, so the drain waits until the connection is dropped. Pass the guard alone, or with the
+    /// handshake that precedes HTTP: see `ebbtide-rustls`. A request that may upgrade has a [`Watcher`](ebbtide::Watcher) and a
+    /// [`Guard`] in its extensions; so has [every other](Self::extend_every_request), if that is set.
     ///
-    /// `io` is to write its end when it is closed, and to be readable still: sockets of smol do so, and those of
+    /// The `poll_close` of `io` must close our direction only, and leave it readable. Sockets of smol do so, and those of
     /// async-std in `ebbtide_async_std::HalfClose`.
     ///
     /// # Errors
     ///
-    /// What went wrong with the connection, or that the drain was closed by force meanwhile. A panic of the endpoint or of
-    /// async-h1 is an error, too, with what it said: it ends its connection and nothing else. (With `panic = "abort"` it
-    /// ends the process, and no drain is of any help.)
+    /// [`Error::Engine`] if the connection fails or the endpoint panics. [`Error::Forced`] if the drain was closed by force.
+    /// [`Error::Bound`] if a time limit cut a request or response. A panic ends its connection only; with `panic = "abort"` it
+    /// ends the process.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection, with any request in flight.
     pub fn serve<I, F, Fut, G>(
         &self,
         io: I,
@@ -105,7 +109,7 @@ impl Http {
     }
 }
 
-/// A panic of the engine or of an endpoint ends its connection, and is the connection's error.
+/// Runs the engine, and makes its panic, or that of an endpoint, an error of the connection.
 async fn contained(engine: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     AssertUnwindSafe(engine).catch_unwind().await.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));

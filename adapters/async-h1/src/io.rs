@@ -1,4 +1,4 @@
-//! The connection's bytes: seen, guarded, and handed out as what they are: a head, and the body behind it.
+//! `Connection` and `Io`: the I/O of a connection, read as heads and bodies.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -17,7 +17,7 @@ use http_types::trailers::{Sender, Trailers};
 use crate::framing::Framing;
 use crate::head::{self, Head};
 
-/// A connection, as its owner has it.
+/// The connection, as the future that serves it has it.
 #[derive(Debug)]
 pub(crate) struct Connection<I: AsyncRead + AsyncWrite + Unpin> {
     shared: Arc<Shared<I>>,
@@ -31,24 +31,24 @@ struct Shared<I> {
 
 #[derive(Debug)]
 struct State<I> {
-    /// None once the connection is over, whoever still has a part of it.
+    /// `None` once the connection is over, though parts of it may still exist.
     inner: Option<I>,
-    /// Read, and not handed out.
+    /// Bytes that were read and not used yet.
     rest: Vec<u8>,
-    /// How much of empty lines has come before the next head.
+    /// How many bytes of empty lines have come before the next head.
     blank: usize,
-    /// Of reads and requests.
+    /// The budget of reads and requests.
     budget: Budget,
-    /// The number of the request at hand, and what is to come of its body.
+    /// The number of the current request, and the rest of its body.
     request: u64,
     framing: Framing,
-    /// Who waits for its trailers.
+    /// Where to send its trailers.
     trailers: Option<Sender>,
     /// The trailers, until they are sent.
     said: Option<(Sender, Trailers)>,
-    /// For a client that waits for it before it sends the body, or that has ended its direction.
+    /// For a client that waits for it before it sends the body, or that has closed its direction.
     interim: Interim,
-    /// The last write was not taken.
+    /// The socket did not accept the last write.
     blocked: bool,
     finishing: bool,
     stage: Stage,
@@ -58,11 +58,11 @@ struct State<I> {
 enum Stage {
     Http,
     Upgraded,
-    /// Our end is written.
+    /// Our direction is closed.
     HalfClosed,
 }
 
-/// One request's part of a connection: its body, and the way back. After an upgrade, the connection.
+/// The I/O of one request: reads its body, and writes its response. After an upgrade, that of the connection.
 ///
 /// It holds the connection's guard. Once the drain is closed by force, every operation fails with
 /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
@@ -75,12 +75,12 @@ pub(crate) struct Io<I> {
     write_closed: Closed,
 }
 
-/// What is read at a time.
+/// How many bytes are read at a time.
 const LOOK: usize = 4096;
-/// How much is read without a pause; a request counts as a page, since it may have been read with the one before.
+/// How many bytes are read before the task yields. A request counts as one page, since it may have been read with another.
 const BUDGET: u32 = 128 * 1024;
 
-/// The connection's bytes, for what is done with them below async-h1.
+/// The byte stream below async-h1.
 struct Bytes<'a, I>(Pin<&'a mut I>);
 
 impl<I: AsyncRead + AsyncWrite> Transport for Bytes<'_, I> {
@@ -103,7 +103,7 @@ impl<I: AsyncRead + AsyncWrite> Transport for Bytes<'_, I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     pub(crate) fn new(inner: I, tracker: Arc<Tracker>) -> Self {
-        // A request's body reads from the I/O itself, and a handler may hand it to a task of its own.
+        // A request body reads from the I/O itself, and a handler may move it to another task.
         tracker.share();
         let state = State {
             inner: Some(inner),
@@ -122,7 +122,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         Self { shared: Arc::new(Shared { tracker, state: Mutex::new(state) }) }
     }
 
-    /// Begins no other request.
+    /// Asks for the end: no other request is begun.
     pub(crate) fn finish(&self) {
         self.shared.state().finishing = true;
     }
@@ -131,11 +131,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         self.shared.state().finishing
     }
 
-    /// The next head, or what its client is to be told of what is none; `None` if there is none to come.
+    /// The next head, or the status to answer with if it is malformed; `None` at the end.
     ///
-    /// Only a wait in which no byte has come ends because the connection is to finish.
+    /// Once the connection must finish, the wait ends unless part of a head has come.
     pub(crate) async fn head(&self) -> io::Result<Option<Result<Head, StatusCode>>> {
-        // Pipelined: it came while another request was being served. Told once, since it comes but once.
+        // Pipelined bytes, which came during the request before. They are reported here, and once.
         self.shared.tracker.read(&self.shared.state().rest);
         poll_fn(|cx| self.poll_head(cx)).await
     }
@@ -144,12 +144,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         let Shared { tracker, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.finishing {
-            // That nothing has come is to be known for sure.
+            // So that a pending read means that nothing has come.
             state.budget.refill();
         }
         ready!(state.budget.poll_read(cx, LOOK));
         loop {
-            // Empty lines before a request are none of it (RFC 9112, section 2.2).
+            // Empty lines before a request are ignored (RFC 9112, section 2.2).
             let blank = 2 * state.rest.chunks_exact(2).take_while(|it| *it == b"\r\n").count();
             state.rest.drain(..blank);
             state.blank += blank;
@@ -183,7 +183,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         }
     }
 
-    /// What a request with this body is read and written by.
+    /// The I/O of the next request, whose body has this framing.
     pub(crate) fn request(&self, framing: Framing, expects: bool, trailers: Option<Sender>) -> Io<I> {
         let mut state = self.shared.state();
         state.request += 1;
@@ -193,8 +193,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         Io::new(self.shared.clone(), state.request)
     }
 
-    /// Ready if the client goes away while its request, of which all has been read, is being served. A client that does
-    /// not take what is written to it is there.
+    /// Ready if the client disconnects while its complete request is being served. While a write is blocked, the client counts
+    /// as connected.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let Shared { tracker, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,7 +215,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         asked.map_or_else(Poll::Ready, |()| Poll::Pending)
     }
 
-    /// Whether all of the body has come, read or not.
+    /// Whether all of the body has come, whether or not the endpoint has read it.
     pub(crate) fn has_come(&self) -> bool {
         let state = self.shared.state();
         let mut framing = state.framing.clone();
@@ -223,36 +223,36 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         framing.is_over()
     }
 
-    /// Whether what was to be the body is none.
+    /// Whether the framing of the body is malformed.
     pub(crate) fn is_malformed(&self) -> bool {
         self.shared.state().framing.is_malformed()
     }
 
-    /// Drops what has come of the body and was not read. What was [`has_come`](Self::has_come) is over then.
+    /// Drops the part of the body that has come and was not read. A body that [`has_come`](Self::has_come) is over then.
     pub(crate) fn drop_body(&self) {
         let mut state = self.shared.state();
         let State { framing, rest, .. } = &mut *state;
         let unread = framing.take(rest);
         rest.drain(..unread);
         let trailers = state.trailers.take();
-        // Who waits for them is not woken under the lock.
+        // Outside the lock: the drop wakes the receiver.
         drop(state);
         drop(trailers);
     }
 
-    /// The connection is its handler's.
+    /// The connection belongs to the handler from here on.
     pub(crate) fn upgrade(&self) {
         self.shared.state().stage = Stage::Upgraded;
     }
 
-    /// Writes our end, and then waits for the client's for as long as the policy says.
+    /// Closes our direction, and then lingers for as long as the policy says.
     pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Shared { tracker, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.stage != Stage::HalfClosed {
             ready!(state.inner()?.poll_close(cx))?;
             state.stage = Stage::HalfClosed;
-            // Whether there is anything to be read is to be known for sure.
+            // So that a pending read means that there is nothing to read.
             state.budget.refill();
             tracker.half_closed(!state.rest.is_empty());
         }
@@ -267,7 +267,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Drop for Connection<I> {
         if state.stage == Stage::Upgraded {
             return;
         }
-        // A handler may have kept a body, but there is nothing more to be had from it.
+        // A body that a handler has kept fails from here on.
         let (inner, interim) = (state.inner.take(), mem::take(&mut state.interim));
         drop(state);
         if let Some(mut inner) = inner {
@@ -296,7 +296,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
         read
     }
 
-    /// Reads some more behind the rest. Returns how much it was.
+    /// Reads more bytes into the rest. Returns how many.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [0; LOOK];
         let read = ready!(self.poll_read(cx, &mut space))?;
@@ -312,7 +312,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
         }
     }
 
-    /// Reads of the body what is the body's: async-h1's decoder takes for a chunk what is none.
+    /// Reads data of the body. Not by async-h1's decoder, which accepts malformed chunks.
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let decoded = self.decode(buf);
@@ -342,7 +342,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
         }
     }
 
-    /// Takes what has come of the body, as far as there is room for it.
+    /// Copies what has come of the body, as far as there is room for it.
     fn decode(&mut self, buf: &mut [u8]) -> usize {
         let (mut taken, mut decoded) = (0, 0);
         loop {
@@ -392,7 +392,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
         let Shared { tracker, .. } = &*self.shared;
         let mut state = self.shared.state();
         let read = match &mut *state {
-            // A body that was kept beyond its response gets nothing of the next request.
+            // A body that was kept after its response must not read the next request.
             it if it.request != self.request => Poll::Ready(Ok(0)),
             it if it.stage != Stage::Upgraded => {
                 let read = it.poll_body(cx, buf);
@@ -407,10 +407,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<I> {
             it => it.inner()?.poll_read(cx, buf),
         };
         let said = state.said.take();
-        // Who waits for the trailers is not woken under the lock.
+        // Outside the lock: sending the trailers wakes the receiver.
         drop(state);
         if let Some((sender, trailers)) = said {
-            // There is room for the one that is ever sent, so this does not wait.
+            // Ready at once, since the channel has room for the one message.
             let _ = pin!(sender.send(trailers)).poll(cx);
         }
         read
@@ -430,7 +430,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Io<I> {
         if state.request != self.request {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        // The response comes first, so the body is not asked for any more.
+        // The response begins, so a `100 Continue` is not needed any more.
         state.interim.withdraw();
         if state.interim.is_due() {
             ready!(state.poll_interim(cx))?;

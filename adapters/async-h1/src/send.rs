@@ -1,4 +1,4 @@
-//! What goes out, in as few pieces as it comes in.
+//! Writes a response, head and body in one piece where possible.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,13 +10,13 @@ use futures_lite::AsyncWriteExt;
 use http_types::headers::CONTENT_TYPE;
 use http_types::{Body, Response};
 
-/// How much is collected at most.
+/// The size of the buffer.
 const PIECE: usize = 8 * 1024;
 
-/// Writes all there is to be read.
+/// Copies `from` to `to`, in as few writes as possible.
 ///
-/// async-h1 hands out a response's head and its body one after the other. Written so, they would be two packets, and the
-/// client would be woken for the first. What waits for its source keeps nothing back.
+/// async-h1 yields the head and the body of a response one after the other. Written like that, they would be two packets, and
+/// the client would be woken for the first. If the source is pending, what has come is written at once.
 pub(crate) async fn send<R, W>(mut from: R, to: &mut W) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
@@ -27,7 +27,7 @@ where
         let (filled, end) = poll_fn(|cx| {
             let mut filled = 0;
             loop {
-                // Half of it is room enough for the next read: async-h1 panics in a few bytes.
+                // Half of the buffer stays free for a read, since async-h1 panics if there are only a few bytes.
                 if filled > PIECE / 2 {
                     return Poll::Ready((filled, None));
                 }
@@ -48,7 +48,7 @@ where
     }
 }
 
-/// A body that fails if it ends before its length: what comes next on the connection would be taken for the rest of it.
+/// A body that fails if it ends before its length. The client would read the next response as the rest of it.
 #[derive(Debug)]
 pub(crate) struct Whole {
     body: Body,
@@ -56,14 +56,14 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    /// The response, with such a body if it has a length. A body that is longer is cut off by http-types.
+    /// The response, with such a body if it has a length. http-types truncates a body that is longer.
     pub(crate) fn of(mut response: Response) -> Response {
         let Some(length @ 1..) = response.len() else { return response };
         let has_type = response.header(CONTENT_TYPE).is_some();
         let body = response.take_body();
         response.set_body(Body::from_reader(Self { body, left: length }, Some(length)));
         if !has_type {
-            // http-types gives a response the type of each body that is put into it.
+            // http-types sets the content type of each body that is put into a response.
             response.remove_header(CONTENT_TYPE);
         }
         response
@@ -82,7 +82,7 @@ impl AsyncRead for Whole {
     }
 }
 
-// Nobody reads it so, but a body is to be one that can be.
+// Not used, but `Body::from_reader` requires it.
 impl AsyncBufRead for Whole {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         Pin::new(&mut self.get_mut().body).poll_fill_buf(cx)
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// Hands out one after the other, and a pause for each that is empty.
+    /// A reader of these pieces, which is pending once for each empty one.
     struct Pieces(Vec<&'static [u8]>);
 
     impl AsyncRead for Pieces {
@@ -118,7 +118,7 @@ mod tests {
         }
     }
 
-    /// Remembers each write.
+    /// A writer that keeps each write.
     #[derive(Default)]
     struct Written(Vec<Vec<u8>>);
 
@@ -147,17 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn a_head_and_its_body_go_out_together() {
+    fn a_head_and_its_body_are_written_together() {
         assert_eq!(sent(&[b"head", b"body"]), [b"headbody"]);
     }
 
     #[test]
-    fn what_is_there_does_not_wait_for_what_is_not() {
+    fn bytes_that_have_come_do_not_wait_for_more() {
         assert_eq!(sent(&[b"head", b"", b"", b"body"]), [b"head", b"body"]);
     }
 
     #[test]
-    fn a_read_has_room() {
+    fn a_read_has_half_of_the_buffer() {
         const MOST: &[u8] = &[b'x'; PIECE / 2];
         let lengths = sent(&[b"head", MOST, MOST, b"end"]).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(lengths, [4 + MOST.len(), MOST.len() + 3]);

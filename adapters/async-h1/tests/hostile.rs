@@ -16,7 +16,7 @@ use http_types::{Body, Request, Response, StatusCode};
 
 const SECOND: &str = "GET /second HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
 
-/// A client that has sent this, reads everything, and ends its direction behind what it sends; or goes on with it for
+/// A client that has sent this, and reads everything. It then closes its direction; or goes on with it for
 /// ever, if there is something to go on with.
 struct Client<'a> {
     sends: Cursor<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! A stream whose end can be written while it is read on.
+//! `HalfClose`: a stream whose two directions are closed one by one.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
@@ -10,8 +10,10 @@ use async_std::net::TcpStream;
 #[cfg(unix)]
 use async_std::os::unix::net::UnixStream;
 
-/// A stream that half-closes when it is closed. Closing async-std's own streams only flushes them: the client hears
-/// nothing of it before they are dropped, and what it sends until then is answered by a reset.
+/// A stream whose `poll_close` closes our direction, and leaves the client's open.
+///
+/// Closing async-std's own streams only flushes them. The client sees no FIN before they are dropped, and what it sends until
+/// then is answered by a reset.
 #[derive(Clone, Debug)]
 pub struct HalfClose<S>(pub S);
 
@@ -51,9 +53,9 @@ impl<S: Write + End + Unpin> Write for HalfClose<S> {
     }
 }
 
-/// What has an end to write.
+/// A stream whose write direction can be shut down.
 pub trait End {
-    /// Writes it.
+    /// Shuts the write direction down (a FIN).
     ///
     /// # Errors
     ///

@@ -1,12 +1,11 @@
-//! How long one connection may keep its thread.
+//! `Budget`: how much a connection may read before it yields.
 
 use std::task::{Context, Poll};
 
-/// How much a connection may read without a pause, before it is the turn of its thread's other tasks.
+/// A cooperative scheduling budget: how many bytes a connection may read before it yields to other tasks.
 ///
-/// A client that sends without a pause keeps its connection ready for ever. An executor that interrupts nobody, such as
-/// smol's, would run nothing else; and an engine that reads in a loop would not return to tokio's either, which looks at its
-/// sockets once in 61 turns while it has anything to run.
+/// A client that sends without a pause keeps its connection ready for ever. On an executor without such budgets, such as
+/// smol's, no other task would run. On tokio, too, an engine that reads in a loop would not return to the executor.
 #[derive(Debug)]
 pub struct Budget {
     left: u32,
@@ -14,14 +13,15 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// So many bytes. The last read may go beyond them.
+    /// A budget of `most` bytes. The last read may exceed it.
     #[must_use]
     pub fn new(most: u32) -> Self {
         Self { left: most, most }
     }
 
-    /// Ready for a read with room for so many bytes, if anything is left. If not, it wakes the task, and is full when that is
-    /// polled again. It is the room that counts, for nobody knows yet what there is to be read.
+    /// Ready if any budget is left; takes `room` bytes of it, the size of the buffer to read into.
+    ///
+    /// Otherwise it wakes the task and is pending, and the budget is full at the next poll.
     #[inline]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<()> {
         if self.left == 0 {
@@ -38,7 +38,7 @@ impl Budget {
         Poll::Pending
     }
 
-    /// The connection has paused by itself.
+    /// Fills the budget: for a connection that has waited for its socket.
     #[inline]
     pub fn refill(&mut self) {
         self.left = self.most;

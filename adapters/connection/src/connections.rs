@@ -1,4 +1,4 @@
-//! The connections there are: how they stand, what they are doing, and each change of that.
+//! `Connections`: the list of open connections, their states and their requests.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crate::state::ConnectionState;
 use ebbtide::Label;
 
-/// The connections of the `Http`s that were told to keep them here.
+/// The list of open connections, with their states and their requests in flight. A clone is the same list.
 ///
-/// A connection that is kept here is also a label of its own: [`Drain::held`](ebbtide::Drain::held) and
-/// [`Overdue`](ebbtide::Overdue) list it with its state, its age in that state and its requests, each as of the moment
-/// it is shown; after a forced close, as of the cut.
+/// An HTTP adapter that is given this list adds its connections to it. Each of them then has a label of its own:
+/// [`Drain::held`](ebbtide::Drain::held) and [`Overdue`](ebbtide::Overdue) show its state, the time in that state and its
+/// requests. They are as of the moment at which they are shown; after a forced close, as of the cut.
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ struct Open {
     entries: HashMap<u64, Weak<Entry>>,
 }
 
-/// One connection, as it stands.
+/// A snapshot of one connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
     id: u64,
@@ -53,7 +53,7 @@ pub struct ConnectionInfo {
     requests: Vec<RequestInfo>,
 }
 
-/// A request in flight.
+/// A snapshot of a request in flight.
 #[derive(Clone, Debug)]
 pub struct RequestInfo {
     id: u64,
@@ -61,11 +61,11 @@ pub struct RequestInfo {
     path: String,
 }
 
-/// How many connections there are in each state.
+/// The number of connections in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionCounts {
-    /// Nothing read that tells the protocol.
+    /// Accepted; too little was read to tell the protocol.
     pub new: usize,
     /// A request is being read or served.
     pub active: usize,
@@ -82,23 +82,24 @@ impl fmt::Display for ConnectionCounts {
 }
 
 impl Connections {
-    /// None yet.
+    /// An empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Calls `f` at every change of state, the first being [`New`](ConnectionState::New) and the last
-    /// [`Closed`](ConnectionState::Closed), on whichever task or thread it happens: it should not take long.
+    /// Calls `f` at every change of a connection's state, from [`New`](ConnectionState::New) to
+    /// [`Closed`](ConnectionState::Closed).
     ///
-    /// A panic of it is caught, and changes nothing; with `panic = "abort"` it ends the process.
+    /// It runs in the task or thread in which the state changes, so it should be short. A panic of `f` is caught and ignored;
+    /// with `panic = "abort"` it ends the process.
     #[must_use]
     pub fn on_change(mut self, f: impl Fn(&ConnectionInfo) + Send + Sync + 'static) -> Self {
         self.on_change = Some(Arc::new(f));
         self
     }
 
-    /// How many there are in each state.
+    /// The number of connections in each state.
     #[must_use]
     pub fn counts(&self) -> ConnectionCounts {
         let mut counts = ConnectionCounts::default();
@@ -114,7 +115,7 @@ impl Connections {
         counts
     }
 
-    /// Each of them, in the order they were accepted in.
+    /// Snapshots of all connections, in the order in which they were accepted.
     #[must_use]
     pub fn list(&self) -> Vec<ConnectionInfo> {
         let mut list: Vec<_> = self.shared.entries().iter().map(|entry| entry.connection()).collect();
@@ -122,8 +123,9 @@ impl Connections {
         list
     }
 
-    /// How many requests and upgraded connections there are: a gauge of the load, and what a drain that begins now would wait
-    /// for. (A stream of HTTP/2 that was upgraded is waited for too, and is not among them.)
+    /// The number of requests in flight and of upgraded connections: what a drain that begins now would wait for.
+    ///
+    /// Upgraded streams of HTTP/2 are not counted, though a drain waits for them too.
     ///
     /// # Examples
     ///
@@ -138,9 +140,10 @@ impl Connections {
         self.shared.entries().iter().map(on).sum()
     }
 
-    /// How many connections were ended by one of their [`Bounds`](crate::Bounds) under a request or a
-    /// response that was in flight, since these are kept. Each of their futures ended with
-    /// [`Error::Bound`](crate::Error::Bound). A drain in which this grew has lost something, also if it closed in time.
+    /// How many connections were closed by one of their [`Bounds`](crate::Bounds) with a request or response in flight.
+    ///
+    /// It counts from the creation of this list. Each such connection ended with [`Error::Bound`](crate::Error::Bound). If it
+    /// grew in a drain, work was lost, though the drain may have closed in time.
     #[must_use]
     pub fn cut_by_bounds(&self) -> u64 {
         self.shared.open(|open| open.cut_by_bounds)
@@ -168,8 +171,8 @@ impl Connections {
     fn tell(&self, change: impl FnOnce() -> ConnectionInfo) {
         let Some(on_change) = &self.on_change else { return };
         let change = change();
-        // Who looks on is to end nothing: not the accept loop, in which a connection begins, and not the process, which a
-        // second panic does on the way of another one, and a connection may end by one.
+        // A panic of the observer must not end the accept loop, which calls this for a new connection. Nor the process: a
+        // connection may end by a panic, and a second one while unwinding aborts.
         drop(catch_unwind(AssertUnwindSafe(|| on_change(&change))));
     }
 }
@@ -195,7 +198,7 @@ pub(crate) struct Entry {
 struct Now {
     state: ConnectionState,
     since: Instant,
-    /// How long it had been in its state when it was cut. What comes after is no news.
+    /// Once it was cut: how long it had been in its state. From then on its state does not change.
     frozen: Option<Duration>,
     /// How many requests there have been.
     begun: u64,
@@ -216,7 +219,7 @@ impl Entry {
         }
     }
 
-    /// The drain was closed by force under it.
+    /// Keeps the state as it is now: the drain was closed by force.
     pub(crate) fn freeze(&self) {
         self.now(|now| {
             now.frozen.get_or_insert(now.since.elapsed());
@@ -227,7 +230,7 @@ impl Entry {
         self.connections.shared.open(|open| open.cut_by_bounds += 1);
     }
 
-    /// Returns the request's number.
+    /// Adds a request, and returns its number.
     pub(crate) fn begin(&self, method: String, path: String) -> u64 {
         self.now(|now| {
             let id = now.begun;
@@ -245,7 +248,7 @@ impl Entry {
         });
     }
 
-    /// The last part of the connection is gone.
+    /// Removes the connection: its tracker is dropped.
     pub(crate) fn close(&self) {
         self.connections.shared.open(|open| open.entries.remove(&self.id));
         self.connections.tell(|| ConnectionInfo {
@@ -271,31 +274,31 @@ impl Entry {
 }
 
 impl ConnectionInfo {
-    /// Its number: the first connection of a [`Connections`] is 0.
+    /// The number of the connection: 0, 1, 2 and so on in the order of accept.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// The label of the guard that it was served with: the client's address, if the accept loop was asked for it.
+    /// The label of the guard that it was served with: the client's address, if the accept loop names its guards.
     #[must_use]
     pub fn name(&self) -> Option<&Label> {
         self.name.as_ref()
     }
 
-    /// How it stands.
+    /// The state of the connection.
     #[must_use]
     pub fn state(&self) -> ConnectionState {
         self.state
     }
 
-    /// For how long it has been in that state.
+    /// How long it has been in that state.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// What is in flight on it. HTTP/1 has one request at a time.
+    /// The requests in flight. HTTP/1 has one at a time.
     #[must_use]
     pub fn requests(&self) -> &[RequestInfo] {
         &self.requests
@@ -303,13 +306,13 @@ impl ConnectionInfo {
 }
 
 impl RequestInfo {
-    /// Its method.
+    /// The method, such as `GET`.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// Its path, without the query, which may have secrets in it.
+    /// The path, without the query, which may have secrets in it.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -333,7 +336,7 @@ impl fmt::Display for ConnectionInfo {
     }
 }
 
-/// As a label.
+/// The label of a connection in the list.
 pub(crate) struct EntryLabel(pub(crate) Arc<Entry>);
 
 impl fmt::Display for EntryLabel {

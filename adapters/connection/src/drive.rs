@@ -1,4 +1,4 @@
-//! What drives a connection by its policy.
+//! `Drive`: polls a protocol engine as the policy of its connection says.
 
 use std::fmt;
 use std::future::Future;
@@ -13,16 +13,16 @@ use ebbtide::{Closed, Watcher};
 
 use crate::tracker::Tracker;
 
-/// Why a connection did not end well.
+/// The error of a connection: it was cut, or the protocol engine has failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The drain was closed by force while the connection was open: whatever was in flight on it is cut.
+    /// The drain was closed by force while the connection was open. A request in flight was cut.
     Forced,
-    /// A bound ended the connection under a request or a response: its client took nothing, or sent nothing, for too long.
-    /// [`Connections::cut_by_bounds`](crate::Connections::cut_by_bounds) counts them.
+    /// One of its [`Bounds`](crate::Bounds) closed the connection with a request or response in flight: the client read
+    /// nothing, or sent nothing, for too long. [`Connections::cut_by_bounds`](crate::Connections::cut_by_bounds) counts these.
     Bound,
-    /// What the engine says: the client went away in mid-request, sent what is not HTTP, or the like.
+    /// The error of the protocol engine: the client disconnected in the middle of a request, or sent bytes that are not HTTP.
     Engine(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -45,22 +45,22 @@ impl std::error::Error for Error {
     }
 }
 
-/// Polls a protocol engine and does what the policy says, with timers `T`.
+/// The driver of one connection: polls its protocol engine, and does what the policy says. `T` is the runtime's timer.
 pub struct Drive<T> {
     tracker: Arc<Tracker>,
     draining: Option<Watcher>,
     closed: Closed,
-    /// It was not yet asked what to do.
+    /// The policy was not asked for a step yet.
     is_new: bool,
     timers: [Option<Running<T>>; TIMERS.len()],
 }
 
-/// In the order they are kept in.
+/// The timers, in the order of `Drive::timers`.
 const TIMERS: [Timer; 4] = [Timer::Request, Timer::Age, Timer::State, Timer::Progress];
 
 struct Running<T> {
     epoch: u64,
-    /// None once it is over.
+    /// `None` once it has run out.
     sleep: Option<T>,
 }
 
@@ -75,17 +75,22 @@ impl<T: Future<Output = ()> + Unpin> Running<T> {
 }
 
 impl<T: Future<Output = ()> + Unpin> Drive<T> {
-    /// Drives the connection of this tracker.
+    /// The driver of this tracker's connection.
     pub fn new(tracker: Arc<Tracker>) -> Self {
         let (draining, closed) = (Some(tracker.watcher().clone()), tracker.watcher().closed());
         Self { tracker, draining, closed, is_new: true, timers: [None, None, None, None] }
     }
 
-    /// One poll of the connection: `finish` asks the engine to end after what is in flight, and `sleep` makes a timer.
+    /// Polls the connection. `finish` asks the engine to end after the requests in flight, and `sleep` makes a timer.
     ///
     /// # Errors
     ///
-    /// The engine's, that the drain was closed by force, or that a bound cut what was in flight.
+    /// [`Error::Engine`] if the engine fails. [`Error::Forced`] if the drain was closed by force. [`Error::Bound`] if a time
+    /// limit cut a request or response.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be polled or not at any time; dropping it and the engine drops the connection.
     #[inline]
     pub fn poll<C, E>(
         &mut self,
@@ -99,12 +104,12 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         loop {
-            // Nothing closes that has not started, so before the start that is all there is to wait for.
+            // A drain that has not started cannot be closed, so before the start this is the only event to wait for.
             let is_running = self.draining.as_mut().is_some_and(|watcher| Pin::new(watcher).poll(cx).is_pending());
             if !is_running && self.has_ended(cx) {
                 return Poll::Ready(Err(Error::Forced));
             }
-            // The engine before the timers: what has arrived in the meantime is served, not timed out.
+            // The engine before the timers: a request that has arrived in the meantime is served, not timed out.
             if let Poll::Ready(end) = engine.as_mut().poll(cx) {
                 return Poll::Ready(end.map_err(|cause| Error::Engine(cause.into())));
             }
@@ -117,7 +122,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         }
     }
 
-    /// Does what the policy says: the engine is to be polled again, or that is it, for now or for good.
+    /// Does what the policy says. `Continue` if the engine must be polled again; `Break` with the result of this poll.
     #[inline(never)]
     fn step<C>(
         &mut self,
@@ -140,7 +145,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
                 ControlFlow::Continue(())
             }
             Step::Serve if !self.expired(waits, cx, &sleep) => ControlFlow::Break(Poll::Pending),
-            // Before the engine: a request that it began now would be cut.
+            // Before the engine is polled: a request that it began now would be cut.
             Step::Serve if self.tracker.policy(|it| it.step()) == Step::Close => {
                 ControlFlow::Break(Poll::Ready(self.let_go()))
             }
@@ -156,7 +161,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         Ok(())
     }
 
-    /// Has the policy told of the drain. Returns whether that was closed by force.
+    /// Reports the start of the drain to the policy. Returns whether the drain was closed by force.
     #[inline(never)]
     fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
         if Pin::new(&mut self.closed).poll(cx).is_ready() {
@@ -168,17 +173,17 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         false
     }
 
-    /// Whether the timer for a request is over, or that for the connection's age. It may be one for an earlier request: the
-    /// policy knows.
+    /// Whether the timer for a request or for the connection's age has run out. It may be that of an earlier request, which the
+    /// policy ignores.
     #[inline]
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let [request, age, ..] = &mut self.timers;
-        // Both, for each is to be polled.
+        // Without `||`: both must be polled.
         let [request, age] = [request, age].map(|it| it.as_mut().is_some_and(|running| running.is_over(cx)));
         request || age
     }
 
-    /// Keeps the timers that the policy asks for. Returns whether one is over, of which it has been told.
+    /// Keeps the timers that the policy asks for. If one has run out, reports it and returns `true`.
     fn expired(
         &mut self,
         waits: [Option<Wait>; TIMERS.len()],

@@ -1,14 +1,14 @@
-//! Who polls a connection.
+//! `Driver`: which task polls a connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// Whether one task has all of a connection, and how to wake it.
+/// Whether one task has all parts of a connection, and how to wake it.
 #[derive(Debug)]
 pub(crate) struct Driver {
     is_alone: AtomicBool,
-    /// Of a connection that drains: the task that has polled it last.
+    /// The task that has polled the connection last, if it is draining.
     task: Mutex<Option<Waker>>,
 }
 
@@ -17,23 +17,23 @@ impl Driver {
         Self { is_alone: AtomicBool::new(true), task: Mutex::new(None) }
     }
 
-    /// Whether one task has all of the connection. It is woken by a forced close, and with it whatever is polled under it.
+    /// Whether one task has all parts of the connection. A forced close wakes that task, so its I/O needs no waker of its own.
     #[inline]
     pub(crate) fn is_alone(&self) -> bool {
         self.is_alone.load(Ordering::Acquire)
     }
 
-    /// Somebody else may have a part of the connection from here on.
+    /// From here on another task may have a part of the connection.
     pub(crate) fn share(&self) {
-        // Release, with the Acquire above: whoever gets its part later finds it so.
+        // Release, with the Acquire above: a task that gets its part later sees it.
         self.is_alone.store(false, Ordering::Release);
     }
 
-    /// This task polls it.
+    /// Keeps the waker of the task that polls the connection.
     pub(crate) fn polled_by(&self, waker: &Waker) {
         let clone = waker.clone();
         let old = self.task().replace(clone);
-        // A waker runs foreign code: not under the lock.
+        // Outside the lock: the drop of a waker runs foreign code.
         drop(old);
     }
 

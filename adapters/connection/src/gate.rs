@@ -1,58 +1,57 @@
-//! What the policy is to be told, in one word that is read without its lock.
+//! `Gate`: the fast path of a connection, one atomic word in place of the policy and its lock.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::policy::Policy;
 
-/// Says whether the policy is interested in an event, and keeps the events of a kept-alive connection in its place.
+/// Which events the policy is interested in; on the fast path, the state of the connection itself.
 ///
-/// Until the drain begins, a connection of HTTP/1 goes in a circle: a request begins, its response begins and ends. Each
-/// of these steps changes this word, instead of the policy behind its lock. The policy is told of the last request when
-/// it is next asked something: [`catch_up`](Self::catch_up).
-// Relaxed throughout: the word is all there is. Whoever leaves the circle or begins it has the policy's lock.
+/// Until the drain begins, a kept-alive connection of HTTP/1 repeats three steps: a request begins, its response begins, and
+/// ends. On the fast path each step changes this word only. The policy is told of the last request when it is next used:
+/// [`catch_up`](Self::catch_up).
+// Relaxed throughout: the word orders no other memory. The fast path is entered and left under the policy's lock.
 #[derive(Debug)]
 pub(crate) struct Gate(AtomicU16);
 
-/// The policy is to be told what is read.
+/// Reads must be reported to the policy.
 pub(crate) const READS: u16 = 1;
-/// The policy is to be told what is written.
+/// Writes must be reported to the policy.
 pub(crate) const WRITES: u16 = 1 << 1;
-/// The policy is to be asked what to do.
+/// The policy must be asked for steps.
 pub(crate) const STEPS: u16 = 1 << 2;
 /// A request of HTTP/1 is in flight.
 pub(crate) const SERVES: u16 = 1 << 3;
-/// A head of HTTP/1 is read, or waited for.
+/// A head of HTTP/1 is being read or waited for.
 pub(crate) const AWAITS_HEAD: u16 = 1 << 4;
 
-/// The connection goes in its circle, and none of [`READS`], [`WRITES`] and [`STEPS`] is set.
-const CIRCLE: u16 = 1 << 5;
-/// In the circle: the response of the last request has begun. Behind its end [`AWAITS_HEAD`] is set, and before it [`SERVES`].
+/// The connection is on the fast path: none of [`READS`], [`WRITES`] and [`STEPS`] is set.
+const FAST: u16 = 1 << 5;
+/// Fast path: the response of the last request has begun. Until its end [`SERVES`] is set, and then [`AWAITS_HEAD`].
 const ANSWERED: u16 = 1 << 6;
-/// In the circle: the last request had a body.
+/// Fast path: the last request had a body.
 const BODY: u16 = 1 << 7;
-/// In the circle: something was read behind the last request.
+/// Fast path: bytes were read after the last request.
 const MORE: u16 = 1 << 8;
-/// There was a request of HTTP/1.0. Whatever else changes, this stays.
+/// There was a request of HTTP/1.0. This bit is never cleared.
 const HTTP10: u16 = 1 << 9;
 
 impl Gate {
-    /// That of a connection on which nothing has come.
+    /// The word of a connection that was just accepted.
     pub(crate) fn new() -> Self {
         Self(AtomicU16::new(READS | AWAITS_HEAD))
     }
 
-    /// Whether any of these holds.
+    /// Whether any of these bits is set.
     #[inline]
     pub(crate) fn has(&self, what: u16) -> bool {
         self.0.load(Ordering::Relaxed) & what != 0
     }
 
-    /// From here on what it says is what this policy says; `circles`: the connection may go in its circle. Under the
-    /// policy's lock.
-    pub(crate) fn set(&self, policy: &Policy, circles: bool) {
+    /// Sets the word to the interest of the policy, or enters the fast path, if `may_be_fast`. Under the policy's lock.
+    pub(crate) fn set(&self, policy: &Policy, may_be_fast: bool) {
         let interest = policy.interest();
-        let word = if circles && !interest.exchanges {
-            CIRCLE | AWAITS_HEAD
+        let word = if may_be_fast && !interest.exchanges {
+            FAST | AWAITS_HEAD
         } else {
             let bit = |is: bool, bit: u16| if is { bit } else { 0 };
             bit(interest.reads, READS)
@@ -65,17 +64,17 @@ impl Gate {
         self.0.store(word | kept, Ordering::Relaxed);
     }
 
-    /// There is a request of HTTP/1.0. Returns whether it is the first one.
+    /// Notes a request of HTTP/1.0. Returns whether it is the first one.
     pub(crate) fn is_first_http10(&self) -> bool {
         !self.has(HTTP10) && self.0.fetch_or(HTTP10, Ordering::Relaxed) & HTTP10 == 0
     }
 
-    /// Leaves the circle: tells the policy of the last request in it. Under the policy's lock.
+    /// Leaves the fast path: reports the last request on it to the policy. Under the policy's lock.
     pub(crate) fn catch_up(&self, policy: &mut Policy) {
-        if !self.has(CIRCLE) {
+        if !self.has(FAST) {
             return;
         }
-        // Until it is set anew everything is to be told.
+        // Until the next `set`, all events must be reported.
         let word = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
             Some(READS | WRITES | STEPS | word & (SERVES | AWAITS_HEAD | HTTP10))
         });
@@ -95,35 +94,36 @@ impl Gate {
         }
     }
 
-    /// Something was read. Each of these returns whether the word says so now; if not, the policy is to be told.
+    /// Notes that bytes were read. This and the next three return whether they were noted on the fast path; if not, report the
+    /// event to the policy.
     #[inline]
     pub(crate) fn more(&self) -> bool {
         self.step(AWAITS_HEAD, |word| word | MORE)
     }
 
-    /// A request begins.
+    /// Notes that a request begins.
     #[inline]
     pub(crate) fn request(&self, has_body: bool) -> bool {
         let body = if has_body { BODY } else { 0 };
-        self.step(AWAITS_HEAD, |word| CIRCLE | SERVES | body | word & HTTP10)
+        self.step(AWAITS_HEAD, |word| FAST | SERVES | body | word & HTTP10)
     }
 
-    /// Its response begins.
+    /// Notes that its response begins.
     #[inline]
     pub(crate) fn response(&self) -> bool {
         self.step(SERVES, |word| word | ANSWERED)
     }
 
-    /// Its response ends. (One that has not begun was cut, which is for the policy to know.)
+    /// Notes that its response ends. (A response that has not begun was cut: the policy must know.)
     #[inline]
     pub(crate) fn response_end(&self) -> bool {
         self.step(SERVES | ANSWERED, |word| word ^ (SERVES | AWAITS_HEAD))
     }
 
-    /// A step of the circle, from where all of this holds.
+    /// Changes the word if the connection is on the fast path and all bits of `from` are set.
     #[inline]
     fn step(&self, from: u16, next: impl Fn(u16) -> u16) -> bool {
-        let from = CIRCLE | from;
+        let from = FAST | from;
         let next = |word| (word & from == from).then(|| next(word));
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
@@ -158,7 +158,7 @@ mod tests {
         Drain,
     }
 
-    /// What shows of a policy, now and once its end is written.
+    /// What an adapter can see of a policy, now and once our direction is closed.
     fn shown(policy: &mut Policy) -> (ConnectionState, Step, [Option<Duration>; 2], bool) {
         let waits = [Timer::State, Timer::Progress].map(|timer| policy.wait(timer).map(|wait| wait.after));
         let (state, step) = (policy.state(), policy.step());
@@ -167,7 +167,7 @@ mod tests {
         (state, step, waits, over.lingers())
     }
 
-    /// Has one policy told everything at once, and another through the gate, and compares them.
+    /// Reports the events to one policy directly and to another through the gate, and compares the two.
     fn compare(events: &[Event]) {
         let bounds = Bounds { stall: UNTOLD * Bounds::default().stall, ..Bounds::default() };
         let mut told = Policy::new(bounds);

@@ -1,4 +1,4 @@
-//! What precedes HTTP on a connection.
+//! `Handshake`: what a client sends before HTTP, such as a TLS handshake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::policy::Policy;
 use ebbtide::Guard;
 
-/// What a connection begins with: its guard, and the handshake that precedes HTTP on it, if there is one.
+/// The guard of a connection, and the handshake that precedes HTTP on it, if there is one.
 ///
-/// A guard alone is one. What makes another is whoever does the handshake, by [`Handshake::begin`].
+/// A guard converts into one by `From`. Code that does a handshake makes one by [`Handshake::begin`].
 #[derive(Debug)]
 pub struct Accepted {
     pub(crate) guard: Guard,
@@ -21,11 +21,14 @@ impl From<Guard> for Accepted {
     }
 }
 
-/// How far a connection is with what precedes HTTP: a TLS handshake, a PROXY header, anything.
+/// The progress of what precedes HTTP on a connection: a TLS handshake, a PROXY header, or the like.
 ///
-/// Whoever reads that tells it here, and the connection's policy bounds it: a client that says nothing is a silent one,
-/// and one that stops halfway has the time of half a head. The handshake is to be done by the I/O that the HTTP adapter
-/// is given, when it is first polled to read: so nothing but the HTTP connection is to be driven, waited for or dropped.
+/// The code that reads it reports the progress here, and the connection's policy bounds it. A client that sends nothing is a
+/// silent one ([`Bounds::silent`](crate::Bounds::silent)). One that stops halfway has the time of half a head
+/// ([`Bounds::head`](crate::Bounds::head)).
+///
+/// Do the handshake in the I/O object that the HTTP adapter is given, when it is first polled to read. Then there is only the
+/// HTTP connection to poll and to drop.
 ///
 /// # Examples
 ///
@@ -35,9 +38,9 @@ impl From<Guard> for Accepted {
 ///
 /// let drain = Drain::new();
 /// let guard = drain.watcher().guard().expect("running");
-/// let (handshake, guard) = Handshake::begin(guard); // in the place of the guard: Http::serve takes both
-/// handshake.heard(); // the client has said something
-/// handshake.over(); // it has said all that precedes HTTP
+/// let (handshake, guard) = Handshake::begin(guard); // in place of the guard: Http::serve takes either
+/// handshake.heard(); // some bytes of it have come
+/// handshake.over(); // it is complete, and HTTP follows
 /// # drop(guard);
 /// ```
 #[derive(Clone, Debug)]
@@ -47,15 +50,15 @@ const SILENT: u8 = 0;
 const HEARD: u8 = 1;
 const OVER: u8 = 2;
 
-// Relaxed throughout: the word is all there is, and the connection that it is about is one task.
+// Relaxed throughout: the word orders no other memory, and the connection is one task.
 impl Handshake {
-    /// Begins the connection of this guard.
+    /// Begins a handshake on the connection of this guard.
     pub fn begin(guard: Guard) -> (Self, Accepted) {
         let handshake = Self(Arc::new(AtomicU8::new(SILENT)));
         (handshake.clone(), Accepted { guard, handshake: Some(handshake) })
     }
 
-    /// Some of it came from the client.
+    /// Reports that bytes of it came from the client.
     #[inline]
     pub fn heard(&self) {
         if self.0.load(Ordering::Relaxed) == SILENT {
@@ -63,12 +66,12 @@ impl Handshake {
         }
     }
 
-    /// It is over, and HTTP follows.
+    /// Reports that it is complete, and HTTP follows.
     pub fn over(&self) {
         self.0.store(OVER, Ordering::Relaxed);
     }
 
-    /// Under the policy's lock, before that is told anything that is later.
+    /// Reports the progress to the policy. Called under its lock, before any later event.
     pub(crate) fn tell(&self, policy: &mut Policy) {
         match self.0.load(Ordering::Relaxed) {
             SILENT => {}

@@ -1,12 +1,14 @@
-//! What ebbtide's HTTP adapters share. Users of a protocol engine want its adapter, such as `ebbtide-hyper`; this crate
-//! is for whoever writes one.
+//! Building blocks for an HTTP adapter of ebbtide: how one connection ends, its time limits, and the list of all
+//! connections. This crate is for authors of an adapter; services use an adapter, such as `ebbtide-hyper`.
 //!
-//! - [`Tracker`] is what the parts of one connection share. It holds the connection's guard, and tells its
-//!   [`Policy`](policy::Policy) what the parts see.
-//! - [`Drive`] polls the engine and does what the policy says. How long each state is waited for is in the [`Bounds`].
-//! - [`Transport`] is the connection's bytes: what every engine's I/O does with them alike is written for that.
-//! - [`Accepted`] is what a connection begins with: its guard, and its [`Handshake`] if HTTP is not the first thing on it.
-//! - [`Connections`] is the list of all connections, for those who ask.
+//! - [`Policy`](policy::Policy) is the state machine of one connection: what to do with it, and which timers to keep.
+//! - [`Bounds`] are its time limits.
+//! - [`Tracker`] is the state that the I/O, the requests and the driver of one connection share. It holds the connection's
+//!   guard, and reports events to the policy.
+//! - [`Drive`] polls the protocol engine and does what the policy says.
+//! - [`Transport`] is the connection's byte stream, whichever I/O traits the engine has.
+//! - [`Accepted`] is what serving begins with: a guard, and a [`Handshake`] if something precedes HTTP.
+//! - [`Connections`] is the list of all connections.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

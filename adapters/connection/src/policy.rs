@@ -1,12 +1,12 @@
-//! What to do with one connection: the policy that every HTTP adapter follows.
+//! The state machine of one HTTP connection: how it ends. Every HTTP adapter follows it.
 //!
-//! A pure state machine. The adapter tells it what happened ([`on_read`](Policy::on_read), [`on_request`](Policy::on_request),
-//! [`on_drain`](Policy::on_drain) and so on), asks what to do ([`step`](Policy::step)) and which timers to keep
-//! ([`wait`](Policy::wait)). It knows no socket, no clock and no HTTP library.
+//! It is sans-I/O: it knows no socket, no clock and no HTTP library. The adapter reports events to it
+//! ([`on_read`](Policy::on_read), [`on_request`](Policy::on_request), [`on_drain`](Policy::on_drain) and so on). It asks what
+//! to do ([`step`](Policy::step)) and which timers to keep ([`wait`](Policy::wait)).
 //!
-//! Until the drain begins two things are bounded. A connection that asks for nothing drains by itself, after
-//! [`Bounds::request`] or [`Bounds::keep_alive`]; one whose client neither takes nor sends what is due is closed after
-//! [`Bounds::progress`].
+//! Until the drain begins two things are bounded. A connection without a request drains by itself, after
+//! [`Bounds::request`] or [`Bounds::keep_alive`]. One whose client does not read a response, or does not send a body, is
+//! closed after [`Bounds::progress`].
 //!
 //! | the connection, when the drain begins | what happens |
 //! |---|---|
@@ -14,15 +14,15 @@
 //! | part of what precedes HTTP, such as a TLS handshake | waited for as a head is, then as a silent connection |
 //! | part of a request head, first or later | served when complete, bounded |
 //! | idle, kept alive | a short grace for a request already on the wire; then closed |
-//! | request in flight | completes; says `Connection: close` if its head is still to be written, and else is idle at its end |
-//! | client still sends while we close, or has sent something behind the last request | half-closed, then what comes is read and dropped, bounded |
+//! | request in flight | completes; says `Connection: close` if its head is still to be written, and otherwise is idle at its end |
+//! | client still sends while we close, or has sent something after the last request | half-closed, then input is read and dropped, bounded |
 //! | HTTP/2 | told by GOAWAY at once; streams complete; its preface and its last PING are bounded |
 //! | upgraded | left to its handler |
-//! | a client that takes nothing | bounded, in every state |
-//! | a client that has ended its direction behind its request | answered; let go if it turns out to be gone |
+//! | a client that does not read | bounded, in every state |
+//! | a client that has closed its direction after its request | answered; closed if it turns out to have disconnected |
 //!
-//! A request at work has no bound but the drain's own deadline, whatever its handler waits for, except for a body that does
-//! not come: an engine that asks its connection for one says so by [`on_body_awaited`](Policy::on_body_awaited).
+//! A request that is being handled has no bound but the drain's deadline. The exception is a request body that does not
+//! come: an engine that waits for one reports it by [`on_body_awaited`](Policy::on_body_awaited).
 //!
 //! # Examples
 //!
@@ -52,22 +52,22 @@ mod tests;
 use timers::Clock;
 pub use timers::{Timer, Wait};
 
-/// What to do with a connection now. All there is: an adapter that could leave one out would be wrong.
+/// What an adapter must do with a connection now. Exhaustive, since an adapter that ignores a variant would be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Go on.
+    /// Go on serving.
     Serve,
-    /// Ask the protocol engine to end after what is in flight, then tell [`Policy::on_finish`], and go on.
+    /// Ask the protocol engine to end after the requests in flight, call [`Policy::on_finish`], and go on.
     Finish,
-    /// Let go of it.
+    /// Drop the connection.
     Close,
 }
 
-/// Which events a [`Policy`] needs to hear of at present, and whether it needs to be asked what to do.
+/// Which events must be reported to a [`Policy`] at present, and whether it must be asked for steps.
 ///
-/// An adapter may ignore this and report everything. It is there to save a lock for each read and write.
+/// An adapter may ignore this and report everything. It saves a lock for each read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is independent of the others")]
 #[non_exhaustive]
 pub struct Interest {
     /// Report [`Policy::on_read`].
@@ -86,7 +86,7 @@ pub struct Interest {
 
 /// The state of one connection, and the rules by which it ends. See the [module](self).
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is independent of the others")]
 pub struct Policy {
     bounds: Bounds,
     stage: Stage,
@@ -94,23 +94,23 @@ pub struct Policy {
     protocol: Protocol,
     end: End,
     in_flight: usize,
-    /// How many of them wait for their application, and not for the client.
+    /// How many of them wait for the application, and not for the client.
     owing: usize,
     answer: Answer,
-    /// The last write was not taken.
+    /// The socket did not accept the last write.
     blocked: bool,
     body: Body,
-    /// The client has ended its direction behind its request. So often it was looked whether it is gone.
+    /// If the client has closed its direction after its request: how often was checked whether it has disconnected.
     looks: Option<u32>,
-    /// Its client has sent a request of HTTP/1.0.
+    /// The client has sent a request of HTTP/1.0.
     is_http10: bool,
-    /// The last request had a body, of which some may still be on its way.
+    /// The last request had a body, and some of it may still be on its way.
     had_body: bool,
     balance: Balance,
     request_epoch: u64,
     state_clock: Clock,
     progress_clock: Clock,
-    /// The system can be asked what the client has not acknowledged.
+    /// The adapter can ask the system what the client has not acknowledged.
     asks: bool,
     unacknowledged: Option<usize>,
     /// A request ended while the connection drained, so its response may still be on its way.
@@ -118,25 +118,25 @@ pub struct Policy {
     cut: bool,
 }
 
-/// How far the last request of HTTP/1 is.
+/// The response to the last request of HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// There was none, or it is not HTTP any more.
+    /// There was no request, or the connection is not HTTP any more.
     None,
-    /// The head of its response is still to be written.
+    /// Its head is still to be written.
     Owed,
-    /// It was, and was the connection's last.
+    /// Its head was written, and it is the last one of the connection.
     Last,
-    /// It was, without `Connection: close`.
+    /// Its head was written, without `Connection: close`.
     KeptAlive,
 }
 
-/// What is known of a body that the engine waits for.
+/// The body of a request that the engine waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
     NotAwaited,
     Awaited,
-    /// For half of its bound. Only now are its bytes counted, and whether it is awaited still is to be told anew.
+    /// Awaited for half of its bound. From now on its bytes are counted. `awaited`: the engine has polled for more since.
     Late {
         awaited: bool,
         bytes: usize,
@@ -150,12 +150,12 @@ enum End {
     Draining,
     /// Draining, and the engine was asked to finish.
     Finishing,
-    /// The time for the answer to our PING is over. (Where it came, the engine lets no new stream through itself.)
+    /// The time for the answer to our PING is over. (If the answer came, the engine itself accepts no new stream.)
     Refusing,
 }
 
-/// Bytes written less bytes read. Answers to control frames are no larger than the frames, so a client that only
-/// sends PINGs does not raise it, and one that takes a response does.
+/// Bytes written minus bytes read. Answers to control frames are no larger than the frames. So a client that only sends
+/// PINGs does not raise it, and one that reads a response does.
 #[derive(Clone, Copy, Debug, Default)]
 struct Balance {
     now: i64,
@@ -164,18 +164,18 @@ struct Balance {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// So many bytes have come, all as in the HTTP/2 preface. None: silent.
+    /// This many bytes have come, a prefix of the HTTP/2 preface. 0: the connection is silent.
     Preface(usize),
-    /// Part of what precedes HTTP.
+    /// Part of a handshake before HTTP has come.
     Handshake,
-    /// Part of a request head.
+    /// Part of a request head has come.
     Head,
     Active,
     Idle,
     /// Nothing is in flight and nothing more will be served: the engine writes its end.
     Ending,
     Upgraded,
-    /// Our end is written. `heard`: something came since.
+    /// Our direction is closed. `heard`: bytes have come since.
     Lingering {
         heard: bool,
     },
@@ -191,11 +191,11 @@ enum Protocol {
 /// RFC 9113, section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is to come of a body in half of its bound.
+/// How many bytes of a body must come in half of its bound.
 const LEAST: usize = 256;
 
 impl Policy {
-    /// A connection that was just accepted.
+    /// The policy of a connection that was just accepted.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self {
@@ -223,11 +223,11 @@ impl Policy {
         }
     }
 
-    /// The same, for an adapter that can ask the system how much its client has not acknowledged of what was written:
-    /// see [`needs_unacknowledged`](Self::needs_unacknowledged).
+    /// Makes use of TCP acknowledgements, if the adapter can ask the system how many written bytes are unacknowledged. See
+    /// [`needs_unacknowledged`](Self::needs_unacknowledged).
     ///
-    /// A socket does not tell by its writes whether its client reads. On Linux one that was full is writable again only
-    /// once a third of its send buffer is free, which may be more than a slow client reads within a bound.
+    /// Writes alone do not tell whether the client reads. On Linux, a full socket is writable again only once a third of its
+    /// send buffer is free. That may be more than a slow client reads within a bound.
     #[must_use]
     pub fn with_acknowledgements(mut self) -> Self {
         self.asks = true;
@@ -235,22 +235,24 @@ impl Policy {
     }
 }
 
-/// What happened.
+/// Events, which the adapter reports.
 impl Policy {
     /// The drain has begun.
     pub fn on_drain(&mut self) {
         if self.end == End::Open {
             self.end = End::Draining;
-            // Not every byte was told before.
+            // Not every byte was reported before.
             self.balance = Balance::default();
-            // What was waited for without a bound until now has one from now on.
+            // The bounds of a drain count from its beginning.
             self.state_clock.restart();
             self.progress_clock.restart();
         }
     }
 
-    /// The drain is about to begin (a lame duck time), and it is this connection's turn to hear of it. Report it just before
-    /// the [`on_response`](Self::on_response) that is to say `Connection: close`. HTTP/2 does not hear of it.
+    /// The connection's turn in a lame duck time has come: the drain is about to begin.
+    ///
+    /// Report it just before the [`on_response`](Self::on_response) that should say `Connection: close`. It changes nothing on
+    /// HTTP/2.
     pub fn on_lame_duck(&mut self) {
         if self.protocol == Protocol::Http1 {
             self.on_drain();
@@ -262,7 +264,7 @@ impl Policy {
         if bytes.is_empty() {
             return;
         }
-        // HTTP comes behind it.
+        // These bytes are HTTP, so a handshake is over.
         self.on_handshake_end();
         self.balance.read(bytes.len());
         self.came(bytes.len());
@@ -286,8 +288,7 @@ impl Policy {
         }
     }
 
-    /// More bytes have come from the client, but they are not shown. For a connection whose protocol is known;
-    /// [`on_read`](Self::on_read) reports the same and shows the bytes.
+    /// More bytes have come from the client, like [`on_read`](Self::on_read), if the protocol is known already.
     pub fn on_more(&mut self) {
         match self.stage {
             Stage::Idle if self.protocol == Protocol::Http1 => self.enter(Stage::Head),
@@ -295,7 +296,7 @@ impl Policy {
                 self.stage = Stage::Lingering { heard: true };
                 self.progress_clock.restart();
             }
-            // In the end it counts what the client takes, not what it sends.
+            // Elsewhere, input changes nothing.
             Stage::Preface(_)
             | Stage::Handshake
             | Stage::Ending
@@ -320,11 +321,13 @@ impl Policy {
         }
     }
 
-    /// The client has closed its direction (a FIN) while its complete request is being served (HTTP/1). It may be waiting for
-    /// the response, or be gone: the two look alike until something is written. May be reported more than once.
+    /// The client has closed its direction (a FIN) while its complete request is being served (HTTP/1).
+    ///
+    /// It may be waiting for the response, or have disconnected: the two look alike until something is written. It may be
+    /// reported more than once.
     ///
     /// Returns whether to write an interim response, such as `100 Continue`, which every client of HTTP/1.1 accepts
-    /// (RFC 9110, section 15.2). If the client is gone, it is answered by a reset.
+    /// (RFC 9110, section 15.2). A client that has disconnected answers it by a reset.
     pub fn on_client_end(&mut self) -> bool {
         if self.stage != Stage::Active || self.looks.is_some() {
             return false;
@@ -339,22 +342,22 @@ impl Policy {
         self.is_http10 = true;
     }
 
-    /// Some of what precedes HTTP came from the client: of a TLS handshake, or a PROXY header. What is
-    /// [`on_read`](Self::on_read) is what follows.
+    /// Bytes of a handshake before HTTP have come, such as TLS or a PROXY header. [`on_read`](Self::on_read) is for the bytes
+    /// after it.
     pub fn on_handshake(&mut self) {
         if self.stage == Stage::Preface(0) {
             self.enter(Stage::Handshake);
         }
     }
 
-    /// What precedes HTTP is over: from here on the connection is as one that was just accepted.
+    /// The handshake before HTTP is complete. From here on the connection is like one that was just accepted.
     pub fn on_handshake_end(&mut self) {
         if self.stage == Stage::Handshake {
             self.enter(Stage::Preface(0));
         }
     }
 
-    /// A write accepted so many bytes.
+    /// The socket accepted this many bytes of a write.
     pub fn on_written(&mut self, bytes: usize) {
         for clock in [&mut self.state_clock, &mut self.progress_clock] {
             clock.written = clock.written.saturating_add(bytes);
@@ -371,7 +374,7 @@ impl Policy {
         }
     }
 
-    /// A write accepted nothing: the socket is full.
+    /// The socket accepted no byte of a write: its buffer is full.
     pub fn on_write_blocked(&mut self) {
         if !self.blocked && !self.answers_only() {
             self.progress_clock.restart();
@@ -379,8 +382,10 @@ impl Policy {
         self.blocked = true;
     }
 
-    /// The head of a request is complete. Returns whether to serve it: a client of HTTP/2 that does not answer our PING
-    /// could open one stream after the other for ever, so what it opens after the bound of that is not even begun.
+    /// The head of a request is complete. Returns whether to serve it.
+    ///
+    /// It is `false` only on HTTP/2, for streams that are opened after the bound of an unanswered PING. Such a client could
+    /// otherwise open one stream after the other for ever.
     pub fn on_request(&mut self, has_body: bool) -> bool {
         if self.end == End::Refusing {
             return false;
@@ -395,9 +400,10 @@ impl Policy {
         true
     }
 
-    /// The head of a response is about to be written; `last` if the client or the response itself has said that it
-    /// is to be the last one. Returns whether it is to say `Connection: close`.
-    #[must_use = "the response is to say `Connection: close` where this is true"]
+    /// The head of a response is about to be written. `last`: the request or the response itself says `Connection: close`.
+    ///
+    /// Returns whether the policy wants it to say `Connection: close`.
+    #[must_use = "the response must say `Connection: close` if this is true"]
     pub fn on_response(&mut self, last: bool) -> bool {
         let close = self.end != End::Open && self.protocol == Protocol::Http1;
         self.answer = if close || last { Answer::Last } else { Answer::KeptAlive };
@@ -405,16 +411,16 @@ impl Policy {
         close
     }
 
-    /// The application has no more of a response's body yet.
+    /// The application has no more bytes of a response body yet.
     pub fn on_response_waits(&mut self) {
         self.owing += 1;
     }
 
-    /// The application goes on with a response. It ends what [`on_response_waits`](Self::on_response_waits) or an
-    /// [`on_request`](Self::on_request) began.
+    /// The application goes on with a response: the counterpart of [`on_response_waits`](Self::on_response_waits) and of
+    /// [`on_request`](Self::on_request).
     ///
-    /// It matters on HTTP/2 only. There a client can stop reading by leaving its window closed (RFC 9113, section 5.2),
-    /// which does not show in the connection's writes.
+    /// It matters on HTTP/2 only. There a client can stop reading by leaving its flow-control window closed (RFC 9113,
+    /// section 5.2), which does not show in the connection's writes.
     pub fn on_response_resumes(&mut self) {
         self.owing = self.owing.saturating_sub(1);
         if self.owing == 0 {
@@ -423,7 +429,7 @@ impl Policy {
         }
     }
 
-    /// A response ended: its last byte was handed to the engine, or it will never come.
+    /// A response ended: its last byte was given to the engine, or it was cut.
     pub fn on_response_end(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.ended_late |= self.end != End::Open;
@@ -431,23 +437,23 @@ impl Policy {
             return;
         }
         self.body = Body::NotAwaited;
-        // The next one is waited for from here on.
+        // The wait for the next request begins here.
         self.request_epoch += 1;
         let kept_alive = self.answer == Answer::KeptAlive && self.end != End::Finishing;
         let goes_on = self.protocol == Protocol::Http2 || kept_alive;
         self.enter(if goes_on { Stage::Idle } else { Stage::Ending });
     }
 
-    /// The connection (HTTP/1), or the stream of the response at hand (HTTP/2), is no longer HTTP (RFC 9110,
-    /// sections 7.8 and 9.3.6): its handler has it.
+    /// The connection (HTTP/1), or the stream of this response (HTTP/2), was upgraded (RFC 9110, sections 7.8 and 9.3.6): its
+    /// handler has it.
     ///
-    /// Such a stream is in flight until [`on_response_resumes`](Self::on_response_resumes) and [`on_response_end`](Self::on_response_end) are told for
-    /// it once more than for its response.
+    /// An upgraded stream is in flight beside its response. When it ends, report
+    /// [`on_response_resumes`](Self::on_response_resumes) and [`on_response_end`](Self::on_response_end) once more.
     pub fn on_upgrade(&mut self) {
         self.answer = Answer::None;
         match self.protocol {
             Protocol::Http1 => self.enter(Stage::Upgraded),
-            // Beside its response. Only the engine knows when such a stream ends.
+            // Counted beside its response, since the stream goes on when that has ended.
             Protocol::Http2 => {
                 self.in_flight += 1;
                 self.owing += 1;
@@ -465,29 +471,30 @@ impl Policy {
         }
     }
 
-    /// Our direction of the connection is closed. Keep reading while it [`lingers`](Self::lingers). If something had come
-    /// after the last request, report it by [`on_more`](Self::on_more) now: more of it may be on its way, and would be
-    /// answered by a reset.
+    /// Our direction of the connection is closed. Keep reading while it [`lingers`](Self::lingers).
+    ///
+    /// If bytes had come after the last request, report [`on_more`](Self::on_more) now. More of them may be on their way, and
+    /// would be answered by a reset.
     pub fn on_half_closed(&mut self) {
         if !matches!(self.stage, Stage::Upgraded | Stage::Lingering { .. } | Stage::Closed) {
             self.enter(Stage::Lingering { heard: false });
         }
     }
 
-    /// Some of a body that is late.
+    /// Counts bytes of a body that is late.
     fn came(&mut self, more: usize) {
         let Body::Late { bytes, .. } = &mut self.body else { return };
         *bytes += more;
         if *bytes >= LEAST {
             self.body = Body::NotAwaited;
-            // If it takes nothing either, that is what counts.
+            // If the client does not read either, that bound goes on.
             if !self.blocked {
                 self.progress_clock.restart();
             }
         }
     }
 
-    /// Every response is with the engine, so what is written may be no more than answers to control frames.
+    /// Whether the engine has all of every response, so that writes may be no more than answers to control frames.
     fn answers_only(&self) -> bool {
         self.protocol == Protocol::Http2 && (self.stage == Stage::Idle || self.owing == 0)
     }
@@ -500,11 +507,11 @@ impl Policy {
                 Stage::Head | Stage::Active => ConnectionState::Active,
                 Stage::Idle => ConnectionState::Idle,
                 Stage::Upgraded => ConnectionState::Upgraded,
-                // On the way out it is what it was, until it is gone.
+                // Until it is closed, the state stays what it was.
                 Stage::Ending | Stage::Lingering { .. } | Stage::Closed => self.state,
             };
             self.balance = Balance::default();
-            // The answer to a PING is waited for from the GOAWAY on, whatever streams come and go meanwhile.
+            // The wait for the answer to a PING counts from the GOAWAY, whatever streams come and go meanwhile.
             if !(self.protocol == Protocol::Http2 && matches!(stage, Stage::Active | Stage::Idle)) {
                 self.state_clock.restart();
             }
@@ -513,9 +520,9 @@ impl Policy {
     }
 }
 
-/// What is to be known, and done.
+/// Questions, which the adapter asks.
 impl Policy {
-    /// How the connection stands.
+    /// The state of the connection.
     #[must_use]
     pub fn state(&self) -> ConnectionState {
         self.state
@@ -526,16 +533,16 @@ impl Policy {
     pub fn step(&self) -> Step {
         let finish = match (self.stage, self.protocol) {
             (Stage::Closed, _) => return Step::Close,
-            // Not while a request of HTTP/1 is served. Where the head of its response is to be written, it is the head that
-            // says close; engines would say it on a `101 Switching Protocols` too. Where that has not said so, its client
-            // may send the next request, and an engine that was asked to finish would not read it.
+            // Not while a request of HTTP/1 is served. If the head of its response is still to be written, the head says
+            // close. An engine that is asked to finish would say it on a `101 Switching Protocols`, too. If the head was
+            // written without it, the client may send a next request, which such an engine would not read.
             (Stage::Ending, _) | (Stage::Active | Stage::Idle, Protocol::Http2) => true,
             _ => false,
         };
         if finish && self.end == End::Draining { Step::Finish } else { Step::Serve }
     }
 
-    /// Which events it needs to hear of. The answer changes only when something is reported.
+    /// Which events must be reported. It changes only when an event is reported.
     #[must_use]
     pub fn interest(&self) -> Interest {
         let ends = self.end != End::Open;
@@ -545,10 +552,10 @@ impl Policy {
         let is_taken_slowly = self.stage == Stage::Active && self.answers_only();
         let waits = self.blocked || is_taken_slowly || self.body != Body::NotAwaited || self.looks.is_some();
         let reads = match self.stage {
-            // There is a balance to be kept, or a body to be counted.
+            // For the balance, or for the bytes of a late body.
             Stage::Active => is_late || is_taken_slowly,
             Stage::Head | Stage::Upgraded | Stage::Closed => false,
-            // There is a balance to be kept, but not before the drain.
+            // On HTTP/2 for the balance, which counts in a drain only.
             Stage::Idle => ends || self.protocol == Protocol::Http1,
             Stage::Preface(_) | Stage::Handshake | Stage::Ending | Stage::Lingering { .. } => true,
         };
@@ -561,21 +568,21 @@ impl Policy {
         (self.stage, self.protocol) == (Stage::Active, Protocol::Http1)
     }
 
-    /// Whether a head of HTTP/1 is read, or waited for.
+    /// Whether a head of HTTP/1 is being read or waited for.
     #[must_use]
     pub fn awaits_head(&self) -> bool {
         let is_between = matches!(self.stage, Stage::Preface(_) | Stage::Handshake | Stage::Head | Stage::Idle);
         is_between && self.protocol == Protocol::Http1
     }
 
-    /// Whether the request at hand (HTTP/1) has no response yet and can be given one: it may be answered with `503` by an
-    /// adapter that is closed by force.
+    /// Whether the current request (HTTP/1) has no response yet and can be given one. An adapter may answer it with `503` if
+    /// the drain is closed by force.
     #[must_use]
     pub fn owes_response(&self) -> bool {
         self.protocol == Protocol::Http1 && self.answer == Answer::Owed && !self.blocked
     }
 
-    /// Whether to wait for more from the client when, after our end was written, nothing is there to be read.
+    /// Whether to wait for more bytes of the client after our direction was closed, if there is nothing to read now.
     #[must_use]
     pub fn lingers(&self) -> bool {
         match self.stage {
@@ -584,8 +591,7 @@ impl Policy {
         }
     }
 
-    /// Whether a time limit closed the connection while a request was in flight, or before its client had the whole
-    /// response.
+    /// Whether a time limit closed the connection with a request in flight, or before the client had the whole response.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.cut

@@ -1,20 +1,20 @@
-//! How a connection stands.
+//! `ConnectionState`: new, active, idle, upgraded or closed.
 
 use core::fmt;
 
-/// How a connection stands, as its users see it. (Go calls it `ConnState`.)
+/// The state of a connection, as its users see it. (`ConnState` in Go.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// Accepted; nothing has been read that tells the protocol.
+    /// Accepted; too little was read to tell the protocol.
     New,
     /// A request is being read, or served.
     Active,
     /// Kept alive, between requests.
     Idle,
-    /// No longer HTTP: its handler has it.
+    /// No longer HTTP, such as a WebSocket: its handler has it.
     Upgraded,
-    /// Gone.
+    /// Closed.
     Closed,
 }
 

@@ -1,4 +1,4 @@
-//! What the parts of one connection share: its guard and its policy.
+//! `Tracker`: the state that the parts of one connection share, with its guard and its policy.
 
 use std::future::Future;
 use std::io;
@@ -18,49 +18,49 @@ use crate::gate::{AWAITS_HEAD, Gate, READS, SERVES, STEPS, WRITES};
 use crate::handshake::{Accepted, Handshake};
 use crate::policy::{Policy, Timer};
 
-/// Tracks one connection: holds its guard, and tells its policy what its parts see.
+/// The state that the parts of one connection share. It holds the guard, and reports events to the policy.
 ///
-/// Every part of the connection has a clone of the same tracker: its I/O, its service, its requests, its [`Drive`](crate::Drive). The
-/// guard is released once the last of them is gone.
+/// The I/O, the service, the requests and the [`Drive`](crate::Drive) of a connection each have an `Arc` of it. The guard is
+/// dropped with the last of them.
 #[derive(Debug)]
 pub struct Tracker {
     guard: Guard,
     watcher: Watcher,
-    /// What precedes HTTP, if anything does.
+    /// The handshake before HTTP, if there is one.
     handshake: Option<Handshake>,
     policy: Mutex<Policy>,
     gate: Gate,
     driver: Driver,
-    /// Its place in the list of connections, if there is one; the others pay nothing for it.
+    /// Its entry in a list of connections, if there is one.
     entry: Option<Arc<Entry>>,
-    /// Of a drain that has a lame duck time; most have none.
+    /// If the drain has a lame duck time.
     notice: Option<Notice>,
-    /// The [`Peer`] that can be asked what it has acknowledged: the guard's own label, whose place ours may take.
+    /// The [`Peer`] that can be asked what it has acknowledged: the label of the accept loop's guard. `guard` may have another.
     peer: Option<Label>,
 }
 
-/// When a connection hears that the drain is about to begin.
+/// The turn of a connection in a lame duck time.
 #[derive(Debug)]
 struct Notice {
     turn: Turn,
-    /// Whether it has answered a request.
+    /// Whether the connection has answered a request.
     has_answered: AtomicBool,
 }
 
 impl Notice {
-    /// Whether a response is to say so. Who came in the lame duck time is answered once before.
+    /// Whether a response should say `Connection: close`. A connection that came in the lame duck time has one response before.
     fn is_due(&self) -> bool {
         let is_of_use = !self.turn.is_late() || self.has_answered.swap(true, Ordering::Relaxed);
         is_of_use && self.turn.has_come()
     }
 }
 
-/// How much longer a client that takes nothing is waited for if the system does not tell whether it does:
-/// [`Bounds::stall`]. 30 s is half of what other servers give their clients while they run (nginx's `send_timeout`, 60 s).
+/// The factor on [`Bounds::stall`] if the system does not tell what the client has acknowledged. It makes 30 s, half of what
+/// other servers give their clients while they run (nginx's `send_timeout`, 60 s).
 pub(crate) const UNTOLD: u32 = 6;
 
 impl Tracker {
-    /// Of a connection that was just accepted; listed in `connections`, if there are such.
+    /// The tracker of a connection that was just accepted, listed in `connections` if there is such a list.
     pub fn new(accepted: impl Into<Accepted>, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
         let Accepted { guard, handshake } = accepted.into();
         let is_told = cfg!(target_os = "linux") && Peer::of(&guard).is_some_and(|peer| peer.addr().is_some());
@@ -94,18 +94,18 @@ impl Tracker {
         &self.guard
     }
 
-    /// A watcher of its drain.
+    /// A watcher of the connection's drain.
     pub fn watcher(&self) -> &Watcher {
         &self.watcher
     }
 
-    /// The watcher that requests are given: one that is ready in the connection's turn, if the drain has a lame duck time.
+    /// The watcher to put into requests. If the drain has a lame duck time, it is ready in the connection's turn.
     pub fn request_watcher(&self) -> Watcher {
         self.notice.as_ref().map_or_else(|| self.watcher.clone(), |it| it.turn.watcher())
     }
 
-    /// Asks or tells the policy. A connection of one task never waits here; the streams of HTTP/2, and a body that is read in a
-    /// task of its own, hardly do.
+    /// Calls `f` with the policy, under its lock. The lock has contention only if several tasks have parts of the connection,
+    /// such as the streams of HTTP/2.
     pub fn policy<R>(&self, f: impl FnOnce(&mut Policy) -> R) -> R {
         let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handshake) = &self.handshake {
@@ -115,7 +115,7 @@ impl Tracker {
         let before = policy.state();
         let answer = f(&mut policy);
         let after = policy.state();
-        // Who looks at the connection's states is to see each of them.
+        // A listed connection takes no fast path, so that observers see each of its states.
         self.gate.set(&policy, self.entry.is_none());
         drop(policy);
         if let (Some(entry), true) = (&self.entry, before != after) {
@@ -126,24 +126,24 @@ impl Tracker {
     }
 }
 
-/// The connection's bytes.
+/// For the connection's I/O.
 impl Tracker {
-    /// Whether what is read is to be shown to [`read`](Self::read), before anybody else has it.
+    /// Whether bytes that were read must be reported to [`read`](Self::read), before the engine gets them.
     #[inline]
     pub fn looks_at_reads(&self) -> bool {
         self.gate.has(READS | AWAITS_HEAD)
     }
 
-    /// These bytes came from the client.
+    /// Reports bytes that came from the client.
     pub fn read(&self, bytes: &[u8]) {
         let is_noted = bytes.is_empty() || self.gate.more();
-        // Not before: another task may have had the policy catch up meanwhile.
+        // Asked after `more`: another task may have left the fast path meanwhile.
         if !is_noted && self.gate.has(READS) {
             self.policy(|it| it.on_read(bytes));
         }
     }
 
-    /// A write was tried.
+    /// Reports the result of a write.
     #[inline]
     pub fn written(&self, written: &Poll<io::Result<usize>>) {
         match written {
@@ -159,13 +159,13 @@ impl Tracker {
         self.gate.has(SERVES)
     }
 
-    /// Whether a head of HTTP/1 is read, or waited for.
+    /// Whether a head of HTTP/1 is being read or waited for.
     #[inline]
     pub fn awaits_head(&self) -> bool {
         self.gate.has(AWAITS_HEAD)
     }
 
-    /// Our end is written; `has_more`: something came behind the last request, so there may be more where it came from.
+    /// Reports that our direction was closed. `has_more`: bytes have come after the last request, so more may follow.
     pub fn half_closed(&self, has_more: bool) {
         self.policy(|it| {
             it.on_half_closed();
@@ -175,17 +175,16 @@ impl Tracker {
         });
     }
 
-    /// Whether it began with a handshake.
+    /// Whether the connection began with a handshake.
     pub(crate) fn has_handshake(&self) -> bool {
         self.handshake.is_some()
     }
 
-    /// Fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once the drain is closed by force: what every
-    /// operation on the connection's bytes asks first. `closed` is the operation's own.
+    /// Fails once the drain is closed by force. Call it first in every read and write, each with a `closed` of its own.
     ///
     /// # Errors
     ///
-    /// That.
+    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted): the drain was closed by force.
     #[inline]
     pub fn check_forced_close(&self, closed: &mut Closed, cx: &mut Context<'_>) -> io::Result<()> {
         let is_forced = if self.driver.is_alone() { self.is_forced() } else { Pin::new(closed).poll(cx).is_ready() };
@@ -195,22 +194,23 @@ impl Tracker {
         Ok(())
     }
 
-    /// Whether the drain was closed by force: its guard is held here, so a drain that is closed was.
+    /// Whether the drain was closed by force. (A guard is held here, so a closed drain was.)
     #[inline]
     pub(crate) fn is_forced(&self) -> bool {
         self.watcher.state() == State::Closed
     }
 }
 
-/// The connection's requests.
+/// For the connection's requests.
 impl Tracker {
-    /// Whether the connection is listed, so that somebody may look at its states.
+    /// Whether the connection is in a list of [`Connections`].
     pub fn is_listed(&self) -> bool {
         self.entry.is_some()
     }
 
-    /// A request begins; `what` are its method and its path, asked for if the connection is listed. Returns its number, by
-    /// which it ends; `None` if it is not to be served.
+    /// Reports that a request begins. `what` returns its method and path; it is called only if the connection is listed.
+    ///
+    /// Returns the number to [`end`](Self::end) it by, or `None` if the request must not be served.
     #[inline]
     pub fn begin(&self, has_body: bool, what: impl FnOnce() -> (String, String)) -> Option<u64> {
         match &self.entry {
@@ -230,9 +230,9 @@ impl Tracker {
         Some(id)
     }
 
-    /// The request at hand is one of HTTP/1.0.
+    /// Reports that the current request is one of HTTP/1.0.
     pub fn http10(&self) {
-        // Told once, since the policy does not forget it.
+        // Once is enough: the policy keeps it.
         if self.gate.is_first_http10() {
             self.policy(Policy::on_http10);
         }
@@ -243,20 +243,25 @@ impl Tracker {
         self.policy(|it| it.on_request(has_body))
     }
 
-    /// The head of a response is about to be written; `last` if the client or the response itself has said that it
-    /// is to be the last one. Returns whether it is to say `Connection: close`.
-    #[must_use = "the response is to say `Connection: close` if this is true"]
+    /// Reports that the head of a response is about to be written. `last`: the request or the response says
+    /// `Connection: close`.
+    ///
+    /// Returns whether the response must say `Connection: close`.
+    #[must_use = "the response must say `Connection: close` if this is true"]
     #[inline]
     pub fn response(&self, last: bool) -> bool {
-        // The connection hears of the drain when its task runs; this response may be earlier.
+        // The policy hears of the drain when the connection's task runs; this response may be earlier.
         let state = self.watcher.state();
         let is_draining = state != State::Running;
         if is_draining && state == State::Closed {
-            // It can no longer be written, so it is owed still: the last words are to be said.
+            // The response cannot be written any more. Not reported, so that `last_words` answers `503`.
             return true;
         }
         let is_told = is_draining || self.notice.as_ref().is_some_and(Notice::is_due);
-        !(!is_told && !last && self.gate.response()) && self.responded(is_draining, is_told, last)
+        if !is_told && !last && self.gate.response() {
+            return false;
+        }
+        self.responded(is_draining, is_told, last)
     }
 
     #[inline(never)]
@@ -271,7 +276,7 @@ impl Tracker {
         })
     }
 
-    /// A request ended, or was cut.
+    /// Reports that a request ended or was cut.
     #[inline]
     pub fn end(&self, id: u64) {
         if !self.gate.response_end() {
@@ -288,14 +293,14 @@ impl Tracker {
         self.policy(Policy::on_response_end);
     }
 
-    /// The response at hand is an upgrade. To be told before its head is written, and so before its handler has the I/O.
+    /// Reports that the current response is an upgrade. Call it before its head is written, and so before the handler has the
+    /// I/O.
     pub fn upgraded(&self) {
         self.share();
         self.policy(Policy::on_upgrade);
     }
 
-    /// A stream of HTTP/2 that was upgraded has ended. Its task may be another than the connection's, which may have run
-    /// since the engine knew.
+    /// Reports that an upgraded stream of HTTP/2 has ended. It wakes the connection's task, since the stream may be in another.
     pub fn tunnel_ended(&self) {
         self.policy(|it| {
             it.on_response_resumes();
@@ -305,28 +310,28 @@ impl Tracker {
     }
 }
 
-/// Who drives the connection.
+/// For the connection's driver.
 impl Tracker {
-    /// Somebody else than its [`Drive`](crate::Drive) may have a part of the connection's I/O from here on.
+    /// Reports that another task than that of the [`Drive`](crate::Drive) may have a part of the I/O from here on.
     pub fn share(&self) {
         self.driver.share();
     }
 
-    /// This task polls it, and is woken when a tunnel ends.
+    /// Keeps the waker of the connection's task, to be woken when a tunnel ends.
     pub(crate) fn polled_by(&self, waker: &Waker) {
         self.driver.polled_by(waker);
     }
 
-    /// Whether the policy is to be asked what to do.
+    /// Whether the policy must be asked for a step.
     #[inline]
     pub(crate) fn asks_for_steps(&self) -> bool {
         self.gate.has(STEPS)
     }
 
-    /// A timer is over.
+    /// Reports that a timer has run out.
     pub(crate) fn timer_over(&self, timer: Timer) {
         if self.policy(|it| it.needs_unacknowledged(timer)) {
-            // Not under the lock: it is a call into the system.
+            // Outside the lock: it is a system call.
             let peer = self.peer.as_ref().and_then(|it| it.downcast_ref::<Peer>());
             let bytes = peer.and_then(Peer::unacknowledged);
             self.policy(|it| it.on_unacknowledged(bytes));
@@ -334,7 +339,7 @@ impl Tracker {
         self.policy(|it| it.on_timer(timer));
     }
 
-    /// A bound ended the connection under what was in flight.
+    /// Counts that a bound closed the connection with a request or response in flight.
     pub(crate) fn cut_by_bound(&self) {
         if let Some(entry) = &self.entry {
             entry.cut_by_bound();
@@ -357,16 +362,16 @@ impl Drop for Tracker {
     }
 }
 
-/// A connection's own age: up to a tenth more or less than this.
+/// The maximum age of one connection: up to a tenth more or less than `age`.
 fn spread(age: Duration) -> Duration {
     static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
     if age == Duration::MAX {
         return age;
     }
-    // A Weyl sequence: multiples of the golden ratio, modulo one, here in 32 bits. Any run of it is spread evenly.
-    let place = CONNECTIONS.fetch_add(0x9E37_79B9, Ordering::Relaxed);
+    // A Weyl sequence: multiples of the golden ratio modulo one, in 32 bits. Any run of it is spread evenly.
+    let fraction = CONNECTIONS.fetch_add(0x9E37_79B9, Ordering::Relaxed);
     let most = age / 5;
-    let more = (u128::from(place) * most.as_nanos()) >> 32;
+    let more = (u128::from(fraction) * most.as_nanos()) >> 32;
     age.saturating_sub(age / 10) + Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX))
 }
 

@@ -1,4 +1,4 @@
-//! What the I/O of every engine does with a connection's bytes, besides reading and writing for its engine.
+//! `Transport`: the byte stream of a connection; what every engine's I/O does with it besides reading and writing.
 
 use std::io;
 use std::task::{Context, Poll, Waker, ready};
@@ -7,85 +7,86 @@ use crate::budget::Budget;
 use crate::policy::Policy;
 use crate::tracker::Tracker;
 
-/// A connection's bytes, whatever traits its engine has for them.
+/// The byte stream of a connection, whichever I/O traits its engine has.
 pub trait Transport {
-    /// Reads some bytes, and says how many; 0 at the client's end.
+    /// Reads into `space`, and returns how many bytes; 0 if the client has closed its direction.
     ///
     /// # Errors
     ///
-    /// The connection's.
+    /// Those of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Writes some bytes, and says how many.
+    /// Writes some of `bytes`, and returns how many.
     ///
     /// # Errors
     ///
-    /// The connection's.
+    /// Those of the stream.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
-    /// Has what was written sent.
+    /// Sends what was written and is still buffered.
     ///
     /// # Errors
     ///
-    /// The connection's.
+    /// Those of the stream.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Writes our end. The client's direction stays open.
+    /// Closes our direction (a FIN). The client's direction stays open.
     ///
     /// # Errors
     ///
-    /// The connection's.
+    /// Those of the stream.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
-/// What is read and dropped at a time.
+/// How many bytes are read and dropped at a time.
 const PAGE: usize = 4096;
-/// How many pages of that there are at most, when a connection is dropped behind its last words.
+/// How many pages are read at most after a `503` was written.
 const LAST_PAGES: usize = 64;
 
-/// What a client is answered whose request is cut before its response has begun. One second, since whoever drains is about
-/// to be replaced.
+/// The response to a request that is cut before its response has begun. Retry after one second: the service is being
+/// replaced.
 const UNAVAILABLE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
-/// The interim response that any client of HTTP/1.1 takes (RFC 9110, section 15.2).
+/// The interim response that every client of HTTP/1.1 accepts (RFC 9110, section 15.2).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A `100 Continue`, as far as it is still to be written: for a client that waits for it before it sends a body, or one of
-/// which nobody knows whether it is there.
+/// The rest of a `100 Continue` that is still to be written. The default is none.
+///
+/// It is written to a client that waits for it before it sends a body, and to one that may have disconnected.
 #[derive(Debug, Default)]
 pub struct Interim {
     left: &'static [u8],
-    /// It is written, but perhaps not sent.
+    /// It is written, and still to be flushed.
     is_to_flush: bool,
 }
 
 impl Interim {
-    /// One that is to be written. (The default is none.)
+    /// A `100 Continue` to be written.
     #[must_use]
     pub fn due() -> Self {
         Self { left: CONTINUE, is_to_flush: false }
     }
 
-    /// Whether some of it is still to be written, or sent.
+    /// Whether some of it is still to be written or flushed.
     #[inline]
     #[must_use]
     pub fn is_due(&self) -> bool {
         !self.left.is_empty() || self.is_to_flush
     }
 
-    /// A response begins instead, if it has not begun itself.
+    /// Drops it, unless some of it was written: the final response begins.
     pub fn withdraw(&mut self) {
         if self.left.len() == CONTINUE.len() {
             self.left = &[];
         }
     }
 
-    /// Writes what is left of it. Nothing else may come between.
+    /// Writes the rest of it. Nothing else may be written before it is done.
     ///
     /// # Errors
     ///
-    /// The connection's.
+    /// Those of the stream.
     pub fn poll_write(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.left.is_empty() {
             let written = ready!(transport.poll_write(cx, self.left))?;
@@ -101,17 +102,16 @@ impl Interim {
 }
 
 impl Tracker {
-    /// The client has ended its direction behind its request (HTTP/1). Looks whether it is gone, which is the error. To be
-    /// asked again whenever the connection is polled.
+    /// Reports that the client has closed its direction after its request (HTTP/1), and checks whether it has disconnected.
+    /// Call it again whenever the connection is polled.
     ///
-    /// A client that is there waits for its response: the two look alike until something is written. So it is written an
-    /// interim response, if it can be, and that of a client that is gone is answered by a reset. On a connection that began
-    /// with a handshake the end is the departure: behind TLS, whoever ends one direction is about to end the other, and a
-    /// reset does not show.
+    /// A client that waits for its response and one that has disconnected look alike until something is written. So an interim
+    /// response is written, if the protocol allows: a client that has disconnected answers it by a reset. On a connection that
+    /// began with a handshake, the closed direction counts as a disconnect: with TLS a client closes both, and no reset shows.
     ///
     /// # Errors
     ///
-    /// That the client is gone, and how it shows.
+    /// The client has disconnected.
     pub fn client_ended(
         &self,
         transport: &mut impl Transport,
@@ -124,7 +124,7 @@ impl Tracker {
         if self.policy(Policy::on_client_end) {
             *interim = Interim::due();
         } else if let Poll::Ready(Err(reset)) = transport.poll_write(cx, &[]) {
-            // Behind the client's end a reset shows by a write, and by no read.
+            // After the client's FIN a reset shows in a write, and in no read.
             return Err(reset);
         }
         match interim.poll_write(transport, cx) {
@@ -133,9 +133,10 @@ impl Tracker {
         }
     }
 
-    /// Our end is written. Reads and drops what the client still sends, for as long as the policy says: bytes that
-    /// meet a closed socket are answered by a reset, which destroys what the client has not read yet (RFC 9112,
-    /// section 9.6).
+    /// Lingers after our direction was closed: reads and drops what the client still sends, for as long as the policy says.
+    ///
+    /// Bytes that arrive at a closed socket are answered by a reset, which destroys what the client has not read yet
+    /// (RFC 9112, section 9.6).
     pub fn poll_linger(&self, transport: &mut impl Transport, budget: &mut Budget, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(budget.poll_read(cx, PAGE));
@@ -146,14 +147,15 @@ impl Tracker {
                     budget.refill();
                     return Poll::Pending;
                 }
-                // The client's end, its reset, or nothing that would be worth the wait.
+                // The client's FIN or reset, or the policy does not wait.
                 _ => return Poll::Ready(()),
             }
         }
     }
 
-    /// The connection is dropped. If the drain was closed by force before its response had begun, its client is answered
-    /// `503`, if it can take that at once: nobody is there to wait.
+    /// Answers `503` to a request without a response, if the drain was closed by force. Call it when the connection is dropped.
+    ///
+    /// It does not wait: if the socket does not take the response at once, there is none.
     pub fn last_words(&self, transport: &mut impl Transport, mut interim: Interim) {
         interim.withdraw();
         if !self.is_forced() || !interim.left.is_empty() || !self.policy(|it| it.owes_response()) {
@@ -165,7 +167,7 @@ impl Tracker {
         }
         let _ = transport.poll_flush(cx);
         let _ = transport.poll_end(cx);
-        // What has come would be answered by a reset, which may destroy the answer.
+        // Bytes that were left unread would be answered by a reset, which may destroy the response.
         let mut space = [0; PAGE];
         for _ in 0..LAST_PAGES {
             if !matches!(transport.poll_read(cx, &mut space), Poll::Ready(Ok(1..))) {

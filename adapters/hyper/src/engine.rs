@@ -1,4 +1,4 @@
-//! What speaks the protocol.
+//! `Engine`: a connection of hyper, or another future that speaks the protocol.
 
 use std::pin::Pin;
 
@@ -10,15 +10,15 @@ use hyper_util::server::conn::auto;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A connection that can be asked to end after what is in flight: hyper's own, and yours.
+/// A connection future that can be asked to shut down gracefully. It is implemented for hyper's connections.
 ///
-/// Open, unlike hyper-util's `GracefulConnection`: implement it for whatever drives a connection of yours, and hand
-/// that to [`Http::serve_with`](crate::Http::serve_with).
+/// Unlike hyper-util's `GracefulConnection` it is not sealed: implement it for a connection future of your own, and pass that
+/// to [`Http::serve_with`](crate::Http::serve_with).
 pub trait Engine: Future<Output = Result<(), Self::Error>> {
-    /// Why the connection failed.
+    /// The error of the connection.
     type Error: Into<BoxError>;
 
-    /// Asks for the end: nothing new is begun, what is in flight completes, then the future is ready.
+    /// Starts the graceful shutdown: no new request is begun, requests in flight complete, and then the future is ready.
     fn finish(self: Pin<&mut Self>);
 }
 

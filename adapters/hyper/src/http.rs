@@ -1,4 +1,4 @@
-//! How connections are served: hyper's builders, a clock, and the bounds of the drain.
+//! `Http`: serves connections, with hyper's builders, a clock and time limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use crate::tower::{Calling, Tower};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A connection of either protocol.
+/// hyper-util's connection of either protocol.
 type Auto<I, S, E> = auto::UpgradeableConnection<'static, Io<I>, DrainService<S>, Tasks<E>>;
 
-/// Serves connections that end well: HTTP/1 and HTTP/2 on the same port, upgrades included.
+/// A server of HTTP/1 and HTTP/2 connections on the same port, with upgrades and graceful shutdown.
 ///
-/// Make one, keep it, and call [`serve`](Self::serve) for every connection.
+/// Make one, and call [`serve`](Self::serve) for every connection.
 #[derive(Clone)]
 pub struct Http<E> {
     builder: auto::Builder<Tasks<E>>,
@@ -41,12 +41,12 @@ pub struct Http<E> {
 impl<E> Http<E> {
     /// HTTP on the runtime of this executor and this timer, with the defaults of hyper and of [`Bounds`].
     ///
-    /// The timer is given to hyper too, but hyper's own limit on reading a request's head (`header_read_timeout`, 30 s) is
-    /// off: [`Bounds::request`] takes its place, for less.
+    /// The timer is given to hyper, too. But hyper's own limit on reading a request's head (`header_read_timeout`, 30 s) is off.
+    /// [`Bounds::request`] replaces it, and is cheaper: one timer per connection, and not one per request.
     pub fn new(executor: E, timer: impl Timer + Clone + Send + Sync + 'static) -> Self {
         let mut builder = auto::Builder::new(Tasks::new(executor));
-        // To set one for each request costs as much as all the rest of this crate does.
-        // hyper would take a client that has ended its direction for one that is gone: `Io` looks after that.
+        // `header_read_timeout` sets a timer for each request, which costs as much as all the rest of this crate.
+        // `half_close`, since hyper would take a closed direction for a disconnect; `Io` tells the two apart.
         builder.http1().timer(timer.clone()).header_read_timeout(None).half_close(true);
         builder.http2().timer(timer.clone());
         Self {
@@ -58,34 +58,34 @@ impl<E> Http<E> {
         }
     }
 
-    /// The same, with other bounds.
+    /// Sets the time limits of connections.
     pub fn bounds(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
         self
     }
 
-    /// The same, with every connection kept in `connections`: for whoever wants to count them, list them, or hear how
-    /// they change. It costs each connection some 600 bytes and a lock at its beginning and its end, and each request
-    /// a copy of its path.
+    /// Lists every connection in `connections`, to count them, to show them, or to observe their states.
+    ///
+    /// It costs some 600 bytes per connection, a lock at its beginning and its end, and a copy of the path per request.
     pub fn connections(mut self, connections: &Connections) -> Self {
         self.connections = Some(connections.clone());
         self
     }
 
-    /// The same, with a [`Watcher`](ebbtide::Watcher) and a [`Guard`] in the extensions of every request, and not only of
-    /// those that may upgrade: for services that answer for long, such as with server-sent events or long polls, or work
-    /// on after the response.
+    /// Puts a [`Watcher`](ebbtide::Watcher) and a [`Guard`] into the extensions of every request, and not only of those that
+    /// may upgrade.
     ///
-    /// It costs each request four allocations, more than all the rest of this crate does. A service of its connection's
-    /// own, such as a closure made for it, has the same for nothing: a clone of the guard, kept in the service.
+    /// Use it for long responses, such as server-sent events or long polls, and for work that goes on after the response. It
+    /// costs four allocations per request, more than all the rest of this crate. A service that is made per connection, such as
+    /// a closure, can keep a clone of the guard instead, at no cost.
     pub fn extend_every_request(mut self) -> Self {
         self.extends = Extends::Every;
         self
     }
 
-    /// The same, with [`News`](crate::News) in the extensions of every request, from which both can be had.
+    /// Puts a [`News`](crate::News) into the extensions of every request, which gives both a watcher and a guard.
     ///
-    /// It costs each request three allocations, two of which a router would make for its own extensions.
+    /// It costs three allocations per request, two of which a router would make anyway for its own extensions.
     pub fn news_in_every_request(mut self) -> Self {
         self.extends = Extends::News;
         self
@@ -93,26 +93,27 @@ impl<E> Http<E> {
 
     /// hyper's own settings.
     ///
-    /// A `header_read_timeout` that is set here counts beside [`Bounds::request`]. Leave HTTP/1's `half_close` as it is, which
-    /// is on: [`Bounds::progress`] takes what hyper asks for during a request for a body that it waits for.
+    /// A `header_read_timeout` that is set here counts in addition to [`Bounds::request`]. Leave HTTP/1's `half_close` on. With
+    /// it, hyper reads during a request only if it waits for the body, and [`Bounds::progress`] relies on that.
     pub fn builder(&mut self) -> &mut auto::Builder<Tasks<E>> {
         &mut self.builder
     }
 
-    /// Serves one connection until it ends or is upgraded, and ends it well once the drain begins.
+    /// Serves one connection until it ends or is upgraded, and shuts it down gracefully once the drain begins.
     ///
-    /// The guard goes into the I/O object: the drain waits until nobody has the connection any more. It comes alone, or
-    /// with the handshake that precedes HTTP: see `ebbtide-rustls`.
+    /// The guard goes into the I/O object, so the drain waits until the connection is dropped. Pass the guard alone, or with the
+    /// handshake that precedes HTTP: see `ebbtide-rustls`.
     ///
     /// # Errors
     ///
-    /// What hyper says of the connection, or that the drain was closed by force meanwhile.
+    /// [`Error::Engine`](crate::Error::Engine) if hyper fails. [`Error::Forced`](crate::Error::Forced) if the drain was closed by
+    /// force. [`Error::Bound`](crate::Error::Bound) if a time limit cut a request or response.
     ///
     /// # Panics
     ///
-    /// If the service does. The panic ends the task that polls this, and with it the connection: nothing else on tokio and
-    /// smol, and the drain does not wait for it. On HTTP/2 one in the future of a response ends its stream alone, which is a
-    /// task of its own. With `panic = "abort"` it ends the process, which no drain is of help for.
+    /// If the service does. The panic ends the task that polls this, and with it the connection. On tokio and smol it ends
+    /// nothing else, and the drain does not wait for the connection any more. On HTTP/2 a panic in a response future ends its
+    /// stream alone, which is a task of its own. With `panic = "abort"` it ends the process.
     pub fn serve<I, S, B>(&self, io: I, service: S, guard: impl Into<Accepted>) -> ServeConnection<Auto<I, S, E>>
     where
         I: Read + Write + Unpin + Send + 'static,
@@ -128,9 +129,9 @@ impl<E> Http<E> {
         })
     }
 
-    /// [`serve`](Self::serve) for a service of tower: an axum router, the routes of tonic, any stack of layers.
+    /// Like [`serve`](Self::serve), for a tower service: an axum router, the routes of tonic, or any stack of layers.
     ///
-    /// It is cloned for each request.
+    /// The service is cloned for each request.
     ///
     /// # Errors
     ///
@@ -163,8 +164,8 @@ impl<E> Http<E> {
     ///
     /// # Panics
     ///
-    /// As [`serve`](Self::serve). On HTTP/2, what a service does before it returns its future is done in the connection's task:
-    /// a panic there ends the connection, and not the stream alone.
+    /// As [`serve`](Self::serve). On HTTP/2, a service's `call` runs in the connection's task. A panic there, before it returns
+    /// its future, ends the connection and not the stream alone.
     #[cfg(feature = "tower")]
     pub fn serve_tower<I, S, B>(
         &self,
@@ -184,18 +185,18 @@ impl<E> Http<E> {
         self.serve(io, Tower::new(service), guard)
     }
 
-    /// Serves one connection with an engine of your own: `build` gets the wrapped I/O and service, and puts them into
-    /// whatever speaks the protocol. [`Bounds::request`] counts for it too, so it needs no limit for heads of its own.
+    /// Serves one connection with an [`Engine`] of your own. `build` makes it of the wrapped I/O and the wrapped service.
     ///
-    /// Whether a client that ends its direction behind its request is answered is the engine's to say here, and
-    /// [`Bounds::progress`] is for responses only: [`serve`](Self::serve) looks after both.
+    /// [`Bounds::request`] applies, so the engine needs no limit for heads of its own. In three points it is not like
+    /// [`serve`](Self::serve):
     ///
-    /// A stream of HTTP/2 that is upgraded here is in flight for as long as its connection: [`serve`](Self::serve) sees
-    /// its end.
+    /// - The engine decides whether a client that closes its direction after the request is answered.
+    /// - [`Bounds::progress`] applies to responses only, and not to request bodies.
+    /// - An upgraded stream of HTTP/2 is in flight for as long as its connection.
     ///
     /// # Errors
     ///
-    /// What the engine says of the connection, or that the drain was closed by force meanwhile.
+    /// As [`serve`](Self::serve), with the error of the engine.
     ///
     /// # Examples
     ///

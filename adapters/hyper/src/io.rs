@@ -1,4 +1,4 @@
-//! The connection's bytes: seen, guarded, looked for ahead of hyper, and read on for a while after our end.
+//! `Io`: the I/O of a connection, which holds its guard and reports reads and writes to the policy.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -11,38 +11,38 @@ use ebbtide_connection::policy::Policy;
 use ebbtide_connection::{Budget, Interim, Tracker, Transport};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-/// A connection whose guard it carries.
+/// The I/O of a connection, wrapped. It holds the connection's guard.
 ///
-/// hyper hands it on at an upgrade, so the drain waits for whoever has it then. Once the drain is closed by force,
-/// every operation fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+/// At an upgrade hyper passes it on, so the drain waits for the code that has it then. Once the drain is closed by force, every
+/// operation fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
 #[derive(Debug)]
 pub struct Io<I: Read + Write + Unpin> {
     inner: I,
     tracker: Arc<Tracker>,
-    /// If hyper reads for what it needs and no further: what is there besides, since it would not see its client leave.
+    /// If hyper reads only what it needs (`half_close`): what was read ahead of it, to notice a client that disconnects.
     ahead: Option<Ahead>,
     /// One for each direction: after an upgrade they may be polled by two tasks.
     read_closed: Closed,
     write_closed: Closed,
     shutdown: Shutdown,
-    /// The last four bytes of the heads that were read, or others if something came behind one.
+    /// The last four bytes that were read as parts of heads; others than `HEAD_END` if bytes came after a head.
     tail: [u8; 4],
     budget: Budget,
 }
 
-/// What came while hyper had a request and asked for nothing.
+/// What was read while hyper had a request and did not read.
 #[derive(Debug, Default)]
 struct Ahead {
     bytes: Vec<u8>,
-    /// The client has ended its direction behind them.
+    /// The client has closed its direction after these bytes.
     ended: bool,
-    /// hyper has asked for more of the request, in vain.
+    /// hyper has polled for more of the request, and nothing was there.
     asked: bool,
-    /// What a client is asked by that has ended its direction.
+    /// The interim response to a client that has closed its direction.
     interim: Interim,
 }
 
-/// The connection's bytes, for what is done with them below hyper.
+/// The byte stream below hyper.
 struct Bytes<'a, I>(&'a mut I);
 
 impl<I: Read + Write + Unpin> Transport for Bytes<'_, I> {
@@ -72,16 +72,16 @@ enum Shutdown {
     Over,
 }
 
-/// What is read while the policy listens. One page of stack; a longer head takes another read.
+/// How many bytes are read at a time if the policy must see them. One page of stack; a longer head takes another read.
 const LOOK: usize = 4096;
-/// How much is read without a pause. hyper reads for as long as a chunk's size goes on, and zeros before one never end. Some
-/// of its reads have room for 400 KiB.
+/// How many bytes are read before the task yields. hyper reads in a loop while a chunk size goes on, and leading zeros of one
+/// never end. Some of its reads have room for 400 KiB.
 const BUDGET: u32 = 128 * 1024;
-/// How a head ends. Not by two LF alone, which hyper takes: then the connection is read on for a while.
+/// The end of a head. hyper also accepts two LF, after which the connection lingers.
 const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 
 impl<I: Read + Write + Unpin> Io<I> {
-    /// `looks_ahead`: hyper does not, since it is to serve clients that have ended their direction (`half_close`).
+    /// `looks_ahead`: hyper does not read during a request, because of `half_close`.
     pub(crate) fn new(inner: I, tracker: Arc<Tracker>, looks_ahead: bool) -> Self {
         let (read_closed, write_closed) = (tracker.watcher().closed(), tracker.watcher().closed());
         let ahead = looks_ahead.then(Ahead::default);
@@ -89,13 +89,12 @@ impl<I: Read + Write + Unpin> Io<I> {
         Self { inner, tracker, ahead, read_closed, write_closed, shutdown: Shutdown::Open, tail: HEAD_END, budget }
     }
 
-    /// The connection itself. Bytes read or written past this wrapper are unknown to the policy.
+    /// The wrapped I/O. The policy does not see bytes that are read or written directly on it.
     pub fn inner(&self) -> &I {
         &self.inner
     }
 
-    /// Looks for what hyper does not ask for while it serves a request: the next one, or the client's departure, which is
-    /// the error.
+    /// Reads ahead while hyper serves a request: bytes of the next one, or the client's disconnect, which is the error.
     #[inline(never)]
     fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(ahead) = &mut self.ahead else { return Ok(()) };
@@ -108,7 +107,7 @@ impl<I: Read + Write + Unpin> Io<I> {
             return Ok(());
         };
         read?;
-        // hyper does not know that there is something to be read now, and what was read wakes nobody.
+        // hyper does not know that there are bytes now, and a read that was done wakes nothing.
         let is_news = !(more.filled().is_empty() && ahead.ended);
         if is_news {
             cx.waker().wake_by_ref();
@@ -116,7 +115,7 @@ impl<I: Read + Write + Unpin> Io<I> {
         if more.filled().is_empty() {
             ahead.ended = true;
             if is_news && ahead.asked {
-                // The request is not whole, which hyper is to see.
+                // The request is incomplete, which hyper must see.
                 return Ok(());
             }
             return self.tracker.client_ended(&mut Bytes(&mut self.inner), &mut ahead.interim, cx);
@@ -125,7 +124,7 @@ impl<I: Read + Write + Unpin> Io<I> {
         Ok(())
     }
 
-    /// Writes what the client is asked by, if anything is left of that.
+    /// Writes the rest of the interim response, if there is one.
     #[inline]
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.ahead {
@@ -134,7 +133,7 @@ impl<I: Read + Write + Unpin> Io<I> {
         }
     }
 
-    /// These bytes came, and hyper gets them.
+    /// Reports bytes that hyper gets.
     fn saw(&mut self, bytes: &[u8]) {
         if self.tracker.awaits_head() {
             for byte in &bytes[bytes.len().saturating_sub(self.tail.len())..] {
@@ -146,12 +145,12 @@ impl<I: Read + Write + Unpin> Io<I> {
         self.tracker.read(bytes);
     }
 
-    /// Whether something came behind the last request.
+    /// Whether bytes have come after the last request.
     fn has_more(&self) -> bool {
         self.tail != HEAD_END || self.ahead.as_ref().is_some_and(|ahead| !ahead.bytes.is_empty())
     }
 
-    /// Hands out what came ahead, if anything did: returns whether that was it.
+    /// Gives hyper what was read ahead. Returns whether there was anything, or the client's FIN.
     #[inline]
     fn hand_out(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
         match &mut self.ahead {
@@ -170,8 +169,8 @@ impl<I: Read + Write + Unpin> Io<I> {
         }
     }
 
-    /// A cursor does not tell what was put into it, so what must be seen is read here and copied. Out of line: hardly
-    /// any read is, and the page would be in the frame of all.
+    /// Reads into a buffer on the stack, reports the bytes and copies them: a cursor does not show what was put into it. Not
+    /// inlined: few reads need it, and the page would be in the stack frame of all.
     #[inline(never)]
     fn look(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let mut space = [MaybeUninit::uninit(); LOOK];
@@ -191,7 +190,7 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
         if this.hand_out(&mut buf) {
             return Poll::Ready(Ok(()));
         }
-        // Of a pause of our own nobody can tell whether there is more.
+        // A pause of our own returns here: it does not tell whether there are more bytes.
         let looks = this.tracker.looks_at_reads();
         let room = if looks { buf.remaining().min(LOOK) } else { buf.remaining() };
         ready!(this.budget.poll_read(cx, room));
@@ -249,14 +248,14 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
         this.tracker.check_forced_close(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let flushed = ready!(Pin::new(&mut this.inner).poll_flush(cx));
-        // It is what hyper does last whenever it is polled, and nothing of a response is left with it then.
+        // A flush is the last thing that hyper does in a poll, when all that it has of a response was written.
         if this.tracker.is_serving() {
             this.look_ahead(cx)?;
         }
         Poll::Ready(flushed)
     }
 
-    /// Writes our end, and then waits for the client's for as long as the policy says.
+    /// Closes our direction, and then lingers for as long as the policy says.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.tracker.check_forced_close(&mut this.write_closed, cx)?;

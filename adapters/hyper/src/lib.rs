@@ -1,7 +1,7 @@
-//! HTTP/1 and HTTP/2 connections of hyper 1 that lose no request when the service stops, on any runtime.
+//! Graceful shutdown for HTTP/1 and HTTP/2 connections of hyper 1, on any runtime.
 //!
-//! [`Http::serve`] takes a connection, a service and a [`Guard`](ebbtide::Guard), and returns the future that serves
-//! it and ends it well once the drain begins:
+//! [`Http::serve`] takes a connection, a service and a [`Guard`](ebbtide::Guard). It returns the future that serves the
+//! connection, and shuts it down without losing a request once the drain begins:
 //!
 //! ```no_run
 //! # use std::convert::Infallible;
@@ -23,45 +23,47 @@
 //! }
 //! ```
 //!
-//! What happens to a connection in which state is the table of [`ebbtide_connection::policy`]; how long it is waited for is
-//! its [`Bounds`]. This crate's part is the wiring:
+//! What happens to a connection in each state is a table in [`ebbtide_connection::policy`]; the time limits are [`Bounds`].
+//! This crate connects that policy to hyper:
 //!
-//! - [`Io`] wraps the connection. It holds the guard, so that an upgraded connection is waited for wherever it goes; it
-//!   tells the policy what is read and written; it fails once the drain is closed by force; and it reads on for a while
-//!   after our end was written, so that no reset destroys a response.
-//! - [`DrainService`] wraps yours. It counts what is in flight, says `Connection: close`, and puts a
-//!   [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) into the extensions of requests that may upgrade, or
-//!   of [every request](Http::extend_every_request). On HTTP/2 it leaves out the body of a response to HEAD, of a 204 and of
-//!   a 304, as hyper does by itself on HTTP/1.
-//! - [`ServeConnection`] drives both by the policy.
+//! - [`Io`] wraps the connection's I/O. It holds the guard, so an upgraded connection is waited for wherever it goes. It
+//!   reports reads and writes to the policy, and fails once the drain is closed by force. After our direction was closed it
+//!   reads on for a while, so that no reset destroys a response.
+//! - [`DrainService`] wraps your service. It counts requests in flight and says `Connection: close`. It puts a
+//!   [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) into the extensions of requests that may upgrade, or of
+//!   [every request](Http::extend_every_request). On HTTP/2 it omits the body of a response to HEAD, of a 204 and of a 304, as
+//!   hyper does by itself on HTTP/1.
+//! - [`ServeConnection`] is the future that drives both.
 //!
-//! A service of tower, such as an axum router, has [`Http::serve_tower`], with the feature `tower`. (For axum there is
-//! `ebbtide-axum`, which does all the rest too.)
+//! For a tower service there is [`Http::serve_tower`], with the feature `tower`. For axum use `ebbtide-axum`, which needs no
+//! other code.
 //!
-//! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
-//! [`Engine`].
+//! A connection that is built with hyper's own builders is served by [`Http::serve_with`], and so is any other [`Engine`].
 //!
-//! # Clients that end their direction, and those that are gone
+//! # Clients that close their direction
 //!
-//! A client of HTTP/1 that closes its sending half behind its request (`printf ... | nc -N`, some proxies and SDKs) is
-//! answered; RFC 9112 does not forbid it, and Go's server and curl take it so. hyper alone takes it for its departure. The
-//! two look alike until something is written, so [`Http::serve`] writes a `100 Continue`, which every client of HTTP/1.1 has to
-//! take (RFC 9110, section 15.2): the kernel of one that is gone answers it by a reset, and the handler is dropped 100 ms
-//! later, or as soon as the reset is there. What cannot be told: a client of HTTP/1.0, which knows no interim responses, is
-//! taken to be there until its response is written; one whose response has begun is taken to be gone when nothing of it was
-//! written for [`Bounds::linger`]. Behind TLS an end is a departure.
+//! Some clients of HTTP/1 close their sending half after the request (`printf ... | nc -N`, some proxies and SDKs). They are
+//! answered: RFC 9112 does not forbid it, and Go's server does the same. hyper alone takes it for a disconnect.
 //!
-//! # Last words
+//! Such a client and one that has disconnected look alike until something is written. So [`Http::serve`] writes a
+//! `100 Continue`, which every client of HTTP/1.1 accepts (RFC 9110, section 15.2). If the client has disconnected, its kernel
+//! answers by a reset. Then the handler is dropped, at once or 100 ms later.
 //!
-//! A request of HTTP/1 that a forced close cuts before its response has begun is answered with `503`, `Connection: close` and
-//! `Retry-After: 1`, if the connection takes it at once. It is written when the connection's future is dropped or
-//! polled, so a `main` that returns at once may be faster: see [`Drain::released`](ebbtide::Drain::released). What is cut on
-//! HTTP/2, in the midst of a response or behind an upgrade gets nothing.
+//! Two cases cannot be told apart. HTTP/1.0 has no interim responses, so such a client is taken to be there until its response
+//! is written. If a response has begun, the client is taken to have disconnected when nothing was written for
+//! [`Bounds::linger`]. With TLS, a closed direction counts as a disconnect.
 //!
-//! # What hyper does not show
+//! # A forced close
 //!
-//! A part of a head that came together with the request before it. Once that is answered the
-//! connection counts as idle, so the rest of the head has [`Bounds::idle`] to come, and not [`Bounds::head`].
+//! If a forced close cuts a request of HTTP/1 before its response has begun, it is answered with `503`, `Connection: close`
+//! and `Retry-After: 1`. That is written if the socket takes it at once, when the connection's future is dropped or polled. A
+//! `main` that returns at once may end the process before: see [`Drain::released`](ebbtide::Drain::released). There is no such
+//! answer on HTTP/2, in the middle of a response, or after an upgrade.
+//!
+//! # Limits
+//!
+//! hyper does not show the beginning of a request head that came together with the request before it. Once that one is
+//! answered, the connection counts as idle. So the rest of the head has [`Bounds::idle`] to come, and not [`Bounds::head`].
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,4 +1,4 @@
-//! What a request may know of the drain.
+//! `News`: access to the drain from a request's extensions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use ebbtide::{Guard, Watcher};
 use ebbtide_connection::Tracker;
 use hyper::http::Extensions;
 
-/// What a request may know of the drain, and have of it: in the extensions of every request, if the
-/// [`Http`](crate::Http::news_in_every_request) was told so.
+/// Access to the drain from a request: a value in its extensions, which gives a watcher and a guard.
 ///
-/// It keeps its connection's guard, as a guard would.
+/// [`Http::news_in_every_request`](crate::Http::news_in_every_request) puts it there. While it exists, the drain waits for the
+/// connection.
 #[derive(Clone)]
 pub struct News(Arc<Tracker>);
 
-/// A request's extensions with [`News`] in them and room for some more, to be cloned.
+/// Extensions with [`News`] in them and with spare capacity, to be cloned for each request.
 ///
-/// A router puts three into each request of its own. A fourth makes the table grow, which takes longer than all else that is
-/// done for the drain in a request; a clone has the room from the beginning.
+/// A router adds three of its own to each request. A fourth entry makes the hash table grow, which takes longer than
+/// everything else that is done for the drain. A clone has the capacity from the beginning.
 #[derive(Debug)]
 pub(crate) struct Roomy(Extensions);
 
@@ -31,7 +31,7 @@ impl Roomy {
         extensions.insert(Room::<0>);
         extensions.insert(Room::<1>);
         extensions.insert(Room::<2>);
-        // What they took stays.
+        // The capacity stays.
         extensions.remove::<Room<0>>();
         extensions.remove::<Room<1>>();
         extensions.remove::<Room<2>>();
@@ -49,13 +49,13 @@ impl Roomy {
 }
 
 impl News {
-    /// A watcher that is ready once the drain begins, or before it in the connection's turn in a
+    /// A watcher that is ready once the drain begins, or earlier in the connection's turn of a
     /// [lame duck time](ebbtide::LameDuck).
     pub fn watcher(&self) -> Watcher {
         self.0.request_watcher()
     }
 
-    /// A guard, to hold the drain up for work that goes on after the response.
+    /// A guard, for work that goes on after the response: the drain waits for it.
     pub fn guard(&self) -> Guard {
         self.0.guard().clone()
     }

@@ -1,4 +1,4 @@
-//! What drives a connection by its policy.
+//! `ServeConnection`: the future of one connection.
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,13 +18,13 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it closes the connection, whatever is in flight.
+    /// Dropping it closes the connection, with any request in flight.
     #[must_use = "futures do nothing unless polled"]
     pub struct ServeConnection<C> {
-        // Dropped before what follows, and with it the I/O.
+        // Dropped first, and the I/O with it.
         #[pin]
         engine: Option<C>,
-        // None once the connection is over, so that its guard goes then and not when this is dropped.
+        // None once the connection is over, so that its guard is dropped then, and not with this future.
         drive: Option<(Drive<Pin<Box<dyn Sleep>>>, Clock)>,
     }
 }

@@ -1,4 +1,4 @@
-//! Your service, with its requests counted and its responses saying `Connection: close` when it is time.
+//! `DrainService`: a service wrapped, which counts requests in flight and says `Connection: close`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,12 +17,14 @@ use crate::tasks;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A service whose requests hold up the drain.
+/// A service, wrapped: the drain waits for its requests, and its last response says `Connection: close`.
 ///
-/// A request that may upgrade finds a [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) in its extensions: the
-/// first to hear of the drain, and before it of the connection's turn in a [lame duck time](ebbtide::LameDuck); the second to
-/// hold the drain up for work that goes on after the response. (A watcher that is made of the guard knows of no turn.) With
-/// [`Http::extend_every_request`](crate::Http::extend_every_request) every request does.
+/// A request that may upgrade has a [`Watcher`](ebbtide::Watcher) and a [`Guard`](ebbtide::Guard) in its extensions. With
+/// [`Http::extend_every_request`](crate::Http::extend_every_request) every request has.
+///
+/// The watcher is ready when the drain begins, or earlier in the connection's turn of a
+/// [lame duck time](ebbtide::LameDuck). The guard is for work that goes on after the response. (A watcher that is made of the
+/// guard knows of no turn.)
 #[derive(Debug)]
 pub struct DrainService<S> {
     inner: S,
@@ -31,7 +33,7 @@ pub struct DrainService<S> {
     news: Option<Roomy>,
 }
 
-/// What is put into the extensions of requests.
+/// What to put into the extensions of requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Extends {
     /// A watcher and a guard, into those that may upgrade.
@@ -63,7 +65,7 @@ where
         let Some(id) = self.tracker.begin(!request.body().is_end_stream(), what) else {
             return ResponseFuture { future: None, in_flight: None, connect: false, old: false, last: false };
         };
-        // On HTTP/1 the length of what is left out is hyper's to say.
+        // On HTTP/1 hyper omits the body, and sets the length.
         let is_http2 = request.version() == Version::HTTP_2;
         let is_bare = is_http2 && request.method() == Method::HEAD;
         let in_flight = InFlight { tracker: self.tracker.clone(), id, owes: true, is_bare, is_http2 };
@@ -80,7 +82,7 @@ where
         if old {
             self.tracker.http10();
         }
-        // Only for who looks at its states: the engine knows by itself.
+        // Only for the states of a listed connection: hyper itself closes the connection.
         let last = self.tracker.is_listed() && is_last(request.version(), request.headers());
         ResponseFuture { future: Some(self.inner.call(request)), in_flight: Some(in_flight), connect, old, last }
     }
@@ -99,10 +101,10 @@ impl<S> DrainService<S> {
 struct InFlight {
     tracker: Arc<Tracker>,
     id: u64,
-    /// What the policy was told last.
+    /// Whether the application still has to provide bytes, as last reported to the policy.
     owes: bool,
-    /// The response has no body, whatever there is of one: to HEAD, with 204 and with 304 (RFC 9110, sections 9.3.2, 15.3.5
-    /// and 15.4.5). hyper sees to that on HTTP/1 only.
+    /// The response must have no body: to HEAD, with 204 and with 304 (RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5). Only on
+    /// HTTP/1 does hyper see to that.
     is_bare: bool,
     is_http2: bool,
 }
@@ -150,11 +152,11 @@ fn connection_says(headers: &HeaderMap, option: &str) -> bool {
 }
 
 pin_project! {
-    /// The future of a response.
+    /// The response future of a [`DrainService`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
-        // None where the request is not served.
+        // None if the request is not served.
         #[pin]
         future: Option<F>,
         in_flight: Option<InFlight>,
@@ -165,28 +167,28 @@ pin_project! {
     }
 }
 
-/// Why a request has no response. Not a boxed error from the beginning: it would have each response moved about.
+/// The error of a [`DrainService`]: the request was refused, or the service has failed.
+// Not a boxed error: the size of the result would make every response be moved.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Unserved<E> {
-    /// It was not begun. A client may send such a request again, on another connection (RFC 9113, section 8.7).
+    /// The request was not begun. The client may send it again on another connection (RFC 9113, section 8.7).
     Refused,
-    /// What its service says.
+    /// The error of the service.
     Failed(E),
 }
 
 impl<E: Into<BoxError>> From<Unserved<E>> for BoxError {
     fn from(unserved: Unserved<E>) -> Self {
         match unserved {
-            // By which hyper resets the stream.
+            // hyper resets the stream with this reason.
             Unserved::Refused => h2::Error::from(h2::Reason::REFUSED_STREAM).into(),
             Unserved::Failed(error) => error.into(),
         }
     }
 }
 
-/// hyper gives a response to HTTP/1.0 a `keep-alive` beside our `close`, unless it is one of HTTP/1.0 itself: such as it
-/// says nothing are the last ones anyway.
+/// Makes it a response of HTTP/1.0. To any other response to HTTP/1.0, hyper adds a `keep-alive` beside our `close`.
 #[cold]
 fn age<B>(response: &mut Response<B>) {
     *response.version_mut() = Version::HTTP_10;
@@ -225,7 +227,7 @@ where
                 *is_bare |= *is_http2 && status == StatusCode::NOT_MODIFIED;
                 if status == StatusCode::NO_CONTENT {
                     *is_bare = true;
-                    // Nor may it have the length of one (RFC 9110, section 8.6).
+                    // Nor may it have a length (RFC 9110, section 8.6).
                     response.headers_mut().remove(CONTENT_LENGTH);
                 }
             }
@@ -235,7 +237,7 @@ where
 }
 
 pin_project! {
-    /// The body of a response, in flight until it ends or is dropped.
+    /// The response body of a [`DrainService`]: the request is in flight until it ends or is dropped.
     #[derive(Debug)]
     pub struct DrainBody<B> {
         #[pin]

@@ -1,4 +1,4 @@
-//! What the streams of HTTP/2 run on.
+//! `Tasks`: the executor for the streams of HTTP/2.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -9,16 +9,16 @@ use ebbtide_connection::Tracker;
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 
-/// An executor that runs the streams of HTTP/2 on yours, and sees an upgraded one end.
+/// An executor that spawns the streams of HTTP/2 on yours, and notices when an upgraded stream ends.
 ///
-/// hyper tells nobody when such a stream (RFC 9113, section 8.5, and RFC 8441) is over: its handler may have given it to
-/// any task. But what it writes is copied by a task of hyper's own, which ends with it, and goes through here.
-// That task is begun in the poll of the stream whose response it follows, which is a task of ours too.
+/// hyper does not report the end of an upgraded stream (RFC 9113, section 8.5, and RFC 8441). Its handler may have moved it to
+/// any task. But a task of hyper's own copies what is written to it. That task ends with the stream, and is spawned here.
+// It is spawned in the poll of the stream whose response it follows, which is a task of ours, too.
 #[derive(Clone, Debug)]
 pub struct Tasks<E>(E);
 
 thread_local! {
-    /// On this thread.
+    /// Which task of ours is being polled on this thread.
     static POLLED: RefCell<Polling> = const { RefCell::new(Polling::Nothing) };
 }
 
@@ -38,8 +38,8 @@ impl Drop for Tunnel {
     }
 }
 
-/// The stream that is being polled is about to be upgraded, if it is a stream: in HTTP/1 it is the connection, and that
-/// is not polled as one of our tasks.
+/// Notes that the stream which is being polled is about to be upgraded. On HTTP/1 it does nothing: there the connection is
+/// polled, which is not one of our tasks.
 pub(crate) fn upgraded(tracker: &Arc<Tracker>) {
     POLLED.with_borrow_mut(|polled| {
         if let Polling::Task(tunnel @ None) = polled {
@@ -48,12 +48,12 @@ pub(crate) fn upgraded(tracker: &Arc<Tracker>) {
     });
 }
 
-/// While it is there, a task of ours is being polled.
+/// Marks that a task of ours is being polled, until it is dropped.
 struct Polled(Polling);
 
 impl Polled {
     fn new() -> Self {
-        // Polled inside another one it is by a waker that runs what it wakes.
+        // Inside the poll of another task, if a waker polls inline.
         Self(POLLED.replace(Polling::Task(None)))
     }
 }
@@ -61,7 +61,7 @@ impl Polled {
 impl Drop for Polled {
     fn drop(&mut self) {
         let left = POLLED.replace(std::mem::replace(&mut self.0, Polling::Nothing));
-        // The stream ended before it had its task.
+        // If a tunnel is left, the stream ended before its task was spawned.
         drop(left);
     }
 }
@@ -86,7 +86,7 @@ where
 }
 
 pin_project! {
-    /// A task of hyper's, such as a stream of HTTP/2.
+    /// A task that hyper spawns, such as a stream of HTTP/2.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Task<F> {

@@ -1,4 +1,4 @@
-//! A service of tower, to hyper.
+//! `Tower`: a tower service as a service of hyper.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-/// A service of tower, to hyper: cloned for each request.
+/// A tower service as a service of hyper. It is cloned for each request.
 #[derive(Clone, Debug)]
 pub struct Tower<S>(S);
 
@@ -28,8 +28,8 @@ where
     #[inline]
     fn call(&self, request: R) -> Calling<S, R> {
         let mut service = self.0.clone();
-        // Most are ready whenever they are asked, such as axum's. hyper-util's adapter leaves it to the future to ask, with the
-        // request and the service in it, which are moved about until then.
+        // Most services are always ready, such as axum's. hyper-util's adapter asks in the future, which then holds the
+        // service and the request, and moves them.
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Calling { future: Some(service.call(request)), waiting: None, error: None },
             Poll::Ready(Err(error)) => Calling { future: None, waiting: None, error: Some(error) },
@@ -39,12 +39,12 @@ where
 }
 
 pin_project! {
-    /// The future of a response of a service of tower.
+    /// The response future of a [`Tower`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Calling<S: Service<R>, R> {
         #[pin]
         future: Option<S::Future>,
-        // Until the service is ready.
+        // The service and the request, until the service is ready.
         waiting: Option<Box<(S, R)>>,
         error: Option<S::Error>,
     }

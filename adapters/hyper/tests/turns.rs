@@ -72,7 +72,7 @@ impl Wake for Woken {
     }
 }
 
-/// What comes of a client that has sent this and goes on with that: so many polls, each of which has an end and asks for the
+/// Serves a client that has sent this and goes on with that. It takes many polls, each of which ends and asks for the
 /// next one.
 #[track_caller]
 fn expect_turns(sends: &[u8], goes_on: &[u8]) {

@@ -1,7 +1,7 @@
-//! TLS connections whose handshake is part of what drains: rustls, below any HTTP adapter of ebbtide, on tokio's streams
-//! and on those of futures-io.
+//! TLS by rustls for connections that shut down gracefully, with their handshake. It works below any HTTP adapter of ebbtide, on
+//! streams of tokio and of futures-io.
 //!
-//! [`tokio::handshake`] and [`futures_io::handshake`] are one line more than HTTP without TLS:
+//! Compared with HTTP without TLS, [`tokio::handshake`] and [`futures_io::handshake`] are one more line:
 //!
 //! ```no_run
 //! # use std::convert::Infallible;
@@ -20,41 +20,41 @@
 //!
 //! async fn connection(acceptor: TlsAcceptor, stream: tokio::net::TcpStream, guard: Guard) {
 //!     let http = Http::new(TokioExecutor::new(), TokioTimer::new());
-//!     let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io)); // the line
+//!     let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io)); // this line
 //!     let _ = http.serve(TokioIo::new(stream), service_fn(hello), guard).await;
 //! }
 //! ```
 //!
-//! The handshake is done when the HTTP engine reads for the first time, and fails if that does. While it goes on the
-//! connection is one like any other: it has a guard and a place among the `Connections`, and
-//! [`Bounds`](ebbtide_connection::Bounds) hold for it.
+//! The handshake runs when the HTTP engine reads for the first time; if it fails, that read does. Meanwhile the connection is
+//! like any other: it has a guard, is listed in the `Connections`, and has its [`Bounds`](ebbtide_connection::Bounds).
 //!
 //! | the client | while the service runs | while it drains |
 //! |---|---|---|
 //! | has sent nothing | `Bounds::request`, the handshake and the first head together | `Bounds::silent` |
 //! | stops in its handshake | the same | `Bounds::head` |
-//! | is done with it | the same | what the connection would have without TLS |
+//! | has completed it | the same | the limits of a connection without TLS |
 //!
-//! A forced close ends it at once, in the middle of a handshake too. The session ends by its `close_notify` (RFC 8446,
-//! section 6.1), written before the connection's own end, behind which the HTTP adapter lingers as it does without TLS; a
-//! session on which the server has said nothing yet is ended so even if it is just dropped. One that is cut in the middle
-//! of a response has none, which is how its client knows.
+//! A forced close ends the connection at once, in the middle of a handshake too. A session ends with a `close_notify`
+//! (RFC 8446, section 6.1), written before our direction is closed. Then the HTTP adapter lingers, as without TLS. It is also
+//! sent if the stream is dropped before the server has written anything. A connection that is cut in the middle of a response
+//! sends none, so that its client notices.
 //!
 //! # What was negotiated
 //!
-//! [`Session`] has the protocol, the client's certificates and the name it asked for. Take it from the stream before the
-//! HTTP adapter has that; it is filled by the time of the first request. The protocols to choose from are the
-//! `alpn_protocols` of rustls's `ServerConfig`: `h2` and `http/1.1` for hyper, `http/1.1` for async-h1.
+//! A [`Session`] has the protocol, the client's certificates and the server name that it asked for. Take it from the stream
+//! before you pass that to the HTTP adapter; it is filled by the time of the first request. The protocols to choose from are
+//! the `alpn_protocols` of rustls's `ServerConfig`: `h2` and `http/1.1` for hyper, `http/1.1` for async-h1.
 //!
-//! # Why in this form
+//! # Why a stream that does the handshake itself
 //!
-//! - A handshake before HTTP, as a stage with timers of its own, is what everybody writes by hand. It needs a clock and
-//!   three bounds, its time comes on top of that for the first head, and a connection in it is on no list.
-//! - A function around both, which does the handshake and then calls the HTTP adapter, hides those but has them still.
-//! - A stream that does it by itself has none of them: the HTTP adapter polls it, its timers bound it, its guard is held.
-//!   All it has to tell is that bytes came which are not HTTP yet; that is what the guard brings along, which
-//!   [`Http::serve`] takes in the place of a plain one. What precedes HTTP in other ways, such as a PROXY header, can do
-//!   the same: see [`Handshake`](ebbtide_connection::Handshake).
+//! - A handshake before HTTP is commonly a stage of its own. It needs a clock and three time limits. Its time adds to that for
+//!   the first head, and the connection is not listed meanwhile.
+//! - A function that does the handshake and then calls the HTTP adapter would hide these, and still have them.
+//! - A stream that does the handshake itself needs none of them. The HTTP adapter polls it, and has the timers and the guard.
+//!
+//! Such a stream must only report that bytes came which are not HTTP yet. For that, [`Http::serve`] takes the guard that
+//! `handshake` returns in place of a plain one. Code that reads something else before HTTP, such as a PROXY header, can do the
+//! same: see [`Handshake`](ebbtide_connection::Handshake).
 //!
 //! [`Http::serve`]: https://docs.rs/ebbtide-hyper/latest/ebbtide_hyper/struct.Http.html#method.serve
 //!

@@ -1,8 +1,8 @@
-//! The connection below TLS.
+//! `Raw`: the connection below TLS.
 
 use ebbtide_connection::Handshake;
 
-/// The connection below TLS: as it was, but it tells when the client begins its handshake.
+/// The connection below TLS. It passes bytes through, and reports when the client begins its handshake.
 #[derive(Debug)]
 pub struct Raw<I> {
     pub(crate) inner: I,
@@ -14,7 +14,7 @@ impl<I> Raw<I> {
         Self { inner, handshake }
     }
 
-    /// So many bytes were read.
+    /// Reports that this many bytes were read.
     #[inline]
     pub(crate) fn came(&self, bytes: usize) {
         if bytes > 0 {

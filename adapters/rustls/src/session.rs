@@ -1,11 +1,11 @@
-//! What a client and its server agreed on.
+//! `Session`: what was negotiated in a handshake.
 
 use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 
-/// What the two ends of a TLS connection have agreed on, once they have.
+/// What was negotiated on a TLS connection, filled when the handshake is complete.
 ///
 /// # Examples
 ///
@@ -20,15 +20,15 @@ use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 #[derive(Clone, Debug, Default)]
 pub struct Session(Arc<OnceLock<Negotiated>>);
 
-/// The outcome of a handshake.
+/// The parameters of a TLS connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Negotiated {
-    /// The protocol that both speak (ALPN, RFC 7301); `None` if the client offered none.
+    /// The application protocol (ALPN, RFC 7301); `None` if the client offered none.
     pub alpn_protocol: Option<Vec<u8>>,
-    /// The client's certificates, its own first; `None` if it was asked for none, or has none.
+    /// The client's certificate chain, its own first; `None` if it was asked for none, or has none.
     pub peer_certificates: Option<Vec<CertificateDer<'static>>>,
-    /// The name of the server that the client wants (SNI, RFC 6066, section 3).
+    /// The server name that the client has asked for (SNI, RFC 6066, section 3).
     pub server_name: Option<String>,
     /// The version of TLS.
     pub protocol_version: Option<ProtocolVersion>,
@@ -37,7 +37,7 @@ pub struct Negotiated {
 }
 
 impl Session {
-    /// `None` until the handshake is over: for whoever serves a request it is.
+    /// What was negotiated; `None` until the handshake is complete. While a request is being served, it is.
     pub fn negotiated(&self) -> Option<&Negotiated> {
         self.0.get()
     }

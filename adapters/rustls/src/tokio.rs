@@ -16,8 +16,8 @@ use tokio_rustls::server::TlsStream;
 use crate::raw::Raw;
 use crate::session::Session;
 
-/// Has the handshake that `accept` makes done as a part of the HTTP connection: give the stream and the guard to
-/// `Http::serve`, as you would without TLS.
+/// Wraps a connection in TLS. The handshake runs as a part of the HTTP connection: pass the stream and the guard to
+/// `Http::serve`, as without TLS.
 ///
 /// `accept` is `|io| acceptor.accept(io)` for a `TlsAcceptor` of tokio-rustls. It may be any other future of a TLS
 /// stream: one that chooses the `ServerConfig` by what the client says first (`LazyConfigAcceptor`), for example.
@@ -45,20 +45,20 @@ where
     (Stream { state, session: Session::default(), has_spoken: false }, accepted)
 }
 
-/// A connection with TLS, of which the first that reads or writes does the handshake.
+/// A TLS stream that does its handshake when it is first read or written.
 ///
-/// Until that is over it is one task's: two that read and write would not both be woken.
+/// Until the handshake is complete, only one task may poll it: of two, only the last one would be woken.
 pub struct Stream<I: AsyncRead + AsyncWrite + Unpin> {
     state: State<I>,
     session: Session,
-    /// Something was written that is not the handshake's.
+    /// Application data was written.
     has_spoken: bool,
 }
 
 enum State<I> {
     Handshaking(Accepting<I>, Handshake),
     Open(Tls<I>),
-    /// The handshake failed, or was given up.
+    /// The handshake has failed, or was aborted.
     Over,
 }
 
@@ -66,12 +66,12 @@ type Tls<I> = Box<TlsStream<Raw<I>>>;
 type Accepting<I> = Pin<Box<dyn Future<Output = io::Result<TlsStream<Raw<I>>>> + Send>>;
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Stream<I> {
-    /// What is negotiated on it, once that is.
+    /// What is negotiated in the handshake. It is filled when the handshake is complete.
     pub fn session(&self) -> Session {
         self.session.clone()
     }
 
-    /// The stream behind the handshake; `None` if there is none.
+    /// The TLS stream once the handshake is complete; `None` if that has failed.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<&mut Tls<I>>>> {
         if let State::Handshaking(accept, handshake) = &mut self.state {
             match ready!(accept.as_mut().poll(cx)) {
@@ -140,7 +140,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<I> {
         }
     }
 
-    /// Writes the `close_notify`, then our end of the connection. A handshake that is not over is given up.
+    /// Writes the `close_notify`, then closes our direction. A handshake that is not complete is aborted.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let State::Open(stream) = &mut self.state {
             return Pin::new(stream).poll_shutdown(cx);
@@ -151,8 +151,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Drop for Stream<I> {
-    /// A client that was told nothing yet cannot take a `close_notify` for the end of a response: so it hears that this
-    /// is no attack (RFC 8446, section 6.1), if there is room for it on the way.
+    /// Sends a `close_notify` (RFC 8446, section 6.1) if nothing was written yet and the socket takes it at once. The client
+    /// cannot mistake it for the end of a response then.
     fn drop(&mut self) {
         if let (State::Open(stream), false, false) = (&mut self.state, self.has_spoken, thread::panicking()) {
             let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));

@@ -1,4 +1,4 @@
-//! Signal by signal: start, force, kill.
+//! `escalate`: the first signal starts the drain, the second closes it by force, the third kills.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,23 +10,25 @@ use crate::platform;
 use crate::signal::Signal;
 use crate::signals::Signals;
 
-/// The first signal starts the drain, the second closes it by force, a third kills the process by the signal's own
-/// default action. A signal that finds the drain closed kills too: there is nothing left to wait for.
+/// Has signals end the service: the first starts the drain, the second closes it by force, the third kills the process.
 ///
-/// The same signal within 150 ms of one that counted is a repeat of it and does not count: one Ctrl-C often arrives twice,
-/// from the terminal and from the parent that hands its own on (npm, supervisors). A `SIGHUP` that comes so soon after
-/// another signal does not count either: it goes along with it (a terminal that closes, systemd's `SendSIGHUP`). The time
-/// is taken on the signals' thread, when it reads the signal.
+/// The third uses the default action of the signal. Once the drain is closed, any signal kills.
 ///
-/// The signal that started the drain is its [`Cause`](ebbtide::Cause), which reads `SIGTERM`; as a value it is a [`Signal`].
+/// The same signal within 150 ms of one that counted is a repeat, and does not count. One Ctrl-C often arrives twice: from the
+/// terminal, and from a parent that passes its own on (npm, supervisors). A `SIGHUP` within that time after another signal
+/// does not count either: a terminal that closes sends both, and so does systemd with `SendSIGHUP`. The time is taken when the
+/// signals' thread reads the signal.
 ///
-/// Returns at once. It acts on the signals' own thread for the rest of the process, whatever the executor does, and keeps
-/// a [`Drain`] there, so dropping yours does not start it. A waker that panics there is caught: all others are woken, and
-/// the next signal counts as ever. (With `panic = "abort"` it ends the process.)
+/// The signal that started the drain is its [`Cause`](ebbtide::Cause): a [`Signal`] as a value, and `SIGTERM` or the like as
+/// text.
+///
+/// It returns at once, and acts on the signals' own thread for the rest of the process. It keeps a [`Drain`] there, so dropping
+/// yours does not start the drain. If a waker panics there, the panic is caught, and all others are woken. With
+/// `panic = "abort"` it ends the process.
 ///
 /// # Examples
 ///
-/// See the [crate's](crate). What started the drain:
+/// See the [crate's](crate). Which signal started the drain:
 ///
 /// ```
 /// use ebbtide::{Cause, Drain};
@@ -44,9 +46,9 @@ pub fn escalate(drain: Drain, signals: Signals) {
     signals.escalate(&Escalation { drain, steps: Arc::default() });
 }
 
-/// Within this of a signal that counted, the same one is a repeat. Supervisors pass a Ctrl-C on in 0 to 20 ms
-/// (npm/cli#5021); nobody presses it twice in a tenth of a second. It is counted from when signals are read, so it is half
-/// as long again, for a machine that is too busy to read them at once.
+/// The same signal within this time of one that counted is a repeat. Supervisors pass a Ctrl-C on in 0 to 20 ms
+/// (npm/cli#5021), and people need more than 100 ms to press it twice. It is half as long again for a busy machine, which
+/// reads signals late.
 const REPEAT: Duration = Duration::from_millis(150);
 
 #[derive(Clone, Debug)]
@@ -70,8 +72,8 @@ impl Escalation {
     }
 }
 
-/// Runs what wakes others. If a waker panics, the thread of the signals lives on: without it the next signal would be
-/// neither heard nor would it kill. The panic hook has told of it by then.
+/// Runs `wake`, and catches the panic of a waker, so that the signals' thread lives on. Without that thread, further signals
+/// would have no effect. The panic hook has reported the panic by then.
 pub(crate) fn contain(wake: impl FnOnce()) {
     drop(catch_unwind(AssertUnwindSafe(wake)));
 }
@@ -84,9 +86,9 @@ struct Steps {
 }
 
 impl Steps {
-    /// Which step this signal is, from 0; `None` if it repeats the last.
+    /// The number of the step that this signal is, from 0; `None` if it repeats the last.
     fn next(&mut self, signal: Signal, at: Instant) -> Option<usize> {
-        // From the last that counted, not from the last repeat: a key that is held down gets through.
+        // Since the last one that counted, not the last repeat: a key that is held down counts again.
         let repeats = |&(last, since): &(Signal, Instant)| {
             (signal == last || signal == Signal::Hangup) && at.saturating_duration_since(since) < REPEAT
         };

@@ -1,4 +1,5 @@
-//! The platform's signals, on any runtime: the first starts the drain, the second closes it by force, the third kills.
+//! Signals as the start of a graceful shutdown, on any runtime: the first starts the drain, the second closes it by force, the
+//! third kills.
 //!
 //! ```no_run
 //! use ebbtide::Drain;
@@ -10,20 +11,20 @@
 //! let guard = drain.guard().expect("no signal can have started it yet");
 //! escalate(drain.clone(), Signals::new()?);
 //!
-//! serve(guard).await; // it hears of the drain by its guard, and ends by itself
-//! drain.start().await?; // what is left of it
+//! serve(guard).await; // its guard tells it of the drain, and it ends by itself
+//! drain.start().await?; // waits for the rest
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Signals arrive on a thread of this crate's own, so nothing depends on a runtime's reactor, and a service whose
-//! executor is stuck can still be forced and killed. The thread costs a process some 0.05 ms at its end.
+//! Signals arrive on a thread of this crate, and not in a runtime's reactor. So a service whose executor is stuck can still be
+//! closed by force and killed. The thread adds some 0.05 ms to the end of a process.
 //!
 //! | | Unix | Windows |
 //! |---|---|---|
 //! | by default | `SIGINT`, `SIGTERM`; `SIGHUP` unless [it was ignored](Signals::new) | Ctrl-C, Ctrl-Break, close, log-off, shutdown |
 //! | by choice | also `SIGQUIT`, `SIGUSR1`, `SIGUSR2` | any of these |
-//! | the third kills | by the signal itself, so that the parent sees death by signal (as process 1, where the kernel ignores that: exit code 128 + its number) | exit code 0xC000013A, as by default |
+//! | the third kills | by the signal itself, so that the parent sees death by signal; as process 1, which the kernel protects, with exit code 128 + its number | exit code 0xC000013A, as by default |
 //!
 //! Signal handlers belong to the whole process, so a second installation is [an error](InstallError::Twice).
 

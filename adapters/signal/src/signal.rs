@@ -1,8 +1,8 @@
-//! A signal by its name.
+//! `Signal`: a signal of Unix, or a console event of Windows.
 
 use std::fmt;
 
-/// A signal, or what stands for one on Windows.
+/// A signal of Unix, or a console event of Windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Signal {
@@ -10,7 +10,7 @@ pub enum Signal {
     Interrupt,
     /// `SIGTERM`.
     Terminate,
-    /// `SIGHUP`: the terminal has closed; to many daemons it means "reload", see [`Signals::of`](crate::Signals::of).
+    /// `SIGHUP`: the terminal was closed. For many daemons it means "reload": see [`Signals::of`](crate::Signals::of).
     Hangup,
     /// `SIGQUIT`.
     Quit,
@@ -29,7 +29,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// What the platform calls it.
+    /// The platform's name of the signal, such as `SIGTERM`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

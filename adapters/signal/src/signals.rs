@@ -1,4 +1,4 @@
-//! The signals as they arrive.
+//! `Signals`: the stream of signals that arrive.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -17,10 +17,10 @@ use crate::escalate::{Escalation, contain};
 use crate::platform;
 use crate::signal::Signal;
 
-/// The signals of the process: a stream that never ends, on any executor.
+/// The signals that the process receives, as a stream that never ends, on any executor.
 ///
-/// From its making on the signals no longer have their default action. Once it is dropped they have it again, so that a
-/// service which stopped listening can still be killed.
+/// While it exists, the signals do not have their default action. Once it is dropped they have it again, so that a service
+/// which does not listen any more can still be killed.
 ///
 /// # Examples
 ///
@@ -43,25 +43,25 @@ pub struct Signals {
     escalated: bool,
 }
 
-/// Where the platform's thread delivers.
+/// Where the signals' thread delivers them.
 #[derive(Debug)]
 pub(crate) struct Inbox(Mutex<Receiver>);
 
 #[derive(Debug)]
 pub(crate) enum Receiver {
-    /// Somebody polls.
+    /// A [`Signals`] is polled.
     Stream { arrived: VecDeque<(Signal, Instant)>, waker: Option<Waker> },
-    /// A drain is taken from step to step.
+    /// Signals act on a drain, by [`escalate`](crate::escalate()).
     Escalation(Escalation),
-    /// Nobody: the default action.
+    /// None: signals have their default action.
     Nobody,
 }
 
-/// Signals can not be listened to.
+/// The error of [`Signals::new`] and [`Signals::of`].
 #[non_exhaustive]
 pub enum InstallError {
-    /// [`Signals`] were installed before in this process. Handlers are the process's, and two owners would each see
-    /// some of the signals: share the one there is.
+    /// There is a [`Signals`] in this process already. Signal handlers belong to the process, and two owners would each see some
+    /// of the signals. Share the first one.
     Twice,
     /// The platform does not have this signal.
     Unsupported(Signal),
@@ -72,17 +72,15 @@ pub enum InstallError {
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
 impl Signals {
-    /// Listens to what asks a service to end: `SIGINT`, `SIGTERM` and `SIGHUP`; on Windows the five console events.
+    /// Listens to the signals that ask a service to end: `SIGINT`, `SIGTERM` and `SIGHUP`; on Windows the five console events.
     ///
-    /// `SIGHUP`, which says that the terminal has closed, only if the process was not started with it ignored: then
-    /// `nohup` asked for a service that outlives its terminal. Whether it was is known on Linux; on another Unix it
-    /// keeps the action that it has, which without `nohup` ends the process.
+    /// `SIGHUP` is left out if the process was started with it ignored, as by `nohup`: then the service should outlive its
+    /// terminal. Whether it was ignored is known on Linux only. On other Unix systems `SIGHUP` keeps its action.
     ///
-    /// `SIGINT` and `SIGTERM` are listened to though the parent has ignored them (`trap '' TERM`, a background job of a
-    /// shell script), as Go and Node do: somebody must be able to end a service. To leave one alone, see
-    /// [`of`](Self::of).
+    /// `SIGINT` and `SIGTERM` are included though the parent has ignored them (`trap '' TERM`, a background job of a shell
+    /// script). Go and Node do the same: it must be possible to end a service. To choose the signals, see [`of`](Self::of).
     ///
-    /// Do it before the service listens, so that no signal finds it unprepared.
+    /// Call it before the service listens on its port, so that no signal kills it meanwhile.
     ///
     /// # Errors
     ///
@@ -91,9 +89,9 @@ impl Signals {
         Self::of(platform::default())
     }
 
-    /// Listens to these signals, whether the parent has ignored them or not.
+    /// Listens to these signals, whether or not the parent has ignored them.
     ///
-    /// What the parent has blocked (a mask is inherited, too) is unblocked on the signals' own thread, and there alone.
+    /// A signal that the parent has blocked (the mask is inherited) is unblocked on the signals' own thread only.
     ///
     /// # Errors
     ///
@@ -115,7 +113,7 @@ impl Signals {
         Ok(Self { inbox, escalated: false })
     }
 
-    /// The next signal.
+    /// A future of the next signal.
     ///
     /// # Cancel safety
     ///
@@ -124,7 +122,7 @@ impl Signals {
         Recv { signals: self }
     }
 
-    /// Hands what comes, and what has come, to an escalation; for the rest of the process.
+    /// Gives all signals, those that have arrived too, to an escalation, for the rest of the process.
     pub(crate) fn escalate(mut self, escalation: &Escalation) {
         self.escalated = true;
         let before = self.inbox.with(|it| std::mem::replace(it, Receiver::Escalation(escalation.clone())));
@@ -141,7 +139,7 @@ impl Inbox {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Called on the platform's thread.
+    /// Called on the signals' thread.
     fn deliver(&self, signal: Signal) {
         enum Then {
             Wake(Option<Waker>),
@@ -157,7 +155,7 @@ impl Inbox {
             Receiver::Escalation(escalation) => Then::Step(escalation.clone()),
             Receiver::Nobody => Then::Die,
         });
-        // Wakers and drains run foreign code: outside the lock.
+        // Outside the lock: wakers run foreign code, and so may the drain.
         match then {
             Then::Wake(waker) => contain(|| waker.map_or((), Waker::wake)),
             Then::Step(escalation) => escalation.step(signal, at),
@@ -190,7 +188,7 @@ impl Drop for Signals {
     }
 }
 
-/// The future of [`Signals::recv`].
+/// The future of [`Signals::recv`]: the next signal.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Recv<'a> {
@@ -218,7 +216,7 @@ impl fmt::Display for InstallError {
     }
 }
 
-// What a `main` prints that ends with it.
+// A `main` that returns an error prints its `Debug`.
 impl fmt::Debug for InstallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -21,7 +21,7 @@ pub(crate) fn install(signals: &[Signal], deliver: impl Fn(Signal) + Send + 'sta
     let chosen = signals.to_vec();
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let (mut interrupt, mut break_) = (windows::ctrl_c()?, windows::ctrl_break()?);
-    // These three end the process once their handler returns; tokio's does not return, which leaves the drain the time
+    // For these three, Windows ends the process once the handler returns. tokio's does not return, so the drain has the time
     // that Windows allows, about 5 s.
     let (mut close, mut logoff, mut shutdown) =
         (windows::ctrl_close()?, windows::ctrl_logoff()?, windows::ctrl_shutdown()?);

@@ -1,6 +1,6 @@
-//! What hyper wants of smol and `smol-hyper` does not have: tasks of [`smol::spawn`].
+//! `Executor`: smol's global executor, for hyper.
 
-/// Runs hyper's tasks where [`smol::spawn`] puts them. (`smol_hyper::rt::SmolExecutor` is for an executor of your own.)
+/// An executor for hyper that spawns by [`smol::spawn`]. (`smol_hyper::rt::SmolExecutor` is for an executor of your own.)
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Executor;
 

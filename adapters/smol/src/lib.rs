@@ -26,20 +26,20 @@
 //! | what | is smol's |
 //! |---|---|
 //! | [`within`] | clock: a deadline for the drain |
-//! | [`spawn`] | tasks: one that the drain waits for, and that a forced close drops |
-//! | [`serve`] | listeners: the accept loop, which loses no connection |
+//! | [`spawn`] | tasks: the drain waits for the task, and a forced close drops it |
+//! | [`serve`] | listeners: an accept loop that loses no connection |
 //!
 //! A protocol of your own reads by [`grace`](ebbtide::Watcher::grace), whose clock is `smol::Timer::after`: so what a
-//! client had sent before the drain is answered.
+//! client had sent before the drain is still answered.
 //!
-//! HTTP on top of it is `ebbtide-hyper`, with `smol-hyper`'s I/O and timer and, for the feature `hyper`, the executor of
-//! this crate; or `ebbtide-async-h1`. Tasks go where [`smol::spawn`] puts them.
+//! For HTTP use `ebbtide-hyper`, with the I/O and timer of `smol-hyper` and the executor of this crate (feature `hyper`). Or
+//! use `ebbtide-async-h1`. Tasks run on the global executor of [`smol::spawn`].
 //!
 //! # Tasks of other kinds
 //!
-//! A guard goes wherever the work goes. Into the closure of a blocking task, which nothing can cut: after a forced close it
-//! runs on, and [`Guard::state`] tells it so. Around the future of a task of an executor of your own, which a forced close
-//! drops.
+//! Move a guard to where the work is. For a blocking task, move it into the closure. Nothing can cut such a task: after a
+//! forced close it runs on, and [`Guard::state`] tells it. For a task of an executor of your own, wrap the future by
+//! [`Guard::during`]: then a forced close drops it.
 //!
 //! ```
 //! # smol::block_on(async {
@@ -91,11 +91,11 @@ pub use service::{Service, run};
 pub use hyper::Executor;
 use smol::Task;
 
-/// Waits for the end of the drain, but no longer than `time`: then it closes by force.
+/// Sets a deadline for the drain: waits for its end, and closes it by force after `time`.
 ///
 /// # Errors
 ///
-/// [`Overdue`](ebbtide::Overdue): what was still held when time was up.
+/// [`Overdue`](ebbtide::Overdue): what was cut, if the drain did not end in time.
 ///
 /// # Cancel safety
 ///
@@ -133,38 +133,42 @@ where
     smol::spawn(guard.during(future))
 }
 
-/// Accepts connections and spawns `connection` for each, until the drain has begun and the listener's queue is empty.
+/// An accept loop: spawns `connection` for each connection, until the drain has begun and the listener's queue is empty.
 ///
-/// It is over when the drain has begun and the port is closed, and not when the connections are. So wait for
-/// [`Drain::start`](ebbtide::Drain::start) behind it: a program that returns here cuts what is in flight, and nobody is told.
+/// It is ready when the drain has begun and the port is closed. Connections may still be open, so await
+/// [`Drain::start`](ebbtide::Drain::start) after it. A program that returns here cuts requests in flight, and nothing
+/// reports it.
 ///
-/// Every connection comes with a guard of its own, taken before the connection can be lost, whose label says who is at the
-/// other end: [`Peer::of`](ebbtide_accept::Peer::of). Keep it until the connection is done. If `connection` drops it before
-/// it returns, as `|stream, _: Guard|` does, the task is waited for instead; if the future drops it, the rest of the future is
-/// not waited for. TCP connections have `TCP_NODELAY` set. A connection whose task is still there when the drain closes is
-/// dropped. Errors of single connections are skipped, and a lack of descriptors or memory is waited out;
-/// [`on_error`](ebbtide_accept::Serve::on_error) tells of them,
-/// and of a connection whose future ends with an error or a panic: it may end with nothing, or with a `Result`.
+/// Every connection has a guard of its own, taken before the connection can be lost. Keep it until the connection is done:
 ///
-/// At the drain a TCP listener of Linux closes when the handshakes that are under way are over, or after 500 ms; newcomers are
-/// refused. If others own the listening socket too, say [`shared`](ebbtide_accept::Serve::shared): then the queue is left
-/// to them.
+/// - If the future drops it, the rest of the future is not waited for.
+/// - If `connection` drops it before it returns, as `|stream, _: Guard|` does, the task is waited for instead.
+/// - A connection whose task is still running when the drain closes is dropped.
+/// - Its label is the client's address: [`Peer::of`](ebbtide_accept::Peer::of).
 ///
-/// The file of a Unix socket is left where it is, as by the runtime itself: while this drains, a successor may listen under
-/// the same name already, and its file would be the one removed. Clients are refused until then. A successor binds a
-/// name of its own and renames it to the one that clients know, over what it finds there: so they always meet a listener.
+/// TCP connections have `TCP_NODELAY` set. Errors of single connections are skipped, and without descriptors or memory the
+/// loop pauses. [`on_error`](ebbtide_accept::Serve::on_error) reports these, and connections whose future ends with an error
+/// or a panic. The output of that future is `()` or a `Result`.
+///
+/// When the drain begins, new clients are refused. On Linux a TCP listener closes when the handshakes that are under way are
+/// complete, or after 500 ms. If others own the listening socket too, call [`shared`](ebbtide_accept::Serve::shared): then
+/// the queue is left to them.
+///
+/// The file of a Unix socket is not removed: while this drains, a successor may already listen under the same name. Clients
+/// are refused until then. A successor should bind a name of its own, and rename that to the one which clients know. Then
+/// they always find a listener.
 ///
 /// # Errors
 ///
-/// That of a listener which can accept no more. The drain does not start by itself then: start it, and wait for it, before
-/// you return the error, or what is in flight is cut. Or that the last [`Drain`](ebbtide::Drain) had been dropped before
-/// this was polled, so that nobody was served but who was queued.
+/// The error of a listener that can accept no more. The drain does not start by itself then: start it and await it before you
+/// return the error, or requests in flight are cut. Also, if the last [`Drain`](ebbtide::Drain) was dropped before this was
+/// first polled, so that only queued connections were served.
 ///
 /// # Cancel safety
 ///
 /// It ends by itself: await it, in a task of its own if need be. In a `select!` or in
-/// [`until_draining`](ebbtide::Watcher::until_draining) it is dropped as the drain begins. That closes the listener and
-/// resets what is in its queue, and the outcome of the drain says so. The connections go on.
+/// [`until_draining`](ebbtide::Watcher::until_draining) it is dropped as the drain begins. That closes the listener and resets
+/// the connections in its queue, and the outcome of the drain says so. Connections that were accepted go on.
 pub fn serve<L, F, Fut>(listener: L, guard: Guard, connection: F) -> Serve<L, F>
 where
     L: Listener<Smol>,
@@ -177,7 +181,7 @@ where
 /// The future of [`serve`].
 pub type Serve<L, F> = ebbtide_accept::Serve<Smol, L, F>;
 
-/// The runtime, to the accept loop.
+/// The runtime, as a type parameter of the accept loop.
 #[derive(Clone, Copy, Debug)]
 pub enum Smol {}
 
@@ -233,8 +237,8 @@ impl Listener<Smol> for TcpListener {
     }
 }
 
-/// Has small writes sent when they are made, such as the last words of a connection. Where it cannot be set the
-/// connection is gone, which its first read tells.
+/// Sets `TCP_NODELAY`, so that small writes are sent at once. If it cannot be set the connection is closed, which its first
+/// read shows.
 fn at_once(stream: TcpStream) -> TcpStream {
     drop(stream.set_nodelay(true));
     stream

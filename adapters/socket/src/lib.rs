@@ -1,7 +1,7 @@
-//! What the kernel knows of a TCP connection and of a listener: bytes that a client has not acknowledged yet, and clients
-//! whose handshake is under way.
+//! TCP facts that the kernel knows: how many bytes a client has not acknowledged yet, and how many handshakes of a listener are
+//! under way.
 //!
-//! The accept loop of ebbtide's runtime adapters labels each connection's guard with its [`Peer`]. Whoever has the guard can
+//! The accept loop of ebbtide's runtime adapters labels each connection's guard with its [`Peer`]. Code that has the guard can
 //! ask for the client's address, and for what the client has not acknowledged yet:
 //!
 //! ```
@@ -27,10 +27,10 @@ mod sock_diag;
 
 pub use peer::Peer;
 
-/// How many handshakes are under way on this listener's port: the kernel has seen a SYN, and waits for the ACK of its
-/// answer. `None` if the kernel does not tell, as in some containers, and on systems other than Linux.
+/// The number of handshakes that are under way on this listener's port: SYNs that the client has not acknowledged the answer of.
 ///
-/// It is one dump of the kernel's `sock_diag(7)`: no packet, and no wait.
+/// `None` if the kernel does not tell, as in some containers, and on systems other than Linux. It is one dump of the kernel's
+/// `sock_diag(7)`: no packet is sent, and it does not block.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection.
+//! `Peer`: the client of a connection.
 
 use std::any::Any;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 
 use ebbtide::{Guard, Label};
 
-/// Who is at the other end of a connection: the client's address, and whatever else its listener has to say of it.
+/// The client of a connection: its TCP address, or a name.
 ///
-/// It is the label of the guard that an accept loop of ebbtide hands out, so [`Drain::held`](ebbtide::Drain::held) and
-/// [`Overdue`](ebbtide::Overdue) name the client. As text it is the client's address.
+/// The accept loops of ebbtide label the guard of each connection with it, so [`Drain::held`](ebbtide::Drain::held) and
+/// [`Overdue`](ebbtide::Overdue) name the client. `Display` is the client's address.
 ///
 /// # Examples
 ///
@@ -30,7 +30,7 @@ pub struct Peer {
 }
 
 enum Who {
-    /// A connection of TCP. An address that could not be told is none: the connection was gone already.
+    /// A TCP connection. An address is `None` if the connection was closed before it could be read.
     Tcp {
         local: Option<SocketAddr>,
         remote: Option<SocketAddr>,
@@ -39,38 +39,38 @@ enum Who {
 }
 
 impl Peer {
-    /// The other end of a TCP connection, by what the socket says of its two addresses.
+    /// The client of a TCP connection, by the socket's two addresses.
     #[must_use]
     pub fn tcp(local: io::Result<SocketAddr>, remote: io::Result<SocketAddr>) -> Self {
         Self { who: Who::Tcp { local: local.ok(), remote: remote.ok() }, kept: None }
     }
 
-    /// The other end of anything else.
+    /// A client with a name in place of an address, such as that of a Unix socket.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         Self { who: Who::Named(name.into()), kept: None }
     }
 
-    /// The same, with something that is dropped together with the label: when the last guard of the connection is gone.
+    /// Keeps a value that is dropped with the label, when the last guard of the connection is dropped.
     #[must_use]
     pub fn keeping(mut self, what: impl Any + Send + Sync) -> Self {
         self.kept = Some(Box::new(what));
         self
     }
 
-    /// As the label of a guard.
+    /// Converts it into the label of a guard.
     #[must_use]
     pub fn into_label(self) -> Label {
         Label::live(self)
     }
 
-    /// The peer that this guard is labelled with; `None` if it has another label, or none.
+    /// The peer that is the label of this guard; `None` if the guard has another label, or none.
     #[must_use]
     pub fn of(guard: &Guard) -> Option<&Self> {
         guard.label().and_then(Label::downcast_ref)
     }
 
-    /// The client's address; `None` unless it is one of TCP.
+    /// The client's address; `None` if it is not a TCP connection.
     #[must_use]
     pub fn addr(&self) -> Option<SocketAddr> {
         match self.who {
@@ -79,10 +79,10 @@ impl Peer {
         }
     }
 
-    /// How many bytes were written to the connection that its client's system has not acknowledged yet. `None` if nobody
-    /// tells: the connection is gone, it is not one of TCP, or the kernel does not answer.
+    /// The number of bytes that were written to the connection and are not acknowledged by the client's system yet.
     ///
-    /// It is one call into the kernel, of some microseconds: for a timer that is over, not for every write.
+    /// `None` if the connection is closed, is not TCP, or the kernel does not tell. It is a system call of some microseconds:
+    /// use it when a timer has run out, and not for every write.
     #[must_use]
     pub fn unacknowledged(&self) -> Option<usize> {
         match self.who {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_connection_that_is_gone_nobody_tells() {
+    fn a_closed_connection_has_no_count_of_unacknowledged_bytes() {
         let nobody = || Ok(SocketAddr::from(([127, 0, 0, 1], 1)));
         assert_eq!(Peer::tcp(nobody(), nobody()).unacknowledged(), None);
         assert_eq!(Peer::named("local").unacknowledged(), None);

@@ -9,7 +9,7 @@ pub(crate) fn half_open(listener: SocketAddr) -> Option<usize> {
     const SYN_RECV: u32 = 1 << 3;
     let families: &[i32] = match listener.ip() {
         IpAddr::V4(_) => &[libc::AF_INET],
-        // It has those of both, unless it was told not to.
+        // Such a listener takes both families, unless `IPV6_V6ONLY` is set.
         IpAddr::V6(ip) if ip.is_unspecified() => &[libc::AF_INET, libc::AF_INET6],
         IpAddr::V6(_) => &[libc::AF_INET6],
     };
@@ -24,7 +24,7 @@ pub(crate) fn half_open(listener: SocketAddr) -> Option<usize> {
 
 pub(crate) fn unacknowledged(local: SocketAddr, remote: SocketAddr) -> Option<usize> {
     const EVERY_STATE: u32 = u32::MAX;
-    /// What is in the send queue, in an `inet_diag_msg`.
+    /// The length of the send queue, in an `inet_diag_msg`.
     const WQUEUE: std::ops::Range<usize> = 60..64;
     let mut id = Vec::with_capacity(48);
     id.extend(local.port().to_be_bytes());
@@ -68,17 +68,17 @@ fn request(flags: u16, family: i32, states: u32, socket: &[u8]) -> Vec<u8> {
     request
 }
 
-/// A dump that no kernel answers for so many messages would be an error of ours.
+/// More messages than any kernel answers: a bound against an error of ours.
 const MOST: usize = 1 << 16;
 
-/// Asks, and calls `tell` with each answer, behind its header.
+/// Sends the request, and calls `tell` with each answer, without its header.
 fn ask(request: &[u8], mut tell: impl FnMut(&[u8])) -> io::Result<()> {
     let socket = Socket::new(
         Domain::from(libc::AF_NETLINK),
         Type::DGRAM.cloexec(),
         Some(Protocol::from(libc::NETLINK_SOCK_DIAG)),
     )?;
-    // The kernel answers in the call, so what is not there then never comes.
+    // The kernel answers within the call, so a read need not wait.
     socket.set_nonblocking(true)?;
     socket.send(request)?;
     let is_dump = request[6..8] == (REQUEST | DUMP).to_ne_bytes();
@@ -95,7 +95,7 @@ fn ask(request: &[u8], mut tell: impl FnMut(&[u8])) -> io::Result<()> {
             if !is_dump {
                 return Ok(());
             }
-            // Each begins at a multiple of four.
+            // Messages are aligned to four bytes.
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
@@ -106,7 +106,7 @@ fn ask(request: &[u8], mut tell: impl FnMut(&[u8])) -> io::Result<()> {
 fn header(messages: &[u8]) -> Option<(usize, u16)> {
     let length = u32::from_ne_bytes(messages.get(..4)?.try_into().ok()?);
     let kind = u16::from_ne_bytes(messages.get(4..6)?.try_into().ok()?);
-    // Less than a header would never end.
+    // A length below that of a header would make an endless loop.
     Some((usize::try_from(length).ok()?.max(HEADER), kind))
 }
 
@@ -116,7 +116,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn nobody_is_about_to_be_connected_to_an_idle_listener_or_one_with_a_queue() {
+    fn no_handshake_is_under_way_on_an_idle_listener_or_one_with_a_queue() {
         for addr in ["127.0.0.1:0", "[::]:0"] {
             let listener = TcpListener::bind(addr).expect("a port");
             let addr = listener.local_addr().expect("bound");

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::{Drain, Guard, LameDuck, State};
-use ebbtide_accept::{Failure, Listener, Peer, Severity};
+use ebbtide_accept::{AcceptErrorKind, Failure, Listener, Peer};
 use ebbtide_tokio::Tokio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -191,15 +191,15 @@ async fn every_error_of_accepting_is_told_with_what_is_done_about_it() {
     let (told, heard) = std::sync::mpsc::channel();
     let served = ebbtide_tokio::serve(failing, guard(&drain), boxed as fn(_, _) -> _)
         .on_error(move |failure| match failure {
-            Failure::Accept { severity, error } => told.send((*severity, error.kind())).expect("it is heard"),
+            Failure::Accept { kind, error } => told.send((*kind, error.kind())).expect("it is heard"),
             other => panic!("{other}"),
         })
         .await;
     assert_eq!(served.expect_err("the listener's").kind(), ErrorKind::InvalidInput);
     let expected = [
-        (Severity::Connection, ErrorKind::ConnectionAborted),
-        (Severity::Exhaustion, ErrorKind::OutOfMemory),
-        (Severity::Listener, ErrorKind::InvalidInput),
+        (AcceptErrorKind::Connection, ErrorKind::ConnectionAborted),
+        (AcceptErrorKind::Exhaustion, ErrorKind::OutOfMemory),
+        (AcceptErrorKind::Listener, ErrorKind::InvalidInput),
     ];
     assert_eq!(heard.iter().collect::<Vec<_>>(), expected);
     assert_eq!(drain.state(), State::Running, "the drain is its owner's");

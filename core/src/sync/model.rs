@@ -1,11 +1,10 @@
-//! The same pieces as loom can explore them.
+//! The same types for loom.
 //!
-//! loom 0.7 has no `Weak`, so reference counts are modelled: `strong` is the count that loom sees and schedules, and
-//! every counted handle carries a real `Arc` besides, for the value and for its drop. A handle lowers `strong` first
-//! and lets go of the real one second, without a step of loom in between; so the value drops in the same step in
-//! which `strong` reaches zero.
+//! loom 0.7 has no `Weak`, so reference counts are modelled here. `strong` is the count that loom sees and schedules. Every
+//! handle also has a real `Arc`, for the value and for its drop. A handle lowers `strong` first and drops the real `Arc`
+//! second, with no step of loom in between. So the value is dropped in the same step in which `strong` reaches zero.
 //!
-//! The orderings are those of `alloc::sync::Arc`, and nowhere stronger: what the model is spared, it cannot find.
+//! The orderings are those of `alloc::sync::Arc`, and nowhere stronger: a stronger model would hide bugs.
 
 use core::ops::Deref;
 use std::sync as real;
@@ -55,7 +54,7 @@ impl<T> Arc<T> {
         this.release().and_then(real::Arc::into_inner)
     }
 
-    /// Lowers the count; what is to be dropped comes back.
+    /// Lowers the count, and returns the real `Arc` for the caller to drop.
     fn release(&mut self) -> Option<real::Arc<T>> {
         let value = self.value.take()?;
         if self.counts.strong.fetch_sub(1, Ordering::Release) == 1 {
@@ -76,7 +75,7 @@ impl<T> Deref for Arc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.value.as_ref().expect("taken only as the handle goes")
+        self.value.as_ref().expect("taken only by the handle's drop")
     }
 }
 
@@ -100,7 +99,7 @@ impl<T> Weak<T> {
     }
 
     pub(crate) fn strong_count(&self) -> usize {
-        // As weak as the real one may be: `alloc` promises no ordering here, and gives none.
+        // As weak as in `alloc`, which documents no ordering here, and gives none.
         self.counts.strong.load(Ordering::Relaxed)
     }
 }
@@ -111,13 +110,13 @@ impl<T> Clone for Weak<T> {
     }
 }
 
-/// Two, so that guards, watchers and wakes do meet across shards.
+/// Two, so that the models cover guards, watchers and wakes of different shards.
 pub(crate) fn shards() -> usize {
     2
 }
 
-/// The number of loom's thread: in every execution the same, as loom demands, where a stack's address is not.
-pub(crate) fn here() -> usize {
+/// The number of loom's thread: the same in every execution, as loom requires. The address of a stack would not be.
+pub(crate) fn thread_hint() -> usize {
     let id = std::format!("{:?}", loom::thread::current().id());
     id.bytes().filter(u8::is_ascii_digit).fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
 }

@@ -6,9 +6,9 @@ use async_std::net::TcpListener;
 use async_std::task;
 use ebbtide_async_h1::{Connections, Http};
 use ebbtide_async_std::HalfClose;
+use ebbtide_example_servers::h1::endpoint;
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
-use ebbtide_examples::h1::endpoint;
 use http_types::{Request, Response};
 
 use crate::life::{Life, listening};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ebbtide_async_h1::{Connections, Http};
+use ebbtide_example_servers::h1::endpoint;
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
-use ebbtide_examples::h1::endpoint;
 use http_types::{Request, Response};
 use smol::Timer;
 use smol::net::TcpListener;

@@ -85,7 +85,15 @@ pub(crate) fn served(name: &str, pair: Pair) -> Result<Serve, Error> {
 pub(crate) fn build() -> Result<bool, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut servers = Command::new(cargo);
-    servers.args(["build", "--quiet", "--release", "--package", "ebbtide-examples"]);
+    servers.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "ebbtide-examples",
+        "--package",
+        "ebbtide-example-servers",
+    ]);
     servers.args(Pair::ALL.into_iter().flat_map(|pair| ["--example", pair.example()]));
     servers.args(["--package", "ebbtide-load", "--bin", "counted"]);
     if !servers.current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success() {

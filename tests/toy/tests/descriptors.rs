@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ebbtide::Drain;
-use ebbtide_accept::{Failure, Listener, Severity};
+use ebbtide_accept::{AcceptErrorKind, Failure, Listener};
 use ebbtide_toy::Toy;
 use ebbtide_toy::toy::net::{TcpListener, TcpStream};
 use ebbtide_toy::toy::{self, block_on};
@@ -58,8 +58,8 @@ fn a_lack_of_descriptors_is_waited_out() {
             drop(guard);
         };
         let accepting = ebbtide_toy::serve(Counted(listener, errors.clone()), guard, hello).on_error(move |failure| {
-            let Failure::Accept { severity, .. } = failure else { return };
-            told.send(*severity).unwrap();
+            let Failure::Accept { kind, .. } = failure else { return };
+            told.send(*kind).unwrap();
         });
         let server = toy::spawn(accepting);
 
@@ -71,7 +71,7 @@ fn a_lack_of_descriptors_is_waited_out() {
         toy::sleep(Duration::from_millis(100)).await;
         assert_eq!(drain.guards(), 1, "accepted without a descriptor");
         assert!((2..=20).contains(&errors.get()), "{errors:?} errors in ten pauses");
-        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Severity::Exhaustion], "told once a second");
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [AcceptErrorKind::Exhaustion], "told once a second");
 
         setrlimit(Resource::Nofile, before).unwrap();
         for client in &mut clients {

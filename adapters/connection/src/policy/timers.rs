@@ -1,38 +1,38 @@
-//! The timers of a connection: how long, and what comes of it when one is over.
+//! The timers of a connection: which there are, how long they run, and what happens when one runs out.
 
 use core::time::Duration;
 
 use super::{Answer, Body, End, Policy, Protocol, Stage};
 use crate::bounds::Bounds;
 
-/// The timers that a connection can need at a time. All there are: an adapter that could leave one out would be wrong.
+/// The timers that a connection can need at the same time. Exhaustive, since an adapter that ignores one would be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
-    /// Runs from the connection's beginning, and from every request on, until the drain begins. A timer of an earlier
-    /// epoch may run out first: most requests come in time, and to start one anew for each of them costs more than they
-    /// do.
+    /// Runs from the connection's beginning, and from every request on, until the drain begins.
+    ///
+    /// An adapter may let the timer of an earlier epoch run out first. To restart one for each request would cost more than the
+    /// request does.
     Request,
     /// Runs from the connection's beginning to that of its drain: [`Bounds::age`].
     Age,
-    /// Runs from the moment a state was entered.
+    /// Runs from the moment at which a state was entered.
     State,
-    /// Starts anew whenever bytes move.
+    /// Restarts whenever bytes are read or written.
     Progress,
 }
 
-/// A timer to keep: tell [`Policy::on_timer`] when `after` has passed.
+/// A timer to keep: call [`Policy::on_timer`] when `after` has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// How long from now.
     pub after: Duration,
-    /// A wait of another epoch is another wait: start its timer anew.
+    /// Identifies the wait: if it differs from the last one, restart the timer.
     pub epoch: u64,
-    /// But only once that of the earlier one has run out: it may be some time longer, and to start a timer costs more than
-    /// most waits do.
+    /// Restart it only once the old timer has run out. The wait may be longer then, and timers are seldom started.
     pub is_lazy: bool,
 }
 
-/// A wait of a connection, and what was asked of the system since it began.
+/// A wait of a connection, and what the system has answered since it began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clock {
     epoch: u64,
@@ -45,74 +45,73 @@ pub(super) struct Clock {
     emptied: bool,
 }
 
-/// What the system is asked before a bound counts as over.
+/// How the system is asked for unacknowledged bytes before a bound counts as over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asks {
-    /// Nothing: it is for the client to send.
+    /// Not at all: the wait is for the client to send.
     Nothing,
-    /// Whether the client acknowledged anything meanwhile, halfway and at the end: a first answer says little.
+    /// Halfway and at the end: whether the client has acknowledged bytes between the two.
     Halfway,
-    /// Whether all is acknowledged, from which on the bound counts.
+    /// At the end: if all bytes are acknowledged, the bound begins to count.
     AtTheEnd,
-    /// The same, and then the bound is over.
+    /// At the end: if all bytes are acknowledged, the bound is over.
     Once,
-    /// Nothing: halfway the policy asks itself what has come of the body.
+    /// Not at all: halfway, the policy checks how much of the body has come.
     OfBody,
 }
 
-/// An HTTP/2 client ends the connection itself once it has read our GOAWAY; this is for the frames that cross it
-/// (golang/go#18701), and short because a client that has nothing to say need not be waited for.
+/// How long an HTTP/2 connection lingers after the last byte that came. The client closes the connection itself once it has
+/// read our GOAWAY, so this is for frames that cross it (golang/go#18701).
 pub(super) const HTTP2_QUIET: Duration = Duration::from_millis(20);
 
-/// For the answer to a PING if no stream is open: nobody waits for anything then.
+/// The wait for the answer to a PING if no stream is open: no request is waiting then.
 const HTTP2_IDLE: Duration = Duration::from_secs(1);
 
-/// How soon it is looked whether a client that ended its direction is gone, at first and then: the first time is for a
-/// reset to come back.
+/// When to check first whether a client that closed its direction has disconnected: time for a reset to come back.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
 
+/// The time between further checks.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 impl Policy {
-    /// Whether to tell [`on_unacknowledged`](Self::on_unacknowledged) before this timer is [`on_timer`](Self::on_timer).
+    /// Whether to call [`on_unacknowledged`](Self::on_unacknowledged) before [`on_timer`](Self::on_timer) of this timer.
     #[must_use]
     pub fn needs_unacknowledged(&self, timer: Timer) -> bool {
         self.asks && self.bound(timer).is_some_and(|(_, asks)| !matches!(asks, Asks::Nothing | Asks::OfBody))
     }
 
-    /// How many bytes that were written the client has not acknowledged, as the system says now; `None` if it does not
-    /// know.
+    /// The number of written bytes that the client has not acknowledged, as the system says; `None` if it does not know.
     pub fn on_unacknowledged(&mut self, bytes: Option<usize>) {
         self.unacknowledged = bytes;
     }
 
-    /// A [`wait`](Self::wait) is over.
+    /// The timer of a [`wait`](Self::wait) has run out.
     pub fn on_timer(&mut self, timer: Timer) {
         let unacknowledged = self.unacknowledged.take();
         if (self.asks && self.goes_on(timer, unacknowledged)) || (timer == Timer::Progress && self.body_goes_on()) {
             return;
         }
         match (timer, self.stage, self.protocol) {
-            // As long as it is in flight, the next one cannot be late.
+            // While a request is in flight, the next one cannot be late.
             (Timer::Request, Stage::Active, _) => self.request_epoch += 1,
             (Timer::Request | Timer::Age, ..) => self.on_drain(),
             (Timer::State, Stage::Active, Protocol::Http1) => self.looked(),
-            // What is in flight completes.
+            // Open streams complete.
             (Timer::State, Stage::Active | Stage::Idle, Protocol::Http2) => self.end = End::Refusing,
-            // Idle is the one state in which the engine still has something to do: to write its end. (It is asked to
-            // finish only now: so what is read until then is served.)
+            // An idle engine must still close its direction. It is asked to finish only now, so that a request which is read
+            // before that is served.
             (Timer::State, Stage::Idle, Protocol::Http1) => self.enter(Stage::Ending),
             _ => {
                 let is_on_its_way = self.blocked || unacknowledged.is_some_and(|it| it > 0);
-                // To a client that has asked for nothing, what is on its way is no response.
+                // Without a request, bytes that are on their way are no response.
                 self.cut = self.in_flight > 0 || (is_on_its_way && self.request_epoch > 0);
                 self.enter(Stage::Closed);
             }
         }
     }
 
-    /// The client ended its direction, and is not known to be gone. If its response has begun, and for long nothing of it was
-    /// to be written, nothing will tell, so it is taken for gone.
+    /// A check found no reset from a client that has closed its direction. If its response has begun and nothing was written for
+    /// [`Bounds::linger`], the client is taken to have disconnected.
     fn looked(&mut self) {
         let Some(looks) = &mut self.looks else { return };
         *looks += 1;
@@ -123,13 +122,13 @@ impl Policy {
         }
     }
 
-    /// Half of the bound of a body is over, if there is one. Returns whether to wait on.
+    /// Half of the bound of a body has passed, if one is awaited. Returns whether to wait on.
     fn body_goes_on(&mut self) -> bool {
         let goes_on = match self.body {
             _ if self.blocked => return false,
             Body::NotAwaited | Body::Late { awaited: true, .. } => return false,
             Body::Awaited => Body::Late { awaited: false, bytes: 0 },
-            // Nobody waits for it any more.
+            // The engine does not wait for it any more.
             Body::Late { awaited: false, .. } => Body::NotAwaited,
         };
         self.body = goes_on;
@@ -137,7 +136,7 @@ impl Policy {
         true
     }
 
-    /// Whether the client is to be waited for still, by what the system says.
+    /// Whether to wait on, judged by what the client has acknowledged.
     fn goes_on(&mut self, timer: Timer, unacknowledged: Option<usize>) -> bool {
         let (Some((bound, asks)), Some(wait)) = (self.bound(timer), self.wait(timer)) else { return false };
         let stall = if self.end == End::Open { self.bounds.progress } else { self.bounds.stall };
@@ -150,7 +149,7 @@ impl Policy {
         let before = clock.unacknowledged;
         clock.unacknowledged = unacknowledged;
         clock.emptied |= unacknowledged.is_some_and(|it| it == 0 || it < clock.written);
-        // What is on its way behind the last response are answers to what the client itself sends: it could go on so for ever.
+        // Bytes after the last response answer frames that the client sends: it could go on like this for ever.
         let (before, unacknowledged) =
             if clock.emptied && answers_only { (None, None) } else { (before, unacknowledged) };
         let reads = matches!((before, unacknowledged), (Some(before), Some(now)) if now < before);
@@ -166,7 +165,7 @@ impl Policy {
         goes_on
     }
 
-    /// The timer to keep, if any.
+    /// The wait of this timer; `None` if it need not be kept.
     #[must_use]
     pub fn wait(&self, timer: Timer) -> Option<Wait> {
         let (bound, asks) = self.bound(timer)?;
@@ -194,11 +193,11 @@ impl Policy {
                 (Stage::Preface(_), _) => (preface, Asks::Nothing),
                 (Stage::Handshake | Stage::Head, _) => (head, Asks::Nothing),
                 (Stage::Active, Protocol::Http1) => return self.look(),
-                // Before the rest of the last response is written there is nothing that the client could ask next.
+                // While the rest of the last response is still to be written, the client sends no next request.
                 (Stage::Idle, Protocol::Http1) if !self.blocked => {
                     (idle, if self.ended_late { Asks::AtTheEnd } else { Asks::Nothing })
                 }
-                // The PING is behind what was written before it.
+                // The client reads the PING only after what was written before it.
                 (Stage::Active | Stage::Idle, Protocol::Http2) if self.end == End::Finishing => (goaway, Asks::Halfway),
                 (Stage::Lingering { .. }, _) => (linger, Asks::Once),
                 _ => return None,
@@ -208,7 +207,7 @@ impl Policy {
                 (Stage::Lingering { .. }, Protocol::Http1) => (idle, Asks::Once),
                 (Stage::Lingering { .. }, Protocol::Http2) => (HTTP2_QUIET.min(idle), Asks::Once),
                 (Stage::Ending, _) => (stall, Asks::Halfway),
-                // Nothing is in flight, but the last of a response may still be: so not from the state's entry.
+                // No stream is open, but the end of a response may still be on its way.
                 (Stage::Idle, Protocol::Http2) if self.ended_late || self.blocked => (goaway, Asks::Halfway),
                 (Stage::Idle, Protocol::Http2) => (HTTP2_IDLE.min(goaway), Asks::Halfway),
                 (Stage::Active, Protocol::Http2) if self.owing == 0 => (stall, Asks::Halfway),
@@ -220,12 +219,12 @@ impl Policy {
         Some(bound)
     }
 
-    /// Before the drain.
+    /// The bound of a timer before the drain.
     fn bound_while_open(&self, timer: Timer) -> Option<(Duration, Asks)> {
         let Bounds { request, keep_alive, progress, age, .. } = self.bounds;
         let is_http = !matches!(self.stage, Stage::Ending | Stage::Upgraded | Stage::Closed);
         let bound = match timer {
-            // What was begun is counted from 0 on.
+            // Epoch 0: no request yet.
             Timer::Request if is_http && self.request_epoch == 0 && self.protocol == Protocol::Http1 => request,
             Timer::Request if is_http => keep_alive,
             Timer::Age if is_http => age,
@@ -245,7 +244,7 @@ impl Policy {
         (bound < Duration::MAX && self.body != Body::NotAwaited).then_some((bound, Asks::OfBody))
     }
 
-    /// When to look whether a client that ended its direction is gone.
+    /// When to check next whether a client that closed its direction has disconnected.
     fn look(&self) -> Option<(Duration, Asks)> {
         Some((if self.looks? == 0 { FIRST_LOOK } else { LOOK }, Asks::Nothing))
     }

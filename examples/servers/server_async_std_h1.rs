@@ -1,39 +1,38 @@
-//! A real server that drains, on smol and async-h1: a main listener, TLS, diagnostics, signals and a deadline.
+//! A whole server with graceful shutdown, on async-std and async-h1: a main listener, TLS, diagnostics, signals and a deadline.
 //!
-//! `cargo run --example server_smol_h1`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
+//! `cargo run --example server_async_std_h1`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
 //!
-//! `server_smol_hyper.rs` is the same on hyper: their difference is all there is to move.
+//! `server_smol_h1.rs` is the same on smol: compare the two to see what changes.
 
 use std::future::ready;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use async_std::net::TcpListener;
 use ebbtide_async_h1::{Bounds, Connections, Http};
+use ebbtide_async_std::{HalfClose, serve};
+use ebbtide_example_servers::h1::{endpoint, status};
 use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
-use ebbtide_examples::h1::{endpoint, status};
 use ebbtide_examples::life::{self, Life};
 use ebbtide_examples::options::Options;
 use ebbtide_examples::work::Work;
 use ebbtide_examples::{output, tls};
 use ebbtide_rustls::futures_io::handshake;
 use ebbtide_signal::Signals;
-use ebbtide_smol::serve;
 use futures_rustls::TlsAcceptor;
-use futures_util::FutureExt;
-use smol::net::TcpListener;
 
 #[derive(Clone)]
-struct Smol;
+struct AsyncStd;
 
-impl Runtime for Smol {
+impl Runtime for AsyncStd {
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        smol::Timer::after(time).map(drop)
+        async_std::task::sleep(time)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        smol::spawn(task).detach();
+        async_std::task::spawn(task);
     }
 }
 
@@ -48,7 +47,7 @@ struct Server {
 
 fn main() -> ExitCode {
     life::run(|options, inherited| {
-        smol::block_on(async { Ok(Server::bind(options, inherited).await?.run(options).await) })
+        async_std::task::block_on(async { Ok(Server::bind(options, inherited).await?.run(options).await) })
     })
 }
 
@@ -69,7 +68,7 @@ impl Server {
             diagnostics: bind("diagnostics on http", options.diag_addr).await?,
             // Inherited, it has other owners too.
             shared: inherited.is_some(),
-            main: match life::adopted(inherited, TcpListener::try_from) {
+            main: match life::adopted(inherited, |it| Ok(TcpListener::from(it))) {
                 Some(listener) => life::listening("serving on http", options.addr, listener, TcpListener::local_addr)?,
                 None => bind("serving on http", options.addr).await?,
             },
@@ -80,16 +79,16 @@ impl Server {
         if let Ok(addr) = self.main.local_addr() {
             output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
         }
-        let life = Life::new(Smol, options.ready_delay);
+        let life = Life::new(AsyncStd, options.ready_delay);
         let connections = Connections::new();
         let work = Work::new(life.all(), life.main(), &connections);
-        let application = Application::new(Smol);
+        let application = Application::new(AsyncStd);
 
-        let http = Http::new(smol::Timer::after).connections(&connections).extend_every_request();
+        let http = Http::new(async_std::task::sleep).connections(&connections).extend_every_request();
         let (plain, app) = (http.clone(), application.clone());
         let served = serve(self.main, life.main_guard(), move |stream, guard| {
             let app = app.clone();
-            plain.serve(stream, move |request| endpoint(app.clone(), request), guard)
+            plain.serve(HalfClose(stream), move |request| endpoint(app.clone(), request), guard)
         });
         let served = served.on_error(life::failed);
         let served = if self.shared { served.shared() } else { served.sole_owner() };
@@ -97,17 +96,17 @@ impl Server {
         if let Some((listener, acceptor)) = self.tls {
             let served = serve(listener, life.main_guard(), move |stream, guard| {
                 let app = application.clone();
-                let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
+                let (stream, guard) = handshake(HalfClose(stream), guard, |io| acceptor.accept(io));
                 http.serve(stream, move |request| endpoint(app.clone(), request), guard)
             });
             life.serve("TLS listener", life.main_guard(), served.on_error(life::failed));
         }
         // A prober's connection is nothing to wait for.
-        let http = Http::new(smol::Timer::after).bounds(Bounds::NONE);
+        let http = Http::new(async_std::task::sleep).bounds(Bounds::NONE);
         let main = work.clone();
         let served = serve(self.diagnostics, life.diagnostics_guard(), move |stream, guard| {
             let main = main.clone();
-            http.serve(stream, move |request| ready(status(&main, request)), guard)
+            http.serve(HalfClose(stream), move |request| ready(status(&main, request)), guard)
         });
         life.serve("diagnostics listener", life.diagnostics_guard(), served);
         life.end(self.signals, &work, options).await

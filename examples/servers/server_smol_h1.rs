@@ -1,25 +1,27 @@
-//! A real server that drains, on axum and smol: a main listener, TLS, diagnostics, signals and a deadline.
+//! A whole server with graceful shutdown, on smol and async-h1: a main listener, TLS, diagnostics, signals and a deadline.
 //!
-//! `cargo run --example server_axum_smol`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
+//! `cargo run --example server_smol_h1`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
 //!
-//! `server_axum.rs` is the same on tokio: their difference is all there is to move.
+//! `server_smol_hyper.rs` is the same on hyper: compare the two to see what changes.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use ebbtide_axum::smol::serve;
-use ebbtide_axum::{Bounds, Connections};
+use ebbtide_async_h1::{Bounds, Connections, Http};
+use ebbtide_example_servers::h1::{endpoint, status};
+use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
 use ebbtide_examples::life::{self, Life};
 use ebbtide_examples::options::Options;
-use ebbtide_examples::routes::{routes, status};
 use ebbtide_examples::work::Work;
-use ebbtide_examples::{Runtime, output, tls};
+use ebbtide_examples::{output, tls};
+use ebbtide_rustls::futures_io::handshake;
 use ebbtide_signal::Signals;
+use ebbtide_smol::serve;
+use futures_rustls::TlsAcceptor;
 use futures_util::FutureExt;
-use rustls::ServerConfig;
 use smol::net::TcpListener;
 
 #[derive(Clone)]
@@ -40,7 +42,7 @@ struct Server {
     main: TcpListener,
     shared: bool,
     diagnostics: TcpListener,
-    tls: Option<(TcpListener, Arc<ServerConfig>)>,
+    tls: Option<(TcpListener, TlsAcceptor)>,
     signals: Signals,
 }
 
@@ -55,7 +57,10 @@ impl Server {
         // Before anything listens: until then a signal ends the process, and with it whoever has connected.
         let signals = Signals::new().map_err(|error| error.to_string())?;
         let tls = match &options.tls {
-            Some(tls) => Some((bind("https", tls.addr).await?, tls::config(tls, tls::HTTP)?)),
+            Some(tls) => {
+                let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP1)?);
+                Some((bind("https", tls.addr).await?, acceptor))
+            }
             None => None,
         };
         Ok(Self {
@@ -75,24 +80,36 @@ impl Server {
         if let Ok(addr) = self.main.local_addr() {
             output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
         }
-        // The lame duck time is the servers' own affair.
-        let life = Life::new(Smol, Duration::ZERO);
+        let life = Life::new(Smol, options.ready_delay);
         let connections = Connections::new();
         let work = Work::new(life.all(), life.main(), &connections);
-        let app = routes(Application::new(Smol));
+        let application = Application::new(Smol);
 
-        let main = serve(self.main, app.clone()).drain(life.main()).lame_duck(options.ready_delay).deadline(None);
-        let main = main.connections(&connections).on_error(life::failed);
-        let main = if self.shared { main.shared() } else { main.sole_owner() };
-        life.serve("main listener", life.main_guard(), main);
-        if let Some((listener, config)) = self.tls {
-            let tls = serve(listener, app).rustls(config).drain(life.main());
-            let tls = tls.lame_duck(options.ready_delay).deadline(None).connections(&connections);
-            life.serve("TLS listener", life.main_guard(), tls.on_error(life::failed));
+        let http = Http::new(smol::Timer::after).connections(&connections).extend_every_request();
+        let (plain, app) = (http.clone(), application.clone());
+        let served = serve(self.main, life.main_guard(), move |stream, guard| {
+            let app = app.clone();
+            plain.serve(stream, move |request| endpoint(app.clone(), request), guard)
+        });
+        let served = served.on_error(life::failed);
+        let served = if self.shared { served.shared() } else { served.sole_owner() };
+        life.serve("main listener", life.main_guard(), served);
+        if let Some((listener, acceptor)) = self.tls {
+            let served = serve(listener, life.main_guard(), move |stream, guard| {
+                let app = application.clone();
+                let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
+                http.serve(stream, move |request| endpoint(app.clone(), request), guard)
+            });
+            life.serve("TLS listener", life.main_guard(), served.on_error(life::failed));
         }
         // A prober's connection is nothing to wait for.
-        let diagnostics = serve(self.diagnostics, status(work.clone())).drain(life.diagnostics()).bounds(Bounds::NONE);
-        life.serve("diagnostics listener", life.diagnostics_guard(), diagnostics);
+        let http = Http::new(smol::Timer::after).bounds(Bounds::NONE);
+        let main = work.clone();
+        let served = serve(self.diagnostics, life.diagnostics_guard(), move |stream, guard| {
+            let main = main.clone();
+            http.serve(stream, move |request| ready(status(&main, request)), guard)
+        });
+        life.serve("diagnostics listener", life.diagnostics_guard(), served);
         life.end(self.signals, &work, options).await
     }
 }

@@ -1,35 +1,37 @@
-//! A real server that drains, on axum and tokio: a main listener, TLS, diagnostics, signals and a deadline.
+//! A whole server with graceful shutdown, on axum and smol: a main listener, TLS, diagnostics, signals and a deadline.
 //!
-//! `cargo run --example server_axum`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
+//! `cargo run --example server_axum_smol`, then `curl '127.0.0.1:8080/slow?ms=5000'`, and Ctrl-C in the middle.
 //!
-//! `server_axum_smol.rs` is the same on smol: their difference is all there is to move.
+//! `server_axum.rs` is the same on tokio: compare the two to see what changes.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ebbtide_axum::{Bounds, Connections, serve};
+use ebbtide_axum::smol::serve;
+use ebbtide_axum::{Bounds, Connections};
+use ebbtide_example_servers::routes::{held, routes, status};
 use ebbtide_examples::application::Application;
 use ebbtide_examples::life::{self, Life};
 use ebbtide_examples::options::Options;
-use ebbtide_examples::routes::{routes, status};
 use ebbtide_examples::work::Work;
 use ebbtide_examples::{Runtime, output, tls};
 use ebbtide_signal::Signals;
+use futures_util::FutureExt;
 use rustls::ServerConfig;
-use tokio::net::TcpListener;
+use smol::net::TcpListener;
 
 #[derive(Clone)]
-struct Tokio;
+struct Smol;
 
-impl Runtime for Tokio {
+impl Runtime for Smol {
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        tokio::time::sleep(time)
+        smol::Timer::after(time).map(drop)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(task);
+        smol::spawn(task).detach();
     }
 }
 
@@ -44,11 +46,7 @@ struct Server {
 
 fn main() -> ExitCode {
     life::run(|options, inherited| {
-        let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
-        let code = runtime.block_on(async { Ok(Server::bind(options, inherited).await?.run(options).await) });
-        // Nothing is left to be waited for: not even, after a forced close, what ignores it.
-        runtime.shutdown_background();
-        code
+        smol::block_on(async { Ok(Server::bind(options, inherited).await?.run(options).await) })
     })
 }
 
@@ -66,7 +64,7 @@ impl Server {
             diagnostics: bind("diagnostics on http", options.diag_addr).await?,
             // Inherited, it has other owners too.
             shared: inherited.is_some(),
-            main: match life::adopted(inherited, TcpListener::from_std) {
+            main: match life::adopted(inherited, TcpListener::try_from) {
                 Some(listener) => life::listening("serving on http", options.addr, listener, TcpListener::local_addr)?,
                 None => bind("serving on http", options.addr).await?,
             },
@@ -78,10 +76,10 @@ impl Server {
             output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
         }
         // The lame duck time is the servers' own affair.
-        let life = Life::new(Tokio, Duration::ZERO);
+        let life = Life::new(Smol, Duration::ZERO);
         let connections = Connections::new();
-        let work = Work::new(life.all(), life.main(), &connections);
-        let app = routes(Application::new(Tokio));
+        let work = Work::new(life.all(), life.main(), &connections).inside(held);
+        let app = routes(Application::new(Smol));
 
         let main = serve(self.main, app.clone()).drain(life.main()).lame_duck(options.ready_delay).deadline(None);
         let main = main.connections(&connections).on_error(life::failed);

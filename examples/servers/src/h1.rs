@@ -18,9 +18,9 @@ use hyper::{Request, Response};
 use hyper_tungstenite::tungstenite::handshake::derive_accept_key;
 use hyper_tungstenite::tungstenite::protocol::Role;
 
-use crate::Runtime;
-use crate::application::{Application, Body, diagnostics, wants_websocket, websocket_config};
-use crate::work::Work;
+use ebbtide_examples::Runtime;
+use ebbtide_examples::application::{Application, Body, diagnostics, wants_websocket, websocket_config};
+use ebbtide_examples::work::Work;
 
 /// How much of an upload is read at a time.
 const PIECE: usize = 16 * 1024;

@@ -5,11 +5,11 @@ use std::future::ready;
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
-use ebbtide_axum::{Draining, InFlight};
-
-use crate::Runtime;
-use crate::application::{Application, diagnostics};
-use crate::work::Work;
+use ebbtide::Held;
+use ebbtide_axum::{Draining, InFlight, Part};
+use ebbtide_examples::Runtime;
+use ebbtide_examples::application::{Application, diagnostics};
+use ebbtide_examples::work::Work;
 
 /// The main listener's routes.
 pub fn routes<R: Runtime>(application: Application<R>) -> Router {
@@ -22,6 +22,15 @@ pub fn routes<R: Runtime>(application: Application<R>) -> Router {
             application.answer(request)
         },
     )
+}
+
+/// What a server that is a part of a larger drain holds itself.
+#[must_use]
+pub fn held(part: Held) -> Vec<Held> {
+    match part.label().downcast_ref::<Part>() {
+        Some(server) => server.held(),
+        None => vec![part],
+    }
 }
 
 /// The diagnostics listener's.
