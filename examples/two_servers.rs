@@ -3,7 +3,7 @@
 //! `cargo run --example two_servers`, then `curl 127.0.0.1:8080/5`, Ctrl-C here, and meanwhile
 //! `curl 127.0.0.1:8081/ready` and `/live`: not ready from the first instant, alive to the end.
 
-use std::{env, time::Duration};
+use std::{env, future::ready, time::Duration};
 
 use ebbtide_hyper::{Bounds, Http};
 use ebbtide_tokio::{Outcome, Readiness, Service, bind};
@@ -18,7 +18,7 @@ async fn work(request: Request<Incoming>) -> http::Result<Response<String>> {
 }
 
 /// The diagnostics: readiness ends when the drain begins.
-async fn diagnose(request: Request<Incoming>, readiness: Readiness) -> http::Result<Response<String>> {
+fn diagnose(request: &Request<Incoming>, readiness: &Readiness) -> http::Result<Response<String>> {
     let (status, text) = match (request.uri().path(), readiness.obstacle()) {
         ("/ready", None) => (200, "ready".to_owned()),
         ("/ready", Some(obstacle)) => (503, obstacle.to_string()),
@@ -42,7 +42,7 @@ async fn main() -> Outcome {
         .then()
         .serve("diagnostics", bind(address(2, "127.0.0.1:8081")).await, move |stream, guard| {
             let readiness = readiness.clone();
-            probes.serve(TokioIo::new(stream), service_fn(move |it| diagnose(it, readiness.clone())), guard)
+            probes.serve(TokioIo::new(stream), service_fn(move |it| ready(diagnose(&it, &readiness))), guard)
         })
         .run()
         .await

@@ -212,7 +212,11 @@ fn two_servers_have_one_deadline() {
     servers.send(Signal::INT);
     let (status, errors) = servers.end();
     assert_eq!(status.code(), Some(1));
-    assert!(errors.starts_with("closed by force after 4.9") && errors.contains("main: closed by force: 1 guard was still held (127.0.0.1:"), "{errors}");
+    assert!(
+        errors.starts_with("closed by force after 4.9")
+            && errors.contains("main: closed by force: 1 guard was still held (127.0.0.1:"),
+        "{errors}"
+    );
     cut(request);
 }
 
@@ -224,7 +228,10 @@ fn two_servers_say_which_port_is_taken() {
         let since = Instant::now();
         let (status, errors) = Process::run("two_servers", &arguments).end();
         assert_eq!(status.code(), Some(2));
-        assert!(errors.starts_with(&format!("did not start: {who} failed: {taken}: Address already in use")), "{errors}");
+        assert!(
+            errors.starts_with(&format!("did not start: {who} failed: {taken}: Address already in use")),
+            "{errors}"
+        );
         assert!(since.elapsed() < Duration::from_secs(5), "nothing was to be waited for");
     }
 }

@@ -5,16 +5,18 @@ use std::path::Path;
 use std::{env, fs};
 
 /// Each page that shows such programs, by its path from the root.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "adapters/async-h1/README.md",
     "adapters/async-std/README.md",
     "adapters/axum/README.md",
     "adapters/hyper/README.md",
+    "adapters/service/README.md",
     "adapters/signal/README.md",
     "adapters/smol/README.md",
     "adapters/tokio/README.md",
     "docs/from-axum.md",
+    "docs/from-spring-and-dotnet.md",
     "docs/from-tokio-graceful-shutdown.md",
     "docs/from-tokio-util.md",
 ];
@@ -45,7 +47,9 @@ fn main() {
 
 /// The programs of a page that are whole, and end by a signal.
 fn programs(text: &str) -> impl Iterator<Item = String> {
-    let ends = |it: &str| it.contains("Signals::new()") || it.contains("ebbtide_axum::serve");
+    let ends = |it: &str| {
+        ["Signals::new()", "Service::new()", "ebbtide_axum::serve"].iter().any(|signals| it.contains(signals))
+    };
     let blocks = text.split("\n```rust").skip(1).filter_map(|it| it.split("\n```").next());
     blocks.filter(move |it| it.contains("fn main()") && ends(it)).map(|block| {
         // Behind what its fence says; rustdoc hides lines that begin so.

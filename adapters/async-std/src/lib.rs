@@ -76,9 +76,9 @@ use async_std::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use async_std::os::unix::net::{UnixListener, UnixStream};
 use async_std::task::JoinHandle;
+pub use bind::bind;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
-pub use bind::bind;
 pub use ebbtide_accept::{Failure, Peer};
 #[cfg(feature = "service")]
 pub use ebbtide_service::{Event, Obstacle, Outcome, Part, PartError, Readiness, StartError};

@@ -65,7 +65,7 @@ impl Plan {
         let usual = deadline.map_or(USUAL, |deadline| {
             let takers = shares.iter().filter(|it| it.reserve == Reserve::Usual).count();
             // Together at most half of what is not promised to anybody.
-            USUAL.min((deadline - kept) / 2 / u32::try_from(takers.max(1)).unwrap_or(u32::MAX))
+            USUAL.min(deadline.saturating_sub(kept) / 2 / u32::try_from(takers.max(1)).unwrap_or(u32::MAX))
         });
         let reserve = |share: &Share| if share.reserve == Reserve::Usual { usual } else { exactly(share) };
         let mut behind = Some(Duration::ZERO);
@@ -115,11 +115,7 @@ mod tests {
     }
 
     fn reserve() -> impl Strategy<Value = Reserve> {
-        prop_oneof![
-            Just(Reserve::None),
-            Just(Reserve::Usual),
-            (0_u64..3_000).prop_map(|it| Reserve::Exactly(ms(it))),
-        ]
+        prop_oneof![Just(Reserve::None), Just(Reserve::Usual), (0_u64..3_000).prop_map(|it| Reserve::Exactly(ms(it))),]
     }
 
     fn shares() -> impl Strategy<Value = Vec<Share>> {

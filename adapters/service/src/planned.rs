@@ -31,10 +31,16 @@ pub(crate) struct Planned {
 
 /// What a part does.
 pub(crate) enum Work {
-    Task(Box<dyn FnOnce(Part, Events) -> Pin<Box<dyn Future<Output = Failure> + Send>> + Send>),
+    Task(Box<dyn FnOnce(Part, Events) -> Ends + Send>),
     Blocking(Box<dyn FnOnce(Part) -> Failure + Send>),
-    Local(Box<dyn FnOnce(Part) -> Pin<Box<dyn Future<Output = Failure>>> + Send>),
+    Local(Box<dyn FnOnce(Part) -> EndsHere + Send>),
 }
+
+/// The future of a part.
+type Ends = Pin<Box<dyn Future<Output = Failure> + Send>>;
+
+/// That of a part which stays on one thread.
+type EndsHere = Pin<Box<dyn Future<Output = Failure>>>;
 
 /// Why a part has failed, if it has.
 pub(crate) type Failure = Option<Box<dyn Error + Send + Sync>>;

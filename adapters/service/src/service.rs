@@ -89,7 +89,7 @@ impl<R: Runtime> Service<R> {
     pub fn without_signals() -> Self {
         let drain = Drain::new();
         Self {
-            guard: drain.guard().expect("nobody else has this drain"),
+            guard: drain.guard().unwrap_or_else(|| unreachable!("nobody else has this drain")),
             readiness: Readiness::new(drain.watcher()),
             drain,
             signals: None,
@@ -171,7 +171,9 @@ impl<R: Runtime> Service<R> {
                         return serve;
                     }
                     let part = part.label().clone();
-                    serve.on_error(move |it| events.tell(Event::Connection { part: part.clone(), error: it.to_string() }))
+                    serve.on_error(move |it| {
+                        events.tell(Event::Connection { part: part.clone(), error: it.to_string() });
+                    })
                 };
                 let work = |part, events| Box::pin(async { serve(part, events).await.failure() }) as _;
                 let mut service = self.part(name, Work::Task(Box::new(work)));

@@ -177,11 +177,12 @@ async fn without_a_deadline_nothing_is_cut_and_no_last_call_comes() {
 async fn a_last_call_gives_the_work_back_before_it_is_cut() {
     let returned = Arc::new(Mutex::new(None));
     let (saved, begun) = (returned.clone(), Instant::now());
-    let service = Service::without_signals().deadline(ms(5_000)).last_call(ms(500)).task("worker", move |part| async move {
-        if part.until_last_call(sleep(ms(60_000))).await.is_none() {
-            *saved.lock().unwrap() = Some(begun.elapsed().as_millis());
-        }
-    });
+    let service =
+        Service::without_signals().deadline(ms(5_000)).last_call(ms(500)).task("worker", move |part| async move {
+            if part.until_last_call(sleep(ms(60_000))).await.is_none() {
+                *saved.lock().unwrap() = Some(begun.elapsed().as_millis());
+            }
+        });
     assert!(drain(service).await.is_clean(), "what gives its work back in time is not cut");
     assert_eq!(*returned.lock().unwrap(), Some(4_500));
 }
@@ -251,8 +252,7 @@ struct Stage {
 
 fn stages() -> impl Strategy<Value = Vec<Stage>> {
     let stage = (prop::option::of(0_u64..8_000), prop::option::of(0_u64..2_000), 0_u64..20_000, any::<bool>());
-    let stage =
-        stage.prop_map(|(most, reserve, needs, is_closing)| Stage { most, reserve, needs, is_closing });
+    let stage = stage.prop_map(|(most, reserve, needs, is_closing)| Stage { most, reserve, needs, is_closing });
     prop::collection::vec(stage, 1..6)
 }
 

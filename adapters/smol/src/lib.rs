@@ -79,16 +79,16 @@ use async_io::{Async, Timer};
 #[cfg(unix)]
 use async_net::unix::{UnixListener, UnixStream};
 use async_net::{TcpListener, TcpStream};
+pub use bind::bind;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Socket, Spawn};
-pub use bind::bind;
 pub use ebbtide_accept::{Failure, Peer};
 #[cfg(feature = "service")]
 pub use ebbtide_service::{Event, Obstacle, Outcome, Part, PartError, Readiness, StartError};
-#[cfg(feature = "service")]
-pub use service::{Service, run};
 #[cfg(feature = "hyper")]
 pub use hyper::Executor;
+#[cfg(feature = "service")]
+pub use service::{Service, run};
 use smol::Task;
 
 /// Sets a deadline for the drain: waits for its end, and closes it by force after `time`.

@@ -102,9 +102,9 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use bind::bind;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
-pub use bind::bind;
 pub use ebbtide_accept::{Failure, Peer};
 #[cfg(feature = "service")]
 pub use ebbtide_service::{Event, Obstacle, Outcome, Part, PartError, Readiness, StartError};

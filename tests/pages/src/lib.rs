@@ -19,6 +19,9 @@ struct FromHyperUtil;
 #[doc = include_str!("../../../docs/from-axum.md")]
 struct FromAxum;
 
+#[doc = include_str!("../../../docs/from-spring-and-dotnet.md")]
+struct FromSpring;
+
 #[doc = include_str!("../../../docs/from-tokio-graceful-shutdown.md")]
 struct FromTokioGracefulShutdown;
 
@@ -51,6 +54,9 @@ struct Hyper;
 
 #[doc = include_str!("../../../adapters/rustls/README.md")]
 struct Rustls;
+
+#[doc = include_str!("../../../adapters/service/README.md")]
+struct Service;
 
 #[doc = include_str!("../../../adapters/signal/README.md")]
 struct Signal;
