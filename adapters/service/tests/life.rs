@@ -111,6 +111,7 @@ async fn a_listener_that_cannot_be_bound_is_named_and_closing_actions_are_taken(
     assert_eq!(log.lines(), ["pool closes"]);
     let said = outcome.to_string();
     assert!(said.starts_with("did not start: api failed: Address") && said.contains("in use"), "{said}");
+    assert!(outcome.failure().is_none() && !said.contains("worker"), "{said}");
     assert!(is_code(&outcome, 2), "{}", code(&outcome));
 }
 
@@ -288,6 +289,31 @@ async fn the_outcome_and_the_drain_name_what_was_cut_in_which_part() {
     assert!(said.contains("worker: closed by force: ") && said.contains("job 7"), "{said}");
     assert!(is_code(&outcome, 1), "{}", code(&outcome));
     assert_eq!(drained.await.unwrap_err().held()[0].label().to_string(), "worker");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stage_ends_when_the_tasks_of_the_one_before_are_gone_also_by_force() {
+    let log = Log::default();
+    let (worker, pool) = (log.clone(), log.clone());
+    let (begins, begun) = oneshot::channel();
+    let service = Service::without_signals()
+        .task("worker", |part| async move {
+            begins.send(()).unwrap();
+            // A poll that is under way when the part is cut, and a while longer.
+            while part.state() < State::Closed {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(20));
+            worker.add("worker is gone");
+        })
+        .finally("pool", async move { pool.add("pool closes") });
+    let drain = service.drain().clone();
+    let running = tokio::spawn(service.run());
+    begun.await.unwrap();
+    drain.close();
+    let outcome = running.await.unwrap();
+    assert_eq!(outcome.cut().len(), 1, "{outcome}");
+    assert_eq!(log.lines(), ["worker is gone", "pool closes"]);
 }
 
 #[tokio::test]
