@@ -64,8 +64,7 @@ pub fn listening<L>(
     Ok(listener)
 }
 
-/// Says what went wrong in accepting and in connections, of which the operator would hear nothing else: a few lines a
-/// second, since clients can cause as many as they like.
+/// Prints the errors of accepting and of connections, a few lines a second at most: clients can cause as many as they like.
 pub fn failed(failure: &Failure<'_>) {
     static LINES: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
     let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);

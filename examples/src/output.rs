@@ -1,8 +1,8 @@
 //! What a server says to its operator, without waiting for whoever reads it.
 //!
-//! A pipe whose reader hangs is full after 64 KiB, and every write to it waits from then on; so does one to a terminal
-//! after Ctrl-S. A reader that is gone makes `println!` panic. Neither may hold up a drain, its deadline or the exit: so
-//! one thread for each of stdout and stderr does the writing, and nobody waits for it but [`finish`], not for long.
+//! A pipe whose reader hangs is full after 64 KiB, and every write to it blocks from then on. So does a terminal after Ctrl-S. A
+//! reader that is gone makes `println!` panic. Neither may delay a drain, its deadline or the exit. So one thread for each of
+//! stdout and stderr writes, and only [`finish`] waits for it, not for long.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -34,8 +34,8 @@ pub fn complain(line: impl Into<String>) {
     STDERR.put(line.into() + "\n");
 }
 
-/// Waits until all of it is written: at most 250 ms for each stream, and not at all for one that has been stuck for longer.
-/// For the end of a process, which takes its threads with it.
+/// Waits until all of it is written, at most 250 ms for each stream. It does not wait for one that has been stuck for longer.
+/// Call it at the end of the process, which ends its threads.
 pub fn finish() {
     STDOUT.finish(PATIENCE);
     STDERR.finish(PATIENCE);

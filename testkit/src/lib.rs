@@ -91,15 +91,15 @@
 //! [`Body`] is a stream and a reader of `futures-io`. For hyper 1 all that is done: [`hyper::Service`], with the feature
 //! `hyper`.
 //!
-//! What takes time takes it until the scenario says so, by a gate in the application, and a bound is either short or one
-//! that no scenario waits for. So a machine that is slow makes the suite slow, and nothing else.
+//! Slow requests take until the scenario opens a gate in the application. A bound is either short, or one that no scenario
+//! waits for. So a slow machine makes the suite slow, and nothing else.
 //!
 //! # What it finds out
 //!
-//! A [`Report`]: every promise with its [`Verdict`]. A promise is a sentence and the name of the scenario that shows
-//! it, under `src/scenarios`, by what it is about: requests and unread bodies, clients that leave, idle connections,
-//! heads, the listener, upgrades, guards, forced closes, HTTP/2, and load. A scenario that panics or hangs is a broken
-//! promise, and the others go on. What your server cannot have, [leave out](Suite::without) and say why.
+//! A [`Report`]: every promise with its [`Verdict`]. A promise is a sentence, and the name of the scenario that shows it. The
+//! scenarios are in `src/scenarios`, in files by topic: requests, idle connections, upgrades, forced closes, and so on. A
+//! scenario that panics or hangs is a broken promise, and the others go on. [Leave out](Suite::without) what your server cannot
+//! have, and say why.
 //!
 //! Every scenario has a server of its own, and several run at a time. All take some 3 s, and up to 1000 descriptors.
 //!
@@ -109,20 +109,20 @@
 //! service takes its tasks and its clock from somewhere:
 //!
 //! - as a parameter: give it the simulation's [`Runtime`], which with the feature `hyper` is what hyper wants;
-//! - from tokio: [`Simulation::tokio`], [`Rehearsal::on_tokio`] and [`VirtualSuite::on_tokio`], with the feature `tokio`,
-//!   run it on a paused runtime of tokio, and what it does there by `tokio::spawn` and `tokio::time` is part of it;
-//! - from smol or async-std: their clocks and reactors are threads of their own, in real time, so a service is to take its
-//!   clock as a parameter; an executor, such as `smol::Executor`, may run as one of the simulation's tasks.
+//! - from tokio: with the feature `tokio`, [`Simulation::tokio`], [`Rehearsal::on_tokio`] and [`VirtualSuite::on_tokio`] run it
+//!   on a paused runtime of tokio. Then `tokio::spawn` and `tokio::time` are part of the simulation;
+//! - from smol or async-std: their clocks and reactors are threads of their own, in real time. So the service must take its
+//!   clock as a parameter. An executor, such as `smol::Executor`, may run as one of the simulation's tasks.
 //!
-//! It is one thread and no socket, so it cannot show what those add: a listener and its queue, what a system does with
-//! what it buffers, a handler that blocks its thread, a race of two. For that there is the suite over sockets.
+//! It has one thread and no socket. So it does not show listeners and their queues, the buffers of the system, handlers
+//! that block their thread, or races. For that there is the suite over sockets.
 //!
 //! # What else is here
 //!
 //! With the feature `hyper`, the `guide` for whoever writes an adapter for another runtime.
 //!
-//! The clients: [`client`] speaks HTTP/1 and [`http2`] HTTP/2, over anything that is `Read` and `Write`, and show what
-//! was said word for word and how the connection [ended](wire::End).
+//! The clients: [`client`] speaks HTTP/1 and [`http2`] HTTP/2, over anything that is `Read` and `Write`. They show every byte of a
+//! response, and how the connection [ended](wire::End).
 //!
 //! # What it does not do
 //!

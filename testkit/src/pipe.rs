@@ -21,9 +21,8 @@ use crate::wire::End;
 
 /// Both ends' common knowledge.
 ///
-/// As in TCP, an end that goes away while there is something it has not read, or that is written to when it is gone,
-/// resets the connection. And as strict as TCP may be, which not every system is: a reset destroys what its receiver has
-/// not read yet.
+/// As in TCP, an end that is dropped with unread input resets the connection. So does an end that is written to after it was
+/// dropped. It is as strict as TCP may be, which not every system is: a reset destroys what its receiver has not read yet.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     name: String,
@@ -57,8 +56,8 @@ pub struct Io {
     pipe: Arc<Pipe>,
 }
 
-/// A client's end of a connection in memory, for code that is outside of the simulation and drives it: whoever reads what
-/// has not come yet, or writes what there is no room for, lets the simulation go on until it has.
+/// A client's end of a connection in memory, for code outside of the simulation, which drives it. A read without input, or a
+/// write without room, runs the simulation until there is some.
 ///
 /// # Panics
 ///

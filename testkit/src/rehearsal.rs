@@ -22,9 +22,10 @@ use scene::Scene;
 /// Whether this response, the second, is what was promised, the first.
 type Same = Box<dyn Fn(&Response, &Response) -> bool>;
 
-/// Scripted clients against your service, each in a simulation of its own, with the drain at every point at which it may
-/// come: before, behind and within each byte of a request, each step of its response, and while its client is slow,
-/// silent, flooding, upgraded or gone.
+/// Scripted clients against your service, each in a simulation of its own, with a drain at every point at which it may come.
+///
+/// The drain comes before and after each byte of a request, and at each step of its response. It also comes while the client is
+/// slow, silent, flooding, upgraded or disconnected.
 ///
 /// # Examples
 ///

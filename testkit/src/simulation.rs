@@ -17,8 +17,8 @@ use crate::runtime::Runtime;
 
 /// A single thread's world: tasks, a clock that goes on when no task can run, connections in memory, and a drain.
 ///
-/// It is driven from outside, by code that does not await: whoever reads from a [`Stream`] lets it go on until there is
-/// something to be read. Nothing runs in between, and it is the same each time.
+/// It is driven from outside, by code that does not await. A read from a [`Stream`] runs it until there is something to read.
+/// Nothing runs in between, and it is the same each time.
 ///
 /// # Examples
 ///

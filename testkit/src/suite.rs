@@ -46,8 +46,9 @@ pub(crate) const NO_TLS: &str = "its clients do not come through TLS";
 pub(crate) const NO_HALF_CLOSE: &str = "behind TLS whoever ends one direction is about to end the other";
 
 impl Suite {
-    /// The suite for a server of this name. `serve` starts one and serves until its drain is over; it is called on a
-    /// thread of its own, once for each promise, for several at a time.
+    /// The suite for a server of this name. `serve` starts one, and serves until its drain is over.
+    ///
+    /// It is called once for each promise, on a thread of its own, several at a time.
     pub fn new(server: impl Into<String>, serve: impl Fn(Start) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let (serve, security, without) = (Arc::new(serve), Security::Plain, vec![(Feature::Tls, NO_TLS.to_owned())]);
         Self { server: server.into(), serve, security, without, only: None, patience: PATIENCE }

@@ -24,8 +24,8 @@ use crate::suite::{NO_TLS, how};
 
 /// Every promise that needs no accept loop, put to what serves a connection: each in a [`Simulation`] of its own.
 ///
-/// What [`Suite`](crate::Suite) does over sockets takes a fraction of its time here and is the same each time; what it
-/// cannot show is what sockets, threads and listeners add.
+/// It takes a fraction of the time of a [`Suite`](crate::Suite) over sockets, and is the same each time. It does not show what
+/// sockets, threads and listeners add.
 ///
 /// # Examples
 ///

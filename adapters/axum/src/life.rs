@@ -127,8 +127,8 @@ async fn end<R: Runtime>(drain: &Drain, deadline: Option<Duration>) -> Result<()
     ended
 }
 
-/// What is done to a server's drain when something comes of the whole's: at once, on whichever thread that is, and not when the
-/// server is polled next.
+/// An action on a server's drain when the drain of the whole changes its state. It runs at once, on the thread of that change,
+/// and not when the server is polled next.
 struct Link<E> {
     _event: E,
 }

@@ -145,13 +145,14 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
         self
     }
 
-    /// Makes the server a part of `drain`, in the place of the process's signals, which are then left alone: it drains once
-    /// that has begun, is cut if that is closed by force, and holds that up until its own end.
+    /// Makes the server a part of `drain`, in place of the process's signals, which are then left alone.
     ///
-    /// It is for services of several parts, for handlers that start the drain, and for whoever is to know that the
-    /// service is not ready any more: that is so from the start of `drain` on, before a [lame duck time](Self::lame_duck).
-    /// In `drain` the server is one guard, labelled as a [`Part`]. If `drain` had begun when this was
-    /// said, the server serves those who wait in its queue, and ends; `drain` does not wait for that.
+    /// The server drains once `drain` has begun, and is cut if that is closed by force. `drain` waits for its end. Use it for a
+    /// service of several parts, for handlers that start the drain, and for a readiness check. The service is not ready from the
+    /// start of `drain` on, before a [lame duck time](Self::lame_duck).
+    ///
+    /// In `drain` the server is one guard, labelled as a [`Part`]. If `drain` has begun before this call, the server serves the
+    /// connections in its queue, and ends; `drain` does not wait for that.
     ///
     /// # Examples
     ///
@@ -188,10 +189,10 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
         self
     }
 
-    /// Closes by force when the drain has taken so long, a lame duck time not counted. Default: 30 s; `None`: never.
+    /// The deadline of the drain, not counting a lame duck time: then it is closed by force. Default: 30 s; `None`: never.
     ///
-    /// Set it, with the lame duck time, below the time after which the process is killed: 30 s on Kubernetes, 10 s by
-    /// `docker stop`, 90 s by systemd. A forced close takes up to 100 ms more, for the responses that say so (503).
+    /// Together with the lame duck time it should be less than the time after which the process is killed. That is 30 s on
+    /// Kubernetes, 10 s by `docker stop`, 90 s by systemd. A forced close takes up to 100 ms more, for the responses that say so (503).
     ///
     /// A client that does not read has one of the [bounds](Self::bounds), 5 s by default. If the deadline is longer than
     /// that, such a client does not make the server end with an error.

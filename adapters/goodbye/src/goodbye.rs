@@ -32,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// stream has ended: what holds up the drain is in the connection.
 ///
 /// It acts when it is polled, by a read or a write. After a message was read, writes are answers to it until the next
-/// read, and so go before the goodbye. A handler that only writes says goodbye by its first write after the 20 ms; one
+/// read, and so go before the goodbye. A handler that only writes says goodbye by its first write after the 20 ms. One
 /// that has read a message and never reads again says none, and its writes fail after the bound.
 ///
 /// # Cancel safety

@@ -1,7 +1,7 @@
 //! A WebSocket's goodbye: a handler that reads and writes as ever leaves well, and in bounded time, when the drain begins.
 //!
-//! [`Goodbye`] wraps the socket, and is one itself. It works with every socket that is a stream and a sink of messages: axum's, those
-//! of tokio-tungstenite and async-tungstenite, and what is no WebSocket at all; on any runtime, by its sleep.
+//! [`Goodbye`] wraps the socket, and is one itself. It works with every socket that is a stream and a sink of messages: those of
+//! axum, tokio-tungstenite and async-tungstenite, and other types, too. It needs only the sleep of a runtime.
 //!
 //! ```
 //! # use std::convert::Infallible;

@@ -20,8 +20,8 @@ use crate::listener::peer;
 /// A connection with its client's address.
 type Accepted<L> = (<L as Listener>::Io, <L as Listener>::Addr);
 
-/// A listener of axum's, to the accept loop: tokio's own by their sockets, whose queues can be closed to newcomers and then
-/// emptied; any other by what it accepts.
+/// A listener of axum, for the accept loop. Those of tokio are used by their sockets, which can refuse new clients and then be
+/// emptied. Any other one is used by its `accept`.
 ///
 /// One of the latter kind, such as axum's `TapIo`, hides its socket. It accepts on for 100 ms when the drain begins, and a
 /// client that comes at the very end of that may be reset.
