@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{env, fs};
 
 /// Each page that shows such programs, by its path from the root.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "adapters/async-h1/README.md",
     "adapters/async-std/README.md",
@@ -14,6 +14,7 @@ const PAGES: [&str; 11] = [
     "adapters/signal/README.md",
     "adapters/smol/README.md",
     "adapters/tokio/README.md",
+    "adapters/tonic/README.md",
     "docs/from-axum.md",
     "docs/from-tokio-graceful-shutdown.md",
     "docs/from-tokio-util.md",
@@ -45,7 +46,8 @@ fn main() {
 
 /// The programs of a page that are whole, and end by a signal.
 fn programs(text: &str) -> impl Iterator<Item = String> {
-    let ends = |it: &str| it.contains("Signals::new()") || it.contains("ebbtide_axum::serve");
+    let ends =
+        |it: &str| ["Signals::new()", "ebbtide_axum::serve", "ebbtide_tonic::serve"].iter().any(|by| it.contains(by));
     let blocks = text.split("\n```rust").skip(1).filter_map(|it| it.split("\n```").next());
     blocks.filter(move |it| it.contains("fn main()") && ends(it)).map(|block| {
         // Behind what its fence says; rustdoc hides lines that begin so.

@@ -128,7 +128,7 @@ impl<E> Http<E> {
         })
     }
 
-    /// [`serve`](Self::serve) for a service of tower: an axum router, the routes of tonic, any stack of layers.
+    /// [`serve`](Self::serve) for a service of tower: an axum router, any stack of layers.
     ///
     /// It is cloned for each request.
     ///

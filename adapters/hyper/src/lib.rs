@@ -36,7 +36,7 @@
 //! - [`ServeConnection`] drives both by the policy.
 //!
 //! A service of tower, such as an axum router, has [`Http::serve_tower`], with the feature `tower`. (For axum there is
-//! `ebbtide-axum`, which does all the rest too.)
+//! `ebbtide-axum`, for tonic `ebbtide-tonic`, which do all the rest too.)
 //!
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].

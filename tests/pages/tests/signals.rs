@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How the programs talk, by their pages.
-const PROGRAMS: [(&str, Talk); 12] = [
+const PROGRAMS: [(&str, Talk); 13] = [
     ("README.md", HTTP),
     ("README.md, 2", AXUM),
     ("adapters/async-h1/README.md", HTTP),
@@ -23,6 +23,7 @@ const PROGRAMS: [(&str, Talk); 12] = [
     ("adapters/signal/README.md", Talk::NONE),
     ("adapters/smol/README.md", GREETING),
     ("adapters/tokio/README.md", GREETING),
+    ("adapters/tonic/README.md", GRPC),
     ("docs/from-axum.md", AXUM),
     ("docs/from-tokio-graceful-shutdown.md", Talk::NONE),
     ("docs/from-tokio-util.md", Talk { says: "flushed\n", ..LINES }),
@@ -44,6 +45,8 @@ struct Talk {
 const HTTP: Talk =
     Talk { asks: "GET / HTTP/1.1\r\nhost: pages\r\n\r\n", answer: "hello", says: "", binds_first: false };
 const AXUM: Talk = Talk { binds_first: true, ..HTTP };
+/// No call, but an answer: that there is no such service.
+const GRPC: Talk = Talk { answer: "\r\n\r\n", ..AXUM };
 const GREETING: Talk = Talk { asks: "", answer: "hello\n", says: "", binds_first: false };
 const LINES: Talk = Talk { asks: "a line\n", answer: "a line\n", says: "", binds_first: false };
 
