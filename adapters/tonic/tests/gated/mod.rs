@@ -50,6 +50,11 @@ impl Gate {
         tokio::time::timeout(PATIENCE, self.begun.recv()).await.expect("it begins").expect("it is there");
     }
 
+    /// How many more have.
+    pub(crate) fn begun_since(&mut self) -> usize {
+        std::iter::from_fn(|| self.begun.try_recv().ok()).count()
+    }
+
     /// Lets some calls go on.
     pub(crate) fn open(&self, calls: usize) {
         self.gate.add_permits(calls);
