@@ -148,7 +148,7 @@ func main() {
 	// It comes back within a second to a server that was restarted.
 	again := grpc.ConnectParams{MinConnectTimeout: 5 * time.Second}
 	again.Backoff.BaseDelay, again.Backoff.Multiplier, again.Backoff.MaxDelay = 20*time.Millisecond, 1.6, time.Second
-	conn, err := grpc.Dial("servers:///", grpc.WithInsecure(), grpc.WithBlock(), grpc.WithResolvers(servers),
+	conn, err := grpc.Dial("servers:///talk", grpc.WithInsecure(), grpc.WithBlock(), grpc.WithResolvers(servers),
 		grpc.WithDefaultServiceConfig(config), grpc.WithConnectParams(again), grpc.WithDisableRetry())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
