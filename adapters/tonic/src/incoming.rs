@@ -75,7 +75,7 @@ pub struct Incoming<L: Listener<Tokio>> {
 impl<L: Listener<Tokio>> Incoming<L> {
     /// The connections of tokio's `TcpListener` or `UnixListener`, until the drain of `guard` begins.
     pub fn new(listener: L, guard: Guard) -> Self {
-        Self { accept: Accept::new(listener, guard.labelled("listener")), bounds: crate::bounds() }
+        Self { accept: Accept::new(listener, guard), bounds: crate::bounds() }
     }
 
     /// Waits for the preface no longer than these say, by [`silent`](Bounds::silent) and [`preface`](Bounds::preface). The others

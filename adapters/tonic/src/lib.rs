@@ -51,6 +51,15 @@
 //! # }
 //! ```
 //!
+//! # Rolling restarts
+//!
+//! Clients lose no call, without a retry policy, if they balance by health and if there is a lame duck time: [`Health`] has
+//! the program. `tests/grpc.sh` of the repository restarts three servers under tonic's client and Go's, and counts.
+//!
+//! Go's client, which takes back by itself what a server has not begun, needs no lame duck time. tonic's does: a call that it
+//! gives to a connection in the instant in which a GOAWAY arrives is `CANCELLED`, though it was not sent. And its balancer
+//! (`Channel::balance_list`) goes on calling a server that is gone; the example `client_tonic` takes it out by its health.
+//!
 //! # Coming from `tonic::transport::Server`
 //!
 //! | there | here |
