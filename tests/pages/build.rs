@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{env, fs};
 
 /// Each page that shows such programs, by its path from the root.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "adapters/async-h1/README.md",
     "adapters/async-std/README.md",
@@ -15,6 +15,7 @@ const PAGES: [&str; 13] = [
     "adapters/signal/README.md",
     "adapters/smol/README.md",
     "adapters/tokio/README.md",
+    "adapters/tonic/README.md",
     "docs/from-axum.md",
     "docs/from-spring-and-dotnet.md",
     "docs/from-tokio-graceful-shutdown.md",
@@ -47,9 +48,8 @@ fn main() {
 
 /// The programs of a page that are whole, and end by a signal.
 fn programs(text: &str) -> impl Iterator<Item = String> {
-    let ends = |it: &str| {
-        ["Signals::new()", "Service::new()", "ebbtide_axum::serve"].iter().any(|signals| it.contains(signals))
-    };
+    const ENDED_BY_SIGNALS: [&str; 4] = ["Signals::new()", "Service::new()", "ebbtide_axum::serve", "ebbtide_tonic::serve"];
+    let ends = |it: &str| ENDED_BY_SIGNALS.iter().any(|by| it.contains(by));
     let blocks = text.split("\n```rust").skip(1).filter_map(|it| it.split("\n```").next());
     blocks.filter(move |it| it.contains("fn main()") && ends(it)).map(|block| {
         // Behind what its fence says; rustdoc hides lines that begin so.

@@ -129,7 +129,7 @@ impl<E> Http<E> {
         })
     }
 
-    /// Like [`serve`](Self::serve), for a tower service: an axum router, the routes of tonic, or any stack of layers.
+    /// Like [`serve`](Self::serve), for a tower service: an axum router, or any stack of layers.
     ///
     /// The service is cloned for each request.
     ///

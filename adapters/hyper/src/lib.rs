@@ -35,8 +35,8 @@
 //!   hyper does by itself on HTTP/1.
 //! - [`ServeConnection`] is the future that drives both.
 //!
-//! For a tower service there is [`Http::serve_tower`], with the feature `tower`. For axum use `ebbtide-axum`, which needs no
-//! other code.
+//! For a tower service there is [`Http::serve_tower`], with the feature `tower`. For axum use `ebbtide-axum`, and for tonic
+//! `ebbtide-tonic`: they need no other code.
 //!
 //! A connection that is built with hyper's own builders is served by [`Http::serve_with`], and so is any other [`Engine`].
 //!

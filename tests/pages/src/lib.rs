@@ -69,3 +69,6 @@ struct Socket;
 
 #[doc = include_str!("../../../adapters/tokio/README.md")]
 struct Tokio;
+
+#[doc = include_str!("../../../adapters/tonic/README.md")]
+struct Tonic;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How the programs talk, by their pages.
-const PROGRAMS: [(&str, Talk); 15] = [
+const PROGRAMS: [(&str, Talk); 16] = [
     ("README.md", HTTP),
     ("README.md, 2", AXUM),
     ("README.md, 3", Talk { says: "flushed\n", tells: true, ..GREETING }),
@@ -25,6 +25,7 @@ const PROGRAMS: [(&str, Talk); 15] = [
     ("adapters/signal/README.md", Talk::NONE),
     ("adapters/smol/README.md", GREETING),
     ("adapters/tokio/README.md", GREETING),
+    ("adapters/tonic/README.md", GRPC),
     ("docs/from-axum.md", AXUM),
     ("docs/from-spring-and-dotnet.md", Talk { tells: true, ..Talk::NONE }),
     ("docs/from-tokio-graceful-shutdown.md", Talk { tells: true, ..Talk::NONE }),
@@ -49,6 +50,8 @@ struct Talk {
 const HTTP: Talk =
     Talk { asks: "GET / HTTP/1.1\r\nhost: pages\r\n\r\n", answer: "hello", says: "", binds_first: false, tells: false };
 const AXUM: Talk = Talk { binds_first: true, ..HTTP };
+/// No call, but an answer: that there is no such service.
+const GRPC: Talk = Talk { answer: "\r\n\r\n", ..AXUM };
 const GREETING: Talk = Talk { asks: "", answer: "hello\n", says: "", binds_first: false, tells: false };
 const LINES: Talk = Talk { asks: "a line\n", answer: "a line\n", says: "", binds_first: false, tells: false };
 

@@ -1,0 +1,116 @@
+//! What a call may know of the drain.
+
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use axum::http::Extensions;
+use ebbtide::{Guard, Watcher};
+use tonic::{Request, Status};
+
+/// What a call may know of the drain, and have of it: methods of tonic's [`Request`].
+///
+/// A call finds both if it came through [`serve`](crate::serve()). In a test of a handler, or under tonic's own server, put a
+/// [`Watcher`] and a [`Guard`] into the request's extensions: an interceptor can do that.
+pub trait RequestExt: sealed::Sealed {
+    /// A future that is ready when the drain begins: what to end a stream by, with [`ending`](crate::ending()).
+    ///
+    /// In a [lame duck time](ebbtide_axum::Server::lame_duck) connections are told one after the other, before the drain. A call
+    /// that begins when its connection was told already is told at the drain: else its client would come back at once, to
+    /// the same server, and again.
+    ///
+    /// # Errors
+    ///
+    /// `INTERNAL`, if the request knows of no drain.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ebbtide_tonic::{Ending, RequestExt, ending};
+    /// use tonic::{Request, Response, Status};
+    /// # use futures_util::stream::{Pending, pending};
+    /// # type Ticks = Pending<Result<u32, Status>>;
+    /// # fn ticks() -> Ticks { pending() }
+    ///
+    /// async fn watch(request: Request<()>) -> Result<Response<Ending<Ticks>>, Status> {
+    ///     let draining = request.draining()?;
+    ///     Ok(Response::new(ending(ticks(), draining)))
+    /// }
+    /// # futures_util::FutureExt::now_or_never(async {
+    /// #     let drain = ebbtide::Drain::new();
+    /// #     let mut request = Request::new(());
+    /// #     assert!(request.draining().is_err());
+    /// #     request.extensions_mut().insert(drain.watcher());
+    /// #     watch(request).await.expect("it knows");
+    /// # });
+    /// ```
+    fn draining(&self) -> Result<Watcher, Status>;
+
+    /// A guard, to hold the drain up for work that goes on after the response.
+    ///
+    /// # Errors
+    ///
+    /// `INTERNAL`, if the request knows of no drain.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ebbtide_tonic::RequestExt;
+    /// use tonic::{Request, Response, Status};
+    ///
+    /// # async fn send_mail() {}
+    /// async fn order(request: Request<()>) -> Result<Response<()>, Status> {
+    ///     tokio::spawn(request.guard()?.labelled("mail").during(send_mail()));
+    ///     Ok(Response::new(()))
+    /// }
+    /// # let _ = order;
+    /// ```
+    fn guard(&self) -> Result<Guard, Status>;
+}
+
+impl<T> RequestExt for Request<T> {
+    fn draining(&self) -> Result<Watcher, Status> {
+        draining(self.extensions()).ok_or_else(|| Status::internal("the request knows of no drain"))
+    }
+
+    fn guard(&self) -> Result<Guard, Status> {
+        let extensions = self.extensions();
+        let guard = extensions
+            .get::<ebbtide_hyper::News>()
+            .map(ebbtide_hyper::News::guard)
+            .or_else(|| extensions.get().cloned());
+        guard.ok_or_else(|| Status::internal("the request knows of no drain"))
+    }
+}
+
+/// What tells a call to end: its connection's turn in a lame duck time if that is still to come, and else the drain.
+pub(crate) fn draining(extensions: &Extensions) -> Option<Watcher> {
+    let News { turn, drain } = news(extensions)?;
+    Some(if has_begun(&turn) { drain } else { turn })
+}
+
+/// What a call can hear of.
+pub(crate) struct News {
+    /// Its connection's turn in a lame duck time, or the drain.
+    pub(crate) turn: Watcher,
+    pub(crate) drain: Watcher,
+}
+
+/// What a call can hear of, if it knows of a drain.
+pub(crate) fn news(extensions: &Extensions) -> Option<News> {
+    match extensions.get::<ebbtide_hyper::News>() {
+        Some(news) => Some(News { turn: news.watcher(), drain: news.guard().watcher() }),
+        None => extensions.get::<Watcher>().map(|it| News { turn: it.clone(), drain: it.clone() }),
+    }
+}
+
+/// Whether a watcher is ready, which one of a turn may be before its drain has begun.
+pub(crate) fn has_begun(watcher: &Watcher) -> bool {
+    Pin::new(&mut watcher.clone()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+mod sealed {
+    /// Only tonic's own request.
+    pub trait Sealed {}
+
+    impl<T> Sealed for tonic::Request<T> {}
+}
