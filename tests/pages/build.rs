@@ -48,7 +48,8 @@ fn main() {
 
 /// The programs of a page that are whole, and end by a signal.
 fn programs(text: &str) -> impl Iterator<Item = String> {
-    const ENDED_BY_SIGNALS: [&str; 4] = ["Signals::new()", "Service::new()", "ebbtide_axum::serve", "ebbtide_tonic::serve"];
+    const ENDED_BY_SIGNALS: [&str; 4] =
+        ["Signals::new()", "Service::new()", "ebbtide_axum::serve", "ebbtide_tonic::serve"];
     let ends = |it: &str| ENDED_BY_SIGNALS.iter().any(|by| it.contains(by));
     let blocks = text.split("\n```rust").skip(1).filter_map(|it| it.split("\n```").next());
     blocks.filter(move |it| it.contains("fn main()") && ends(it)).map(|block| {
