@@ -4,6 +4,14 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Executor;
 
+impl Executor {
+    /// The executor, under the name by which hyper-util's for tokio is made.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
 impl<F: Future<Output: Send + 'static> + Send + 'static> hyper::rt::Executor<F> for Executor {
     fn execute(&self, future: F) {
         smol::spawn(future).detach();

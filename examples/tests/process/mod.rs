@@ -1,5 +1,7 @@
 //! An example as a child process: its lines, its signals, its end.
 
+#![allow(dead_code, reason = "each test has use for some of it")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,7 +29,7 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("{}: {error}; `cargo test -p ebbtide-examples` builds it", program.display())
+                panic!("{}: {error}; `cargo build --examples -p` its package builds it", program.display())
             });
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let (said, lines) = channel();
