@@ -5,7 +5,6 @@ use core::future::Future;
 use core::task::{Context, Poll};
 
 use crate::label::Label;
-use crate::lame_duck::Turn;
 use crate::overdue::Overdue;
 use crate::shared::{GuardCount, Shared, WatcherCount};
 use crate::state::State;
@@ -87,14 +86,6 @@ impl Guard {
     pub fn labelled(&self, label: impl Into<Label>) -> Self {
         // Given, since the caller holds a guard.
         Shared::labelled(&self.guard_count.shared, &label.into(), true).map_or_else(|| self.clone(), Self::new)
-    }
-
-    /// A turn in the [lame duck time](crate::LameDuck) of the drain: the instant at which one connection is told to end.
-    ///
-    /// `None` if the drain has no lame duck time, or it has passed. It takes a lock.
-    #[must_use]
-    pub fn turn(&self) -> Option<Turn> {
-        self.guard_count.shared.take_turn().map(|(watcher_count, is_late)| Turn::new(watcher_count, is_late))
     }
 
     /// The label that this guard is counted under, if any.

@@ -8,6 +8,7 @@ use core::task::Poll;
 use core::time::Duration;
 
 use crate::drain::Drain;
+use crate::guard::Guard;
 use crate::shared::{Shared, WatcherCount};
 use crate::sync::Arc;
 use crate::watcher::Watcher;
@@ -19,8 +20,8 @@ use crate::watcher::Watcher;
 /// signal on.
 ///
 /// In this time connections can be told to end, each at its own instant. The instants are spread evenly over the time. So ten
-/// thousand WebSockets do not all reconnect to the next server at once. The holder of a connection's guard takes its [`Turn`]
-/// by [`Guard::turn`](crate::Guard::turn), as ebbtide's HTTP adapters do. From its turn on, the watcher in the connection's
+/// thousand `WebSockets` do not all reconnect to the next server at once. The holder of a connection's guard takes its [`Turn`]
+/// by [`Guard::turn`], as ebbtide's HTTP adapters do. From its turn on, the watcher in the connection's
 /// requests is ready, and its HTTP/1 responses say `Connection: close` (RFC 9112, section 9.6). In this time no connection is
 /// closed, and no HTTP/2 GOAWAY is sent.
 ///
@@ -112,6 +113,16 @@ impl LameDuck {
             if timers.last().is_some_and(Option::is_some) { Poll::Pending } else { Poll::Ready(()) }
         });
         watcher.until_draining(passed).await;
+    }
+}
+
+impl Guard {
+    /// A turn in the [lame duck time](LameDuck) of the drain: the instant at which one connection is told to end.
+    ///
+    /// `None` if the drain has no lame duck time, or it has passed. It takes a lock.
+    #[must_use]
+    pub fn turn(&self) -> Option<Turn> {
+        self.shared().take_turn().map(|(watcher_count, is_late)| Turn::new(watcher_count, is_late))
     }
 }
 

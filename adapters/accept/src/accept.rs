@@ -5,68 +5,14 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use ebbtide::{Cause, Closed, Guard, State, Watcher};
-use ebbtide_socket::Peer;
 
 use crate::emptying::Emptying;
 use crate::error_kind::AcceptErrorKind;
 use crate::hook::{Failure, Hook, Told};
 use crate::permits::Permits;
-use crate::queue::Socket;
-
-/// The clock of an async runtime. An adapter implements it for a marker type of its own, the `R` of [`Listener`].
-pub trait Runtime {
-    /// A future that is ready when a time has passed.
-    type Sleep: Future;
-
-    /// A timer of the runtime.
-    fn sleep(time: Duration) -> Self::Sleep;
-}
-
-/// A runtime that can spawn tasks of type `T`: usually all that are `Send`; all, if its tasks stay on their thread.
-pub trait Spawn<T>: Runtime {
-    /// Runs a task in the background until it is ready.
-    fn spawn(task: T);
-}
-
-/// A listener of the runtime `R`, such as its TCP listener.
-pub trait Listener<R>: Unpin {
-    /// The connections of this listener, as streams of the runtime.
-    type Stream;
-    /// The listening socket without the runtime, such as that of the standard library.
-    type Socket: Socket;
-
-    /// Accepts the next connection.
-    ///
-    /// # Errors
-    ///
-    /// Those of `accept`; [`AcceptErrorKind`] tells them apart.
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
-
-    /// Converts the listener into its socket, deregistered from the runtime.
-    ///
-    /// # Errors
-    ///
-    /// Those of the runtime's reactor.
-    fn into_socket(self) -> io::Result<Self::Socket>;
-
-    /// Where it listens, for people: an address with its port, or the path of a Unix socket. `None` if that is not known.
-    fn address(&self) -> Option<String> {
-        None
-    }
-
-    /// The peer of a connection.
-    fn peer(stream: &Self::Stream) -> Peer;
-
-    /// Converts a connection of the socket into a stream of the runtime.
-    ///
-    /// # Errors
-    ///
-    /// Those of the runtime's reactor.
-    fn adopt(stream: <Self::Socket as Socket>::Stream) -> io::Result<Self::Stream>;
-}
+use crate::runtime::{Listener, PAUSE, Runtime};
 
 /// The output of [`Accept::poll_next`]: a connection with its guard, or `None` at the end.
 pub type Accepted<S> = io::Result<Option<(S, Guard)>>;
@@ -103,10 +49,6 @@ enum Source<R: Runtime, L: Listener<R>> {
     Emptying(Emptying<R, L::Socket>),
     Over,
 }
-
-/// How long to pause without descriptors or memory. Short, since the end of any connection frees both; long enough to cost
-/// nothing.
-pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
 impl<R: Runtime, L: Listener<R>> Accept<R, L> {
     /// Accepts from `listener` until the drain of `guard` begins.

@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
-use crate::accept::{PAUSE, Runtime};
 use crate::error_kind::AcceptErrorKind;
 use crate::hook::Hook;
 use crate::queue::{Coming, Queue, Socket};
+use crate::runtime::{PAUSE, Runtime};
 
 /// Accepts the queue of a listener, and waits for handshakes that are under way.
 pub(crate) struct Emptying<R: Runtime, L: Socket> {
@@ -117,7 +117,8 @@ mod tests {
     use ebbtide_socket::Peer;
 
     use super::*;
-    use crate::accept::{Accept, Listener};
+    use crate::accept::Accept;
+    use crate::runtime::Listener;
 
     thread_local!(static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) });
 

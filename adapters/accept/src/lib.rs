@@ -29,13 +29,15 @@ mod error_kind;
 mod hook;
 mod permits;
 mod queue;
+mod runtime;
 mod serve;
 mod task;
 
-pub use accept::{Accept, Accepted, Listener, Runtime, Spawn};
+pub use accept::{Accept, Accepted};
 pub use ebbtide_socket::Peer;
 pub use error_kind::AcceptErrorKind;
 pub use hook::Failure;
 pub use queue::Socket;
+pub use runtime::{Listener, Runtime, Spawn};
 pub use serve::Serve;
 pub use task::{Ended, Task};

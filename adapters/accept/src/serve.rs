@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use ebbtide::Guard;
 
-use crate::accept::{Accept, Listener, Runtime, Spawn};
+use crate::accept::Accept;
 use crate::hook::Failure;
+use crate::runtime::{Listener, Runtime, Spawn};
 use crate::task::{Ended, Report, Task};
 
 /// The future of a runtime adapter's `serve`: accepts connections, and spawns a task for each.

@@ -2,8 +2,6 @@
 
 use http_types::Trailers;
 
-use crate::head::ends_lines_by_crlf;
-
 /// The rest of a body that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -161,6 +159,15 @@ fn trailers(bytes: &[u8]) -> Result<Option<(usize, Trailers)>, Malformed> {
         }
     }
     Ok(Some((length, trailers)))
+}
+
+/// Whether every complete line ends by CR and LF. A recipient may accept a lone LF (RFC 9112, section 2.2). But if one server
+/// does and the next does not, a request can be smuggled.
+pub(crate) fn ends_lines_by_crlf(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|it| *it == b'\n');
+    // What follows the last LF is an incomplete line.
+    lines.next_back();
+    lines.all(|it| it.ends_with(b"\r"))
 }
 
 #[cfg(test)]

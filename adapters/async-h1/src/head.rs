@@ -3,7 +3,7 @@
 
 use http_types::{Method, Request, StatusCode, Url, Version};
 
-use crate::framing::Framing;
+use crate::framing::{Framing, ends_lines_by_crlf};
 
 /// The head of a request.
 #[derive(Debug)]
@@ -168,15 +168,6 @@ fn is_authority(text: &str) -> bool {
         && name
             .bytes()
             .all(|it| it.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&it) || (is_literal && it == b':'))
-}
-
-/// Whether every complete line ends by CR and LF. A recipient may accept a lone LF (RFC 9112, section 2.2). But if one server
-/// does and the next does not, a request can be smuggled.
-pub(crate) fn ends_lines_by_crlf(bytes: &[u8]) -> bool {
-    let mut lines = bytes.split(|it| *it == b'\n');
-    // What follows the last LF is an incomplete line.
-    lines.next_back();
-    lines.all(|it| it.ends_with(b"\r"))
 }
 
 fn text(value: &[u8]) -> Parsed<&str> {

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use futures_core::Stream;
 
-use crate::escalate::{Escalation, contain};
+use crate::escalation::{Escalation, contain};
 use crate::platform;
 use crate::signal::Signal;
 
