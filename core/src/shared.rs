@@ -81,6 +81,8 @@ struct Owned {
     labelled: BTreeMap<Label, Weak<GuardCount>>,
     turns: Turns,
     cause: Option<Cause>,
+    /// Where in a span the last one is that was asked for a time.
+    place: u32,
     /// What parts of the drain have cut, and what was given up, whether or not it will be closed by force.
     lost: Option<Overdue>,
     /// What the forced close has cut, those included.
@@ -304,12 +306,15 @@ impl Shared {
         self.owned.with(|owned| {
             let Turns { watcher_counts, come, begun, taken } = &mut owned.turns;
             let to_come = watcher_counts.get(*come..)?;
-            // A Weyl sequence: multiples of the golden ratio, modulo one, here in 32 bits. Any run of it is spread evenly.
-            *taken = taken.wrapping_add(0x9E37_79B9);
-            let place = (u64::from(*taken) * to_come.len() as u64) >> 32;
+            let place = (u64::from(next_place(taken)) * to_come.len() as u64) >> 32;
             let watcher_count = usize::try_from(place).ok().and_then(|place| to_come.get(place))?;
             Some((watcher_count.clone(), *begun))
         })
+    }
+
+    /// A place in a span of 32 bits, for whoever asks; see [`next_place`].
+    pub(crate) fn take_place(&self) -> u32 {
+        self.owned.with(|owned| next_place(&mut owned.place))
     }
 
     /// How many guards are held.
@@ -351,6 +356,12 @@ impl Shared {
     fn wake_at_close(&self) {
         WakeAll(self.shards.iter().flat_map(|shard| shard.closed.take())).all();
     }
+}
+
+/// The next one of a Weyl sequence: multiples of the golden ratio, modulo one, in 32 bits. Any run of it is spread evenly.
+fn next_place(place: &mut u32) -> u32 {
+    *place = place.wrapping_add(0x9E37_79B9);
+    *place
 }
 
 /// Builds what the shards refer to each other by: a `GuardCount` and a `WatcherCount` own `Shared`, which knows them weakly.
