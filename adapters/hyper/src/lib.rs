@@ -38,6 +38,9 @@
 //! A service of tower, such as an axum router, has [`Http::serve_tower`], with the feature `tower`. (For axum there is
 //! `ebbtide-axum`, which does all the rest too.)
 //!
+//! A body that has no end of its own, and is not told of the drain, is ended from outside: by [`EndingBody`], or in a whole
+//! service by its layer `EndBodies`, with the feature `tower`.
+//!
 //! A connection built with hyper's own builders takes the same way: [`Http::serve_with`], for anything that implements
 //! [`Engine`].
 //!
@@ -66,6 +69,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "tower")]
+mod end_bodies;
+mod ending_body;
 mod engine;
 mod http;
 mod io;
@@ -78,6 +84,9 @@ mod tower;
 
 pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
+#[cfg(feature = "tower")]
+pub use end_bodies::{EndBodies, EndBodiesFuture, EndBodiesService};
+pub use ending_body::{BodyEnd, EndingBody};
 pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;
