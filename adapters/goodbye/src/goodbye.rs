@@ -11,7 +11,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 
 use crate::error::Error;
-use crate::leaving::{Leaving, Side, Step};
+use crate::leaving::{Leaving, Pause, Side, Step};
 
 /// How long the whole of a goodbye may take, if nobody says otherwise.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -31,8 +31,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 ///
 /// It acts when it is polled, by a read or a write. After a message was read, writes are [answers](Self::answers) to it until
 /// the next read, and go before the goodbye for half of the bound. A handler that only writes says goodbye by its first write
-/// after that time, or after the 20 ms if it has never read. If the socket is split, the reader reads on at once, so an answer
-/// has the 20 ms.
+/// in the drain, or by its first one after that time if it has read before. If the socket is split, the reader reads on at
+/// once, so an answer has the 20 ms.
 ///
 /// # Cancel safety
 ///
@@ -53,8 +53,7 @@ pub struct Goodbye<S, M, T, F> {
     answers: Option<Duration>,
     /// Once the drain has begun.
     leaving: Option<Leaving<F>>,
-    /// A message was handed out, and not yet another one asked for.
-    owes: bool,
+    pause: Pause,
 }
 
 impl<S, M, T, F> Goodbye<S, M, T, F>
@@ -74,7 +73,7 @@ where
             bound: FAREWELL,
             answers: None,
             leaving: None,
-            owes: false,
+            pause: Pause::None,
         }
     }
 
@@ -138,7 +137,7 @@ where
             let answers = self.answers.unwrap_or(self.bound / 2);
             Leaving::begin(&self.timer, self.bound, answers)
         });
-        leaving.poll(side, cx, self.owes)
+        leaving.poll(side, cx, self.pause)
     }
 
     /// Says goodbye, and waits for the peer's.
@@ -197,11 +196,11 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        this.owes = false;
+        this.pause = Pause::Message;
         match this.poll_step(Side::Read, cx) {
             Step::Open | Step::Answering => {
                 let next = ready!(Pin::new(&mut this.socket).poll_next(cx));
-                this.owes = true;
+                this.pause = Pause::Answer;
                 Poll::Ready(next)
             }
             Step::Saying | Step::Said => this.poll_say(cx).map(|()| None),

@@ -27,6 +27,17 @@ pub(crate) enum Step {
     Late,
 }
 
+/// What the goodbye waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// Nothing: the socket is only written.
+    None,
+    /// A message, which may be under way.
+    Message,
+    /// The answer to one.
+    Answer,
+}
+
 /// What a task does with the socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Side {
@@ -59,8 +70,8 @@ impl<F: Future> Leaving<F> {
         }
     }
 
-    /// Takes the steps that are a matter of time, for the task of this side; `owes`: somebody is owed an answer.
-    pub(crate) fn poll(&mut self, side: Side, cx: &mut Context<'_>, owes: bool) -> Step {
+    /// Takes the steps that are a matter of time, for the task of this side.
+    pub(crate) fn poll(&mut self, side: Side, cx: &mut Context<'_>, pause: Pause) -> Step {
         self.tasks.register(side, cx.waker());
         if matches!(self.step, Step::Over | Step::Late) {
             return self.step;
@@ -71,8 +82,12 @@ impl<F: Future> Leaving<F> {
             self.go(Step::Late);
         }
         if self.step == Step::Answering {
-            let pause = if owes { &mut self.answers } else { &mut self.last_words };
-            if pause.as_mut().poll(both).is_ready() {
+            let is_over = match pause {
+                Pause::None => true,
+                Pause::Message => self.last_words.as_mut().poll(both).is_ready(),
+                Pause::Answer => self.answers.as_mut().poll(both).is_ready(),
+            };
+            if is_over {
                 self.go(Step::Saying);
             }
         }
