@@ -23,15 +23,15 @@ const SECOND: Duration = Duration::from_secs(1);
 type Item = Result<Frame<Bytes>, std::io::Error>;
 type Pieces = Pin<Box<dyn Stream<Item = Item> + Send>>;
 
-fn piece(text: &'static str) -> Item {
-    Ok(Frame::data(Bytes::from(text)))
+fn piece(text: &'static str) -> Frame<Bytes> {
+    Frame::data(Bytes::from(text))
 }
 
 /// A tick each 50 ms, for ever.
 fn ticks(runtime: &Runtime) -> Pieces {
     let ticks = stream::unfold(runtime.clone(), |runtime| async move {
         runtime.sleep(Duration::from_millis(50)).await;
-        Some((piece("tick\n"), runtime))
+        Some((Ok(piece("tick\n")), runtime))
     });
     Box::pin(ticks)
 }
@@ -62,12 +62,12 @@ fn is_broken(report: &Report, promise: &str, how: &str) {
 #[test]
 fn a_stream_that_ends_with_the_drain_keeps_what_is_promised() {
     let ending =
-        |watcher, runtime: &Runtime| Box::pin(Ending::new(ticks(runtime), watcher, |_| piece("bye\n"))) as Pieces;
+        |watcher, runtime: &Runtime| Box::pin(Ending::new(ticks(runtime), watcher, |_| Ok(piece("bye\n")))) as Pieces;
     service(ending).run_endless(GET, Duration::ZERO).expect_kept();
     // One that waits for nothing but the drain.
     let silent = |watcher, _: &Runtime| {
-        let silent = stream::once(piece("hello\n")).chain(stream::pending());
-        Box::pin(Ending::new(silent, watcher, |_| piece("bye\n"))) as Pieces
+        let silent = stream::once(Ok(piece("hello\n"))).chain(stream::pending());
+        Box::pin(Ending::new(silent, watcher, |_| Ok(piece("bye\n")))) as Pieces
     };
     service(silent).run_endless(GET, Duration::ZERO).expect_kept();
 }
@@ -112,7 +112,7 @@ fn a_stream_that_is_cut_in_the_middle_is_found_out() {
 #[test]
 fn a_response_without_an_end_is_none_for_an_ordinary_rehearsal() {
     let bodies: [fn(Watcher, &Runtime) -> Pieces; 2] =
-        [|_, runtime| ticks(runtime), |_, _| Box::pin(stream::repeat_with(|| piece("tick\n")))];
+        [|_, runtime| ticks(runtime), |_, _| Box::pin(stream::repeat_with(|| Ok(piece("tick\n"))))];
     for body in bodies {
         let report = service(body).run(GET);
         is_broken(&report, "a_request_is_answered", "`Rehearsal::run_endless` is for that");
@@ -121,7 +121,7 @@ fn a_response_without_an_end_is_none_for_an_ordinary_rehearsal() {
 
 #[test]
 fn a_response_with_an_end_is_none_for_a_rehearsal_of_those_without() {
-    let report = service(|_, _| Box::pin(stream::once(piece("all")))).run_endless(GET, SECOND);
+    let report = service(|_, _| Box::pin(stream::once(Ok(piece("all"))))).run_endless(GET, SECOND);
     is_broken(&report, "a_response_without_an_end_begins", "`Rehearsal::run` is for that");
 }
 
@@ -171,7 +171,7 @@ fn a_task_on_the_simulations_own_runtime_is_noticed_too() {
     let forgetful = |watcher: Watcher, runtime: &Runtime| {
         let clock = runtime.clone();
         runtime.spawn(async move { or(clock.sleep(3 * SECOND), pending()).await });
-        Box::pin(Ending::new(ticks(runtime), watcher, |_| piece("bye\n"))) as Pieces
+        Box::pin(Ending::new(ticks(runtime), watcher, |_| Ok(piece("bye\n")))) as Pieces
     };
     let report = service(forgetful).run_endless(GET, Duration::ZERO);
     is_broken(&report, "no_task_outlives_the_drain", "still at work when the drain was over");

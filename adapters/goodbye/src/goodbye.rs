@@ -240,11 +240,11 @@ where
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error<E>>> {
-        self.get_mut().poll_write(cx, |socket, cx| socket.poll_flush(cx))
+        self.get_mut().poll_write(cx, S::poll_flush)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error<E>>> {
-        self.get_mut().poll_write(cx, |socket, cx| socket.poll_close(cx))
+        self.get_mut().poll_write(cx, S::poll_close)
     }
 }
 

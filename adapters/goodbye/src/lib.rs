@@ -1,4 +1,4 @@
-//! Goodbyes: WebSockets and streams that end well, and in bounded time, when their server drains.
+//! Goodbyes: a WebSocket, or a stream without an end, that ends well and in bounded time when its server drains.
 //!
 //! [`Goodbye`] wraps a WebSocket, and is one itself: its handler reads and writes as ever. It works with every socket that is a
 //! stream and a sink of messages: axum's, those of tokio-tungstenite and async-tungstenite, and what is no WebSocket at all; on

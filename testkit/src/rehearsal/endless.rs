@@ -22,6 +22,9 @@ pub(super) struct Endless<'a> {
     pub(super) runs: usize,
 }
 
+/// What a client does, and what comes of it.
+type Script<'a> = fn(&mut Endless<'a>) -> Verdict;
+
 /// How many steps of the response's body a drain begins at.
 const STEPS: usize = 32;
 /// How far time goes on in one, if nothing else happens.
@@ -59,7 +62,7 @@ impl<'a> Endless<'a> {
     pub(super) fn outcomes(&mut self) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome { promise: Self::BEGINS, verdict: Verdict::Kept }];
         outcomes.extend(self.sweep());
-        let rest: [(&'static str, fn(&mut Self) -> Verdict); 4] = [
+        let rest: [(&'static str, Script<'a>); 4] = [
             ("a_client_that_leaves_does_not_hold_the_drain", Self::leaves),
             ("a_client_that_takes_nothing_holds_the_drain_no_longer_than_its_bound", Self::takes_nothing),
             ("a_forced_close_cuts_it_and_says_so", Self::forced),
