@@ -36,7 +36,7 @@ pin_project! {
     ///
     /// fn events<S>(events: S, draining: Watcher) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
     /// where
-    ///     S: Stream<Item = Result<Event, Infallible>>,
+    ///     S: Stream<Item = Result<Event, Infallible>> + Send + 'static,
     /// {
     ///     let span = Duration::from_secs(1)..Duration::from_secs(5);
     ///     Sse::new(Ending::new(events, draining, |it| Ok(Event::default().retry(it.spread(span)))))
@@ -49,18 +49,19 @@ pin_project! {
     /// ```
     /// # use std::convert::Infallible;
     /// # use std::time::Duration;
+    /// # use axum::body::Bytes;
     /// # use ebbtide::Watcher;
     /// # use ebbtide_goodbye::Ending;
     /// # use futures_util::Stream;
     /// use http_body::{Body, Frame};
     /// use http_body_util::StreamBody;
     ///
-    /// fn body<S>(events: S, draining: Watcher) -> impl Body<Data = String, Error = Infallible>
-    /// # where S: Stream<Item = Result<Frame<String>, Infallible>>
+    /// fn body<S>(events: S, draining: Watcher) -> impl Body<Data = Bytes, Error = Infallible>
+    /// # where S: Stream<Item = Result<Frame<Bytes>, Infallible>>
     /// {
     ///     let last = |it: &Watcher| {
     ///         let retry = it.spread(Duration::from_secs(1)..Duration::from_secs(5)).as_millis();
-    ///         Ok(Frame::data(format!("retry: {retry}\n\n")))
+    ///         Ok(Frame::data(format!("retry: {retry}\n\n").into()))
     ///     };
     ///     StreamBody::new(Ending::new(events, draining, last))
     /// }
