@@ -81,6 +81,8 @@ struct Locked {
     labelled: BTreeMap<Label, Weak<GuardCount>>,
     turns: Turns,
     cause: Option<Cause>,
+    /// The last position in a span that was asked for; see [`next_position`].
+    position: u32,
     /// Guards that were given up, and those that were cut in parts of this drain.
     lost: Option<Overdue>,
     /// The outcome of a forced close, `lost` included.
@@ -308,12 +310,15 @@ impl Shared {
         self.locked.with(|locked| {
             let Turns { watcher_counts, come, begun, taken } = &mut locked.turns;
             let to_come = watcher_counts.get(*come..)?;
-            // A Weyl sequence: multiples of the golden ratio modulo one, in 32 bits. Any run of it is spread evenly.
-            *taken = taken.wrapping_add(0x9E37_79B9);
-            let index = (u64::from(*taken) * to_come.len() as u64) >> 32;
+            let index = (u64::from(next_position(taken)) * to_come.len() as u64) >> 32;
             let watcher_count = usize::try_from(index).ok().and_then(|index| to_come.get(index))?;
             Some((watcher_count.clone(), *begun))
         })
+    }
+
+    /// A position in a span of 32 bits, for whoever asks; see [`next_position`].
+    pub(crate) fn take_position(&self) -> u32 {
+        self.locked.with(|locked| next_position(&mut locked.position))
     }
 
     /// The number of guards that are held.
@@ -356,6 +361,12 @@ impl Shared {
     fn wake_at_close(&self) {
         WakeAll(self.shards.iter().flat_map(|shard| shard.closed.take())).all();
     }
+}
+
+/// The next one of a Weyl sequence: multiples of the golden ratio modulo one, in 32 bits. Any run of it is spread evenly.
+fn next_position(position: &mut u32) -> u32 {
+    *position = position.wrapping_add(0x9E37_79B9);
+    *position
 }
 
 /// Makes `Shared` and its counts, which refer to each other: a count owns `Shared`, which has a `Weak` of each count.

@@ -2,8 +2,10 @@
 
 use core::fmt;
 use core::future::Future;
+use core::ops::Range;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use crate::cause::Cause;
 use crate::guard::Guard;
@@ -46,6 +48,9 @@ pub struct Watcher {
     watcher_count: Arc<WatcherCount>,
     registration: Registration,
 }
+
+/// How many places there are in a span.
+const POSITIONS: f64 = 4_294_967_296.0;
 
 impl Watcher {
     #[inline]
@@ -149,6 +154,27 @@ impl Watcher {
     #[must_use]
     pub fn outcome(&self) -> Option<Result<(), Overdue>> {
         self.watcher_count.shared.outcome()
+    }
+
+    /// A time within `span`, another one for each who asks. Those of one drain are spread evenly over it.
+    ///
+    /// It is for clients that are to come back after the drain, such as by the `retry` field of server-sent events or by
+    /// `Retry-After`: told the same time, all of them would come back in one instant. The times are no random numbers but
+    /// a Weyl sequence, so a hundred of them leave no gap and make no crowd. A span that is empty is its start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # let drain = ebbtide::Drain::new();
+    /// let span = Duration::from_secs(1)..Duration::from_secs(5);
+    /// let retry = drain.watcher().spread(span.clone());
+    /// assert!(span.contains(&retry));
+    /// ```
+    #[must_use]
+    pub fn spread(&self, span: Range<Duration>) -> Duration {
+        let position = f64::from(self.shared().take_position()) / POSITIONS;
+        span.start.saturating_add(span.end.saturating_sub(span.start).mul_f64(position))
     }
 
     /// A future that is ready once the drain is [`Closed`](State::Closed), cleanly or by force.

@@ -84,15 +84,15 @@ impl Server {
         let main = serve(self.main, app.clone()).drain(life.main()).lame_duck(options.ready_delay).deadline(None);
         let main = main.connections(&connections).on_error(life::failed);
         let main = if self.shared { main.shared() } else { main.sole_owner() };
-        life.serve("main listener", life.main_guard(), main);
+        life.serve_to_the_end("main listener", life.main_guard(), main);
         if let Some((listener, config)) = self.tls {
             let tls = serve(listener, app).rustls(config).drain(life.main());
             let tls = tls.lame_duck(options.ready_delay).deadline(None).connections(&connections);
-            life.serve("TLS listener", life.main_guard(), tls.on_error(life::failed));
+            life.serve_to_the_end("TLS listener", life.main_guard(), tls.on_error(life::failed));
         }
         // A prober's connection is nothing to wait for.
         let diagnostics = serve(self.diagnostics, status(work.clone())).drain(life.diagnostics()).bounds(Bounds::NONE);
-        life.serve("diagnostics listener", life.diagnostics_guard(), diagnostics);
+        life.serve_to_the_end("diagnostics listener", life.diagnostics_guard(), diagnostics);
         life.end(self.signals, &work, options).await
     }
 }

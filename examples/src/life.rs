@@ -175,6 +175,23 @@ impl<R: Runtime> Life<R> {
         });
     }
 
+    /// The same for a server with a drain of its own, which is a part of the whole by itself and has last words behind a forced
+    /// close: the responses that tell clients of it.
+    pub fn serve_to_the_end<E>(
+        &self,
+        label: &'static str,
+        guard: Guard,
+        served: impl IntoFuture<Output = Result<(), E>, IntoFuture: Send + 'static>,
+    ) where
+        E: Error + Send + Sync + 'static,
+    {
+        let (say, hear) = async_channel::bounded(1);
+        let served = served.into_future();
+        // A task of its own: a part is dropped at a forced close.
+        self.runtime.spawn(async move { drop(say.send(served.await).await) });
+        self.serve(label, guard, async move { hear.recv().await?.map_err(Box::<dyn Error + Send + Sync>::from) });
+    }
+
     /// Waits for a signal, or for a failure, and then for the end, telling how it goes.
     pub async fn end(self, signals: Signals, work: &Work, options: &Options) -> ExitCode {
         // Not before the listeners have their guards: a signal may have come already.

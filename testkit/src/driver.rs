@@ -178,6 +178,16 @@ impl Driver {
         self.within(|| self.executor.clear());
     }
 
+    /// How many tasks there are, with those of tokio.
+    pub(crate) fn tasks(&self) -> usize {
+        let own = self.executor.count();
+        #[cfg(feature = "tokio")]
+        if let Some(paused) = &self.paused {
+            return own + paused.tasks();
+        }
+        own
+    }
+
     /// Those whose tasks panicked.
     pub(crate) fn panicked(&self) -> Vec<String> {
         self.executor.names().1

@@ -125,6 +125,11 @@ impl Executor {
         drop(tasks);
     }
 
+    /// How many tasks there are.
+    pub(crate) fn count(&self) -> usize {
+        self.tasks.borrow().alive.len()
+    }
+
     /// The names of the tasks there are, and of those that panicked.
     pub(crate) fn names(&self) -> (Vec<String>, Vec<String>) {
         let tasks = self.tasks.borrow();

@@ -27,6 +27,24 @@
 //! report.expect_kept(); // panics with what is broken
 //! ```
 //!
+//! A router of axum, on tokio (with `ebbtide-axum`, its extractors find what they need there):
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use ebbtide_hyper::Http;
+//! use ebbtide_testkit::Rehearsal;
+//! use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+//!
+//! let rehearsal = Rehearsal::new(|_| {
+//!     let app: Router = Router::new().route("/", get(|| async { "hello" }));
+//!     let http = Http::new(TokioExecutor::new(), TokioTimer::new()).news_in_every_request();
+//!     move |io, guard| http.serve_tower(TokioIo::new(io), app.clone(), guard)
+//! });
+//! rehearsal.on_tokio().run("GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect_kept();
+//! ```
+//!
+//! A stream of events has no end of its own: for that there is [`Rehearsal::run_endless`].
+//!
 //! A test of your own:
 //!
 //! ```

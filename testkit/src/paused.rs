@@ -57,6 +57,11 @@ impl Paused {
         Clock::tokio(self.runtime.handle().clone())
     }
 
+    /// How many tasks there are that were spawned on it. What blocks a thread is none.
+    pub(crate) fn tasks(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+
     /// Calls what may want to know which runtime it is on.
     pub(crate) fn within<R>(&self, call: impl FnOnce() -> R) -> R {
         let _context = self.runtime.enter();

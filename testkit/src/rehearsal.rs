@@ -1,5 +1,6 @@
 //! A service's drain, rehearsed at every point at which it may come.
 
+mod endless;
 mod run;
 mod scene;
 mod tally;
@@ -16,8 +17,9 @@ use crate::pipe::Io;
 use crate::report::{Outcome, Report, Verdict};
 use crate::runtime::Runtime;
 use crate::simulation::{self, Serve, Simulation};
+use endless::Endless;
 use run::Run;
-use scene::Scene;
+use scene::{SLACK, Scene};
 
 /// Whether this response, the second, is what was promised, the first.
 type Same = Box<dyn Fn(&Response, &Response) -> bool>;
@@ -26,6 +28,11 @@ type Same = Box<dyn Fn(&Response, &Response) -> bool>;
 ///
 /// The drain comes before and after each byte of a request, and at each step of its response. It also comes while the client is
 /// slow, silent, flooding, upgraded or disconnected.
+///
+/// Tasks that the service leaves behind are noticed too: those which are at work when the drain is over, and so would have been
+/// lost with the process. They were spawned on the simulation's [`Runtime`], or by `tokio::spawn` if it is
+/// [on tokio](Self::on_tokio). Not seen are `spawn_blocking`, threads, executors of the service's own, and work that takes longer
+/// than a minute, which cannot be told from what a service runs for as long as it lives.
 ///
 /// # Examples
 ///
@@ -73,6 +80,10 @@ struct Reference {
 
 /// No response is waited for longer without a drain, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(3600);
+/// A response is taken for one without an end, if it is not complete after this many steps and so long, or with so many bytes.
+const STEPS: usize = 2000;
+const PATIENCE_WITH_MANY: Duration = Duration::from_secs(60);
+const MOST: usize = 16 << 20;
 /// What a connection holds.
 const WIDE: usize = 64 * 1024;
 
@@ -129,26 +140,92 @@ impl Rehearsal {
     /// Where the request has no empty line.
     pub fn run(&self, request: impl AsRef<[u8]>) -> Report {
         let request = request.as_ref();
-        let line = String::from_utf8_lossy(request.split(|it| *it == b'\r').next().unwrap_or_default());
-        let report = |runs, outcomes| Report { server: format!("{line}, in {runs} runs"), outcomes };
         let head = head_of(request).expect("a request's head ends in an empty line");
         let reference = match self.reference(request) {
             Ok(reference) => reference,
             Err(how) => {
                 let outcome = Outcome { promise: Run::ANSWERED, verdict: Verdict::Broken(how) };
-                return report(2, vec![outcome]);
+                return report(request, 2, vec![outcome]);
             }
         };
         let mut run = Run { rehearsal: self, request, head, reference, runs: 2 };
         let outcomes = run.outcomes();
-        report(run.runs, outcomes)
+        report(request, run.runs, outcomes)
+    }
+
+    /// Rehearses with a request of HTTP/1 whose response has no end of its own, such as server-sent events: it is to be complete
+    /// so long after the drain began, whenever that is, with the last chunk and what belongs to it.
+    ///
+    /// # Panics
+    ///
+    /// If the request has no empty line.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use std::time::Duration;
+    /// use axum::extract::Extension;
+    /// use axum::response::sse::{Event, Sse};
+    /// use axum::{Router, routing::get};
+    /// use ebbtide::Watcher;
+    /// use ebbtide_goodbye::Ending;
+    /// use ebbtide_hyper::Http;
+    /// use ebbtide_testkit::Rehearsal;
+    /// # use futures_lite::stream::{self, Stream};
+    /// use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+    ///
+    /// # fn ticks() -> impl Stream<Item = Result<Event, Infallible>> {
+    /// #     stream::unfold((), |()| async {
+    /// #         tokio::time::sleep(Duration::from_millis(50)).await;
+    /// #         Some((Ok(Event::default().data("tick")), ()))
+    /// #     })
+    /// # }
+    /// async fn events(Extension(draining): Extension<Watcher>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    ///     Sse::new(Ending::new(ticks(), draining, |_| Ok(Event::default().data("bye"))))
+    /// }
+    ///
+    /// let rehearsal = Rehearsal::new(|_| {
+    ///     let app: Router = Router::new().route("/events", get(events));
+    ///     let http = Http::new(TokioExecutor::new(), TokioTimer::new()).extend_every_request();
+    ///     move |io, guard| http.serve_tower(TokioIo::new(io), app.clone(), guard)
+    /// });
+    /// let report = rehearsal.on_tokio().run_endless("GET /events HTTP/1.1\r\nHost: test\r\n\r\n", Duration::ZERO);
+    /// report.expect_kept();
+    /// ```
+    pub fn run_endless(&self, request: impl AsRef<[u8]>, within: Duration) -> Report {
+        let request = request.as_ref();
+        let head = head_of(request).expect("a request's head ends in an empty line");
+        match Endless::begin(self, request, head, within) {
+            Ok(mut endless) => {
+                let outcomes = endless.outcomes();
+                report(request, endless.runs, outcomes)
+            }
+            Err(how) => {
+                let outcome = Outcome { promise: Endless::BEGINS, verdict: Verdict::Broken(how) };
+                report(request, 1, vec![outcome])
+            }
+        }
     }
 
     fn scene(&self, capacity: usize, heads: bool) -> Scene {
         let simulation = (self.simulation)();
         let serve = simulation.driver().within(|| (self.service)(&simulation.runtime()));
-        let stream = simulation.reach_through(capacity, serve).expect("the drain has not begun");
-        Scene::new(simulation, stream, heads)
+        Scene::new(simulation, serve, capacity, heads)
+    }
+
+    /// How long all of it may take, whatever happens, if the response takes so long.
+    fn whole(&self, took: Duration) -> Duration {
+        // Nothing waits for its request here before the drain has begun, and for a body nothing waits at all.
+        let Bounds { silent, idle, head, preface, goaway, stall, linger, .. } = self.bounds;
+        // A pipe does not tell whether its client reads.
+        let stall = stall.saturating_mul(6);
+        [silent, idle, head, preface, goaway, stall, linger, SLACK].iter().sum::<Duration>() + took
+    }
+
+    /// How long a connection may be read on, once its end is written and its client has gone.
+    fn behind(&self) -> Duration {
+        self.bounds.linger + SLACK
     }
 
     fn reference(&self, request: &[u8]) -> Result<Reference, String> {
@@ -162,6 +239,10 @@ impl Rehearsal {
                     return Err(format!("without any drain, {}", heard.fault(None)));
                 }
                 steps += 1;
+                if scene.heard() > MOST || (steps > STEPS && scene.now() > PATIENCE_WITH_MANY) {
+                    let how = "without any drain, it has no end in sight: `Rehearsal::run_endless` is for that";
+                    return Err(how.into());
+                }
             }
             let took = scene.now();
             scene.settle();
@@ -178,6 +259,11 @@ impl Rehearsal {
             Err("it does not answer twice alike, so nothing can be said; `Rehearsal::same` may say what it has".into())
         }
     }
+}
+
+fn report(request: &[u8], runs: usize, outcomes: Vec<Outcome>) -> Report {
+    let line = String::from_utf8_lossy(request.split(|it| *it == b'\r').next().unwrap_or_default());
+    Report { server: format!("{line}, in {runs} runs"), outcomes }
 }
 
 /// How long a request's head is, or a response's.

@@ -28,8 +28,7 @@
 //! # Long-running handlers
 //!
 //! Most handlers need no change: the server waits for their responses. A handler that streams without an end must stop when the
-//! drain begins, or the deadline cuts it. It asks for [`Draining`]. With that a stream of events ends by
-//! `events.take_until(draining)`, and a WebSocket has a goodbye:
+//! drain begins, or the deadline cuts it. It asks for [`Draining`]. With that a WebSocket has a goodbye:
 //!
 //! ```
 //! use axum::extract::ws::{CloseFrame, Message, WebSocketUpgrade, close_code};
@@ -49,6 +48,35 @@
 //!     })
 //! }
 //! # let _: axum::Router = axum::Router::new().route("/chat", axum::routing::any(chat));
+//! ```
+//!
+//! A stream of events ends, and tells its client when to come back: each client a time of its own, so that they do not all
+//! come in one instant.
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! use std::time::Duration;
+//! use axum::response::sse::{Event, Sse};
+//! use ebbtide_axum::Draining;
+//! use ebbtide_goodbye::Ending;
+//! # use futures_util::stream::{self, Stream};
+//!
+//! # fn events() -> impl Stream<Item = Result<Event, Infallible>> { stream::pending() }
+//! async fn ticker(Draining(draining): Draining) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+//!     let span = Duration::from_secs(1)..Duration::from_secs(5);
+//!     Sse::new(Ending::new(events(), draining, |it| Ok(Event::default().retry(it.spread(span)))))
+//! }
+//! # let _: axum::Router = axum::Router::new().route("/ticker", axum::routing::get(ticker));
+//! ```
+//!
+//! A service that is not yours, and streams without an end, has its responses ended by a layer, [`EndBodies`]:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # let app = axum::Router::new();
+//! use ebbtide_axum::EndBodies;
+//!
+//! let app: axum::Router = app.layer(EndBodies::after(Duration::from_secs(1), tokio::time::sleep));
 //! ```
 //!
 //! # A service that says whether it is ready
@@ -118,7 +146,7 @@ pub mod serve {
 }
 
 pub use ebbtide_accept::Failure;
-pub use ebbtide_hyper::{Bounds, Connections};
+pub use ebbtide_hyper::{Bounds, Connections, EndBodies};
 #[cfg(all(feature = "rustls", any(feature = "tokio", feature = "smol")))]
 pub use ebbtide_rustls::Session;
 pub use error::Error;

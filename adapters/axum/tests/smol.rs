@@ -1,28 +1,31 @@
 //! The same axum router on smol, over real sockets: no runtime of tokio is there.
 
+mod clients;
+
 use std::convert::Infallible;
 use std::future::{IntoFuture, ready};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use ebbtide::Drain;
 use ebbtide_axum::smol::{IncomingStream, serve};
-use ebbtide_axum::{Draining, Error, InFlight};
-use ebbtide_goodbye::Goodbye;
+use ebbtide_axum::{Draining, EndBodies, Error, InFlight};
+use ebbtide_goodbye::{Ending, Goodbye};
 use ebbtide_testkit::client::Client;
 use ebbtide_testkit::http2;
 use ebbtide_testkit::tls::{Identity, Tls};
 use ebbtide_testkit::wire::Wire;
-use futures_util::{StreamExt, stream};
+use futures_util::{SinkExt, StreamExt, stream};
 use smol::Task;
-use smol::channel::{Receiver, Sender, bounded};
+use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::net::TcpListener;
 use tower::Layer;
-use tungstenite::protocol::frame::coding::CloseCode;
 
 fn listen() -> (TcpListener, SocketAddr) {
     let listener = smol::block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
@@ -87,17 +90,35 @@ fn who_is_queued_is_served_though_the_drain_begins_at_once() {
 }
 
 #[test]
-fn a_body_without_an_end_of_its_own_ends_with_the_drain() {
+fn a_body_without_an_end_of_its_own_ends_with_the_drain_by_a_last_piece() {
     let ticks = |Draining(draining): Draining| async {
         let first = stream::once(ready(Ok::<_, Infallible>("tick")));
-        Body::from_stream(first.chain(stream::pending()).take_until(draining))
+        Body::from_stream(Ending::new(first.chain(stream::pending()), draining, |_| Ok(" bye")))
     };
     let (addr, drain, server) = start(Router::new().route("/ticks", get(ticks)));
     let mut client = Client::connect(addr);
     client.get("/ticks");
     client.see("tick");
     drop(drain.start());
-    client.expect("tick");
+    client.expect("tick bye");
+    client.expect_fin();
+    ended(server);
+}
+
+#[test]
+fn events_of_a_service_that_knows_of_no_drain_end_in_order_and_say_when_to_come_back() {
+    let events = || async {
+        let first = stream::once(ready(Ok::<_, Infallible>("data: one\n\n")));
+        ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(first.chain(stream::pending())))
+    };
+    let layer = EndBodies::after(Duration::ZERO, smol::Timer::after);
+    let (addr, drain, server) = start(Router::new().route("/events", get(events)).layer(layer));
+    let mut client = Client::connect(addr);
+    client.get("/events");
+    client.see("data: one");
+    drop(drain.start());
+    let time = clients::retry(client.response().text(), "data: one\n\n");
+    assert!((1000..5000).contains(&time), "{time}");
     client.expect_fin();
     ended(server);
 }
@@ -141,13 +162,9 @@ fn a_handler_knows_its_clients_address() {
 
 /// Echoes, as any handler would, but for the line of the goodbye. (axum's own upgrade spawns on tokio.)
 async fn upgrade(Draining(draining): Draining, mut request: Request) -> impl IntoResponse {
-    use hyper_tungstenite::tungstenite::Message;
-    use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
-
     let (response, socket) = hyper_tungstenite::upgrade(&mut request, None).expect("it is one");
     let echo = async move {
-        let away = Message::Close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() }));
-        let mut socket = Goodbye::new(socket.await.expect("upgraded"), away, draining, smol::Timer::after);
+        let mut socket = Goodbye::new(socket.await.expect("upgraded"), away(), draining, smol::Timer::after);
         while let Some(Ok(message)) = socket.recv().await {
             if socket.send(message).await.is_err() {
                 break;
@@ -158,20 +175,50 @@ async fn upgrade(Draining(draining): Draining, mut request: Request) -> impl Int
     response.map(Body::new)
 }
 
+/// The same by two tasks.
+async fn upgrade_split(Draining(draining): Draining, mut request: Request) -> impl IntoResponse {
+    let (response, socket) = hyper_tungstenite::upgrade(&mut request, None).expect("it is one");
+    let echo = async move {
+        let socket = Goodbye::new(socket.await.expect("upgraded"), away(), draining, smol::Timer::after);
+        let (mut writer, mut reader) = socket.split();
+        let (read, to_write) = unbounded();
+        let writing = smol::spawn(async move {
+            while let Ok(message) = to_write.recv().await {
+                if writer.send(message).await.is_err() {
+                    break;
+                }
+            }
+        });
+        while let Some(Ok(message)) = reader.next().await {
+            if read.send(message).await.is_err() {
+                break;
+            }
+        }
+        drop(read);
+        writing.await;
+    };
+    smol::spawn(echo).detach();
+    response.map(Body::new)
+}
+
+fn away() -> hyper_tungstenite::tungstenite::Message {
+    use hyper_tungstenite::tungstenite::Message;
+    use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+
+    Message::Close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() }))
+}
+
 #[test]
 fn a_websocket_is_told_and_waited_for() {
-    let (addr, drain, server) = start(Router::new().route("/ws", any(upgrade)));
-    let stream = Client::connect(addr).into_stream();
-    let (mut socket, _) = tungstenite::client(format!("ws://{addr}/ws"), stream).expect("upgraded");
-    socket.send("hello".into()).expect("open");
-    assert_eq!(socket.read().expect("open"), "hello".into());
-    drop(drain.start());
-    let tungstenite::Message::Close(Some(close)) = socket.read().expect("open") else { panic!("no goodbye") };
-    assert_eq!(close.code, CloseCode::Away);
-    // The client has not answered yet.
-    assert!(!server.is_finished());
-    while socket.read().is_ok() {}
-    ended(server);
+    for route in [any(upgrade), any(upgrade_split)] {
+        let (addr, drain, server) = start(Router::new().route("/ws", route));
+        let mut socket = clients::echoed(addr);
+        drop(drain.start());
+        clients::hear_goodbye(&mut socket);
+        assert!(!server.is_finished());
+        clients::say_goodbye(socket);
+        ended(server);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! An axum application on tokio, over real sockets: what its clients see of a drain.
 
+mod clients;
+
 use std::convert::Infallible;
 use std::future::{IntoFuture, ready};
 use std::net::SocketAddr;
@@ -7,15 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, Extension};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::{Event, Sse};
 use axum::routing::{any, get};
+use axum::{BoxError, Router};
 use ebbtide::{Drain, State, Watcher};
 use ebbtide_axum::serve::{IncomingStream, ListenerExt};
-use ebbtide_axum::{Connections, Draining, Error, Failure, InFlight, Session, serve};
-use ebbtide_goodbye::Goodbye;
+use ebbtide_axum::{Connections, Draining, EndBodies, Error, Failure, InFlight, Session, serve};
+use ebbtide_goodbye::{Ending, Goodbye};
 use ebbtide_testkit::client::Client;
 use ebbtide_testkit::http2;
 use ebbtide_testkit::tls::{Identity, Tls};
@@ -25,7 +29,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
-use tungstenite::protocol::frame::coding::CloseCode;
 
 type Ended = JoinHandle<Result<(), Error>>;
 
@@ -171,6 +174,47 @@ async fn a_forced_close_of_the_whole_cuts_its_parts_also_in_their_lame_duck_time
     assert!(error.overdue().is_some(), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lame_duck_time_that_passes_is_followed_by_the_drain() {
+    let (app, ..) = gated();
+    let ((listener, addr), drain) = (listen().await, Drain::new());
+    // In real time, since it is the server that lets it pass.
+    let time = Duration::from_millis(100);
+    let server = run(serve(listener, app).drain(&drain).lame_duck(time));
+    let mut idle = Client::idle(addr);
+    let begun = std::time::Instant::now();
+    drop(drain.start());
+    idle.expect_fin();
+    assert!(begun.elapsed() >= time);
+    assert!(Client::reach(addr).is_err());
+    ended(server).await.expect("nothing was cut");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_fails_drains_its_server_and_is_told() {
+    let (begun, mut has_begun) = unbounded_channel();
+    let last = |Draining(draining): Draining| async move {
+        begun.send(()).expect("the test hears it");
+        draining.await;
+        "last"
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a socket");
+    let (addr, other) = (listener.local_addr().expect("bound"), listener.try_clone().expect("a descriptor"));
+    let listener = TcpListener::from_std(listener).expect("a listener");
+    let server = serve(listener, Router::new().route("/last", get(last)));
+    let server = run(server.with_graceful_shutdown(std::future::pending()));
+    let mut client = Client::connect(addr);
+    client.get("/last");
+    has_begun.recv().await.expect("begun");
+    // A socket that listens no more: its `accept` fails from here on, with EINVAL.
+    rustix::net::shutdown(&other, rustix::net::Shutdown::Both).expect("it listened");
+    client.expect_last("last");
+    let error = ended(server).await.expect_err("its listener failed");
+    assert!(matches!(error, Error::Listener { overdue: None, .. }), "{error}");
+}
+
 #[tokio::test]
 async fn a_part_of_a_drain_that_has_begun_ends_at_once() {
     let ((listener, _), drain) = (listen().await, Drain::new());
@@ -296,18 +340,135 @@ async fn a_service_is_made_for_each_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_of_events_ends_with_the_drain() {
+async fn a_stream_of_events_ends_with_the_drain_and_says_when_to_come_back() {
     let events = |Draining(draining): Draining| async {
         let first = stream::once(ready(Ok::<_, Infallible>(Event::default().data("one"))));
-        Sse::new(first.chain(stream::pending()).take_until(draining))
+        let span = Duration::from_secs(1)..Duration::from_secs(2);
+        let last = |it: &Watcher| Ok(Event::default().retry(it.spread(span)));
+        Sse::new(Ending::new(first.chain(stream::pending()), draining, last))
     };
     let (addr, drain, server) = start(Router::new().route("/events", get(events))).await;
+    let mut all: Vec<_> = (0..2).map(|_| Client::connect(addr)).collect();
+    for client in &mut all {
+        client.get("/events");
+        client.see("data: one");
+    }
+    drop(drain.start());
+    let mut times: Vec<_> = all.iter_mut().map(|it| clients::retry(it.response().text(), "data: one\n\n")).collect();
+    times.sort_unstable();
+    // The first two places in any span.
+    assert_eq!(times, [1236, 1618]);
+    ended(server).await.expect("nothing was cut");
+}
+
+/// A service that knows of no drain, and whose responses have no end. It says when one has begun.
+fn endless() -> (Router, UnboundedReceiver<()>) {
+    let (begun, has_begun) = unbounded_channel();
+    let route = |media_type: &'static str| {
+        let begun = begun.clone();
+        get(move || async move {
+            let first = stream::once(async move {
+                begun.send(()).expect("the test hears it");
+                Ok::<_, BoxError>("data: one\n\n")
+            });
+            ([(CONTENT_TYPE, media_type)], Body::from_stream(first.chain(stream::pending())))
+        })
+    };
+    let app = Router::new().route("/events", route("text/event-stream"));
+    let app = app.route("/rows", route("text/csv")).route("/calls", route("application/grpc"));
+    (app, has_begun)
+}
+
+/// Ends bodies as soon as the drain begins.
+fn end_bodies() -> EndBodies<impl Fn(Duration) -> tokio::time::Sleep + Clone> {
+    EndBodies::after(Duration::ZERO, tokio::time::sleep).retry(Duration::from_secs(1)..Duration::from_secs(2))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_service_that_knows_of_no_drain_end_in_order_and_say_when_to_come_back() {
+    let (app, mut begun) = endless();
+    let (addr, drain, server) = start(app.layer(end_bodies())).await;
+    let (mut one, mut two) = (Client::connect(addr), http2::Client::connect(addr));
+    one.get("/events");
+    let stream = two.get("/events");
+    for _ in 0..2 {
+        begun.recv().await.expect("begun");
+    }
+    drop(drain.start());
+    // Complete, as HTTP/1 and as HTTP/2 have it.
+    let bodies = [one.response().text().to_owned(), two.response(stream)];
+    let mut times = bodies.map(|it| clients::retry(&it, "data: one\n\n"));
+    times.sort_unstable();
+    assert_eq!(times, [1236, 1618]);
+    one.expect_fin();
+    two.expect_fin();
+    ended(server).await.expect("nothing was cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_half_of_a_whole_is_cut_and_not_ended_in_order() {
+    let (app, mut begun) = endless();
+    let (addr, drain, server) = start(app.layer(end_bodies())).await;
+    let (mut one, mut two) = (Client::connect(addr), http2::Client::connect(addr));
+    one.get("/rows");
+    let stream = two.get("/rows");
+    for _ in 0..2 {
+        begun.recv().await.expect("begun");
+    }
+    drop(drain.start());
+    one.answer().expect_err("it is not complete");
+    two.expect_fin();
+    assert!(two.reset_code(stream).is_some(), "its stream alone is reset");
+    ended(server).await.expect("nothing was cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_end_of_its_own_ends_in_order_if_that_was_said() {
+    let (app, mut begun) = endless();
+    let (addr, drain, server) = start(app.layer(end_bodies().cleanly())).await;
     let mut client = Client::connect(addr);
-    client.get("/events");
-    client.see("data: one");
+    client.get("/rows");
+    begun.recv().await.expect("begun");
     drop(drain.start());
     client.expect("data: one\n\n");
     client.expect_fin();
+    ended(server).await.expect("nothing was cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_says_how_long_it_is_comes_to_its_own_end() {
+    let (app, mut begun, gate) = gated();
+    let (addr, drain, server) = start(app.layer(end_bodies())).await;
+    let mut client = Client::connect(addr);
+    client.get("/slow");
+    begun.recv().await.expect("begun");
+    drop(drain.start());
+    gate.add_permits(1);
+    client.expect_last("slow");
+    ended(server).await.expect("nothing was cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_grpc_ends_by_trailers_that_send_its_client_elsewhere() {
+    use http_body_util::{BodyExt, Empty};
+    use hyper::body::Bytes;
+    use hyper::{Request, client::conn};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    let (app, mut begun) = endless();
+    let (addr, drain, server) = start(app.layer(end_bodies())).await;
+    let stream = tokio::net::TcpStream::connect(addr).await.expect("it listens");
+    let (mut client, connection) =
+        conn::http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let request = Request::get("http://test/calls").body(Empty::<Bytes>::new()).expect("a request");
+    let response = client.send_request(request).await.expect("answered");
+    begun.recv().await.expect("begun");
+    drop(drain.start());
+    let body = response.into_body().collect().await.expect("complete");
+    let trailers = body.trailers().expect("trailers").clone();
+    assert_eq!(trailers["grpc-status"], "14");
+    assert_eq!(body.to_bytes(), "data: one\n\n");
     ended(server).await.expect("nothing was cut");
 }
 
@@ -322,26 +483,50 @@ async fn echo(socket: WebSocket, draining: Watcher) {
     }
 }
 
-fn websockets() -> Router {
-    let upgrade =
-        |ws: WebSocketUpgrade, Draining(draining): Draining| async { ws.on_upgrade(|socket| echo(socket, draining)) };
+/// Echoes by two tasks.
+async fn echo_split(socket: WebSocket, draining: Watcher) {
+    let away = Message::Close(Some(CloseFrame { code: close_code::AWAY, reason: "draining".into() }));
+    let (mut writer, mut reader) = Goodbye::new(socket, away, draining, tokio::time::sleep).split();
+    let (read, mut to_write) = unbounded_channel();
+    let writing = tokio::spawn(async move {
+        while let Some(message) = to_write.recv().await {
+            if writer.send(message).await.is_err() {
+                break;
+            }
+        }
+    });
+    while let Some(Ok(message)) = reader.next().await {
+        if read.send(message).is_err() {
+            break;
+        }
+    }
+    drop(read);
+    writing.await.expect("it does not panic");
+}
+
+fn websockets<H, F>(handler: H) -> Router
+where
+    H: Fn(WebSocket, Watcher) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let upgrade = move |ws: WebSocketUpgrade, Draining(draining): Draining| {
+        let handler = handler.clone();
+        async { ws.on_upgrade(move |socket| handler(socket, draining)) }
+    };
     Router::new().route("/ws", any(upgrade))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_is_told_and_waited_for() {
-    let (addr, drain, server) = start(websockets()).await;
-    let stream = Client::connect(addr).into_stream();
-    let (mut socket, _) = tungstenite::client(format!("ws://{addr}/ws"), stream).expect("upgraded");
-    socket.send("hello".into()).expect("open");
-    assert_eq!(socket.read().expect("open"), "hello".into());
-    drop(drain.start());
-    let tungstenite::Message::Close(Some(close)) = socket.read().expect("open") else { panic!("no goodbye") };
-    assert_eq!(close.code, CloseCode::Away);
-    // The client has not answered yet.
-    assert!(!server.is_finished());
-    while socket.read().is_ok() {}
-    ended(server).await.expect("nothing was cut");
+    for app in [websockets(echo), websockets(echo_split)] {
+        let (addr, drain, server) = start(app).await;
+        let mut socket = clients::echoed(addr);
+        drop(drain.start());
+        clients::hear_goodbye(&mut socket);
+        assert!(!server.is_finished());
+        clients::say_goodbye(socket);
+        ended(server).await.expect("nothing was cut");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,7 +538,7 @@ async fn a_websocket_on_http2_is_told_and_waited_for() {
     use hyper_tungstenite::tungstenite::{self, protocol::Role};
     use hyper_util::rt::{TokioExecutor, TokioIo};
 
-    let (addr, drain, server) = start(websockets()).await;
+    let (addr, drain, server) = start(websockets(echo)).await;
     let stream = tokio::net::TcpStream::connect(addr).await.expect("it listens");
     let (mut client, connection) =
         conn::http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await.expect("HTTP/2");

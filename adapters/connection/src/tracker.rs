@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -70,14 +70,15 @@ impl Tracker {
             Some(entry) => guard.labelled(Label::live(EntryLabel(entry.clone()))),
             None => guard,
         };
-        let bounds = Bounds { age: spread(bounds.age), ..bounds };
+        let watcher = guard.watcher();
+        let bounds = Bounds { age: own_age(&watcher, bounds.age), ..bounds };
         let policy = if peer.is_some() {
             Policy::new(bounds).with_acknowledgements()
         } else {
             Policy::new(Bounds { stall: bounds.stall.saturating_mul(UNTOLD), ..bounds })
         };
         Arc::new(Self {
-            watcher: guard.watcher(),
+            watcher,
             notice: guard.turn().map(|turn| Notice { turn, has_answered: AtomicBool::new(false) }),
             guard,
             handshake,
@@ -363,16 +364,12 @@ impl Drop for Tracker {
 }
 
 /// The maximum age of one connection: up to a tenth more or less than `age`.
-fn spread(age: Duration) -> Duration {
-    static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
+fn own_age(watcher: &Watcher, age: Duration) -> Duration {
     if age == Duration::MAX {
         return age;
     }
-    // A Weyl sequence: multiples of the golden ratio modulo one, in 32 bits. Any run of it is spread evenly.
-    let fraction = CONNECTIONS.fetch_add(0x9E37_79B9, Ordering::Relaxed);
-    let most = age / 5;
-    let more = (u128::from(fraction) * most.as_nanos()) >> 32;
-    age.saturating_sub(age / 10) + Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX))
+    let tenth = age / 10;
+    watcher.spread(age.saturating_sub(tenth)..age.saturating_add(tenth))
 }
 
 #[cfg(test)]
@@ -381,8 +378,9 @@ mod tests {
 
     #[test]
     fn connections_of_one_age_differ_by_a_tenth_and_are_spread_evenly() {
-        assert_eq!(spread(Duration::MAX), Duration::MAX);
-        let ages: Vec<_> = (0..1000).map(|_| spread(Duration::from_secs(1000)).as_secs()).collect();
+        let watcher = ebbtide::Drain::new().watcher();
+        assert_eq!(own_age(&watcher, Duration::MAX), Duration::MAX);
+        let ages: Vec<_> = (0..1000).map(|_| own_age(&watcher, Duration::from_secs(1000)).as_secs()).collect();
         assert!(ages.iter().all(|it| (900..1100).contains(it)));
         for fifth in 0..5 {
             let from = 900 + fifth * 40;

@@ -1,7 +1,8 @@
-//! A WebSocket's goodbye: a handler that reads and writes as ever leaves well, and in bounded time, when the drain begins.
+//! Goodbyes: a WebSocket, or a stream without an end, that ends well and in bounded time when its server drains.
 //!
-//! [`Goodbye`] wraps the socket, and is one itself. It works with every socket that is a stream and a sink of messages: those of
-//! axum, tokio-tungstenite and async-tungstenite, and other types, too. It needs only the sleep of a runtime.
+//! [`Goodbye`] wraps a WebSocket, and is one itself: its handler reads and writes as before. It works with every socket that is a
+//! stream and a sink of messages: those of axum, tokio-tungstenite and async-tungstenite, and other types, too. It needs only
+//! the sleep of a runtime.
 //!
 //! ```
 //! # use std::convert::Infallible;
@@ -29,14 +30,20 @@
 //! }
 //! ```
 //!
-//! The drain waits for the socket without this crate too, for the guard is in its connection. But nobody tells its client, which
-//! would go on for as long as it likes, or be cut at the deadline.
+//! [`Ending`] wraps a stream that has no end of its own, such as server-sent events: it ends with the drain, by a last item.
+//!
+//! The drain waits for both without this crate too, for the guard is in their connections. But nobody tells their clients, which
+//! would go on for as long as they like, or be cut at the deadline. Bodies of services that are not yours, which cannot be
+//! told, are ended from outside by `EndBodies` of `ebbtide-hyper`, a layer of tower.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod ending;
 mod error;
 mod goodbye;
+mod leaving;
 
+pub use ending::Ending;
 pub use error::Error;
 pub use goodbye::Goodbye;

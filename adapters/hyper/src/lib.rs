@@ -38,6 +38,9 @@
 //! For a tower service there is [`Http::serve_tower`], with the feature `tower`. For axum use `ebbtide-axum`, and for tonic
 //! `ebbtide-tonic`: they need no other code.
 //!
+//! A body that has no end of its own, and is not told of the drain, is ended from outside: by [`EndingBody`], or in a whole
+//! service by its layer `EndBodies`, with the feature `tower`.
+//!
 //! A connection that is built with hyper's own builders is served by [`Http::serve_with`], and so is any other [`Engine`].
 //!
 //! # Clients that close their direction
@@ -68,6 +71,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "tower")]
+mod end_bodies;
+mod ending_body;
 mod engine;
 mod http;
 mod io;
@@ -80,6 +86,9 @@ mod tower;
 
 pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
+#[cfg(feature = "tower")]
+pub use end_bodies::{EndBodies, EndBodiesFuture, EndBodiesService};
+pub use ending_body::{BodyEnd, EndingBody};
 pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;

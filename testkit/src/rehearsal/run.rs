@@ -31,19 +31,21 @@ enum Age {
 }
 
 /// What a run is known by, in the report.
-type Point<'a> = &'a dyn Fn() -> String;
+pub(super) type Point<'a> = &'a dyn Fn() -> String;
 
 /// What a client does, and what comes of it.
 type Script<'a> = fn(&mut Run<'a>) -> Verdict;
 
 /// What a connection of a client that reads slowly holds.
-const NARROW: usize = 16;
+pub(super) const NARROW: usize = 16;
 /// What comes behind the last request: more than a server reads ahead.
 const FLOOD: usize = 1 << 20;
 /// Between a slow client's bytes.
 const SLOW: Duration = Duration::from_millis(100);
 /// How many points of a body, or of a response, a drain begins at: where there are more, they are spread.
 const POINTS: usize = 256;
+/// How many points the tasks are looked at that a drain leaves behind: each may take a while of them.
+pub(super) const LOOKS: usize = 8;
 /// How long before its end a grace's last moment is.
 const LAST_MOMENT: Duration = Duration::from_millis(3);
 
@@ -53,7 +55,7 @@ impl<'a> Run<'a> {
     pub(super) fn outcomes(&mut self) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome { promise: Self::ANSWERED, verdict: Verdict::Kept }];
         outcomes.extend(self.sweep());
-        let rest: [(&'static str, Script<'a>); 20] = [
+        let rest: [(&'static str, Script<'a>); 21] = [
             ("a_silent_connection_ends_by_fin_within_its_grace", Self::silent),
             ("a_request_in_the_last_moment_of_the_grace_of_a_silent_connection_is_answered", Self::silent_speaks),
             ("an_idle_connection_ends_by_fin_within_its_grace", Self::idle),
@@ -70,6 +72,7 @@ impl<'a> Run<'a> {
             ("a_client_that_leaves_before_its_response_does_not_hold_the_drain", Self::leaves_waiting),
             ("a_client_that_ends_its_direction_does_not_hold_the_drain", Self::half_closes),
             ("a_forced_close_cuts_what_is_in_flight_and_says_so", Self::forced),
+            ("no_task_outlives_the_drain", Self::tasks),
             ("a_request_for_an_upgrade_is_answered", Self::upgrade_asked),
             ("an_upgraded_connection_is_told_of_the_drain_or_waited_for", Self::upgraded),
             ("an_upgraded_connection_whose_client_leaves_does_not_hold_the_drain", Self::upgraded_leaves),
@@ -105,21 +108,17 @@ impl<'a> Run<'a> {
 
     /// How long all of it may take, whatever happens.
     fn whole(&self) -> Duration {
-        // Nothing waits for its request here before the drain has begun, and for a body nothing waits at all.
-        let Bounds { silent, idle, head, preface, goaway, stall, linger, .. } = self.rehearsal.bounds;
-        // A pipe does not tell whether its client reads.
-        let stall = stall.saturating_mul(6);
-        [silent, idle, head, preface, goaway, stall, linger, SLACK].iter().sum::<Duration>() + self.reference.took
+        self.rehearsal.whole(self.reference.took)
     }
 
     /// How long a connection may be read on, once its end is written and its client has gone.
     fn behind(&self) -> Duration {
-        self.rehearsal.bounds.linger + SLACK
+        self.rehearsal.behind()
     }
 
     /// Lengths of the request's beginnings: every one of its head, and many of its body.
     fn beginnings(&self) -> Vec<usize> {
-        (1..self.head).chain(spread(self.head..=self.request.len(), POINTS)).collect()
+        beginnings(self.head, self.request.len())
     }
 
     /// What is wrong with the response.
@@ -531,6 +530,26 @@ impl<'a> Run<'a> {
         tally.verdict()
     }
 
+    /// Tasks of the service that are at work when the drain is over: no guard has held it up for them.
+    fn tasks(&mut self) -> Verdict {
+        let (mut tally, steps) = (Tally::default(), self.reference.steps);
+        for step in spread(0..=steps, LOOKS) {
+            let Some(mut scene) = self.scene(Age::New, WIDE) else { return Tally::never() };
+            scene.send(self.request, self.whole());
+            let limit = scene.now() + self.reference.took + SLACK;
+            for _ in 0..step {
+                scene.step(limit);
+            }
+            scene.drain();
+            let _ = scene.hear(self.whole());
+            scene.leave();
+            if scene.drained(self.whole()).is_ok() {
+                tally.note(&|| format!("the drain at step {step} of {steps} of the response"), scene.left_behind());
+            }
+        }
+        tally.verdict()
+    }
+
     /// A client whose request for an upgrade was answered as it is without a drain: the drain begins after `k` bytes.
     fn switched(&mut self, drain: impl Fn(&mut Scene)) -> Result<Scene, Verdict> {
         let Some(request) = &self.rehearsal.upgrade else {
@@ -628,7 +647,7 @@ impl<'a> Run<'a> {
 }
 
 /// What is wrong with a forced close.
-fn cut(scene: &mut Scene) -> Option<String> {
+pub(super) fn cut(scene: &mut Scene) -> Option<String> {
     let Err(cut) = scene.close() else {
         return Some("nothing was held: the drain was over while the connection was open".into());
     };
@@ -639,8 +658,13 @@ fn cut(scene: &mut Scene) -> Option<String> {
     scene.is_served().then(|| "its task goes on".into())
 }
 
+/// Lengths of a request's beginnings: every one of its head, and many of its body.
+pub(super) fn beginnings(head: usize, length: usize) -> Vec<usize> {
+    (1..head).chain(spread(head..=length, POINTS)).collect()
+}
+
 /// At most so many numbers of this range, spread over it.
-fn spread(range: RangeInclusive<usize>, most: usize) -> impl Iterator<Item = usize> {
+pub(super) fn spread(range: RangeInclusive<usize>, most: usize) -> impl Iterator<Item = usize> {
     let (start, end) = (*range.start(), *range.end());
     let step = ((end.saturating_sub(start)) / most).max(1);
     range.step_by(step).chain((end > start && (end - start) % step != 0).then_some(end))

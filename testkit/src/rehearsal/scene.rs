@@ -7,7 +7,8 @@ use ebbtide::{Overdue, State};
 
 use crate::client::{Client, Response};
 use crate::pipe::Stream;
-use crate::simulation::Simulation;
+use crate::rehearsal::head_of;
+use crate::simulation::{Serve, Simulation};
 use crate::wire::End;
 
 /// What a client does, step by step, and what it hears.
@@ -23,6 +24,8 @@ pub(super) struct Scene {
     drain: Option<(usize, Duration)>,
     /// The drain was closed while the connection was open and not cut.
     early: bool,
+    /// The service's own tasks, from before the connection.
+    tasks: usize,
 }
 
 /// What a client heard, and how it ended.
@@ -51,9 +54,12 @@ pub(super) struct Heard {
 pub(super) const SLACK: Duration = Duration::from_millis(5);
 
 impl Scene {
-    pub(super) fn new(simulation: Simulation, stream: Stream, heads: bool) -> Self {
+    /// Connects to what serves connections so.
+    pub(super) fn new(simulation: Simulation, serve: Serve, capacity: usize, heads: bool) -> Self {
+        let tasks = simulation.driver().tasks();
+        let stream = simulation.reach_through(capacity, serve).expect("the drain has not begun");
         let (heard, heard_last) = (Vec::new(), simulation.now());
-        Self { simulation, stream: Some(stream), heads, heard, heard_last, drain: None, early: false }
+        Self { simulation, stream: Some(stream), heads, heard, heard_last, drain: None, early: false, tasks }
     }
 
     fn stream(&self) -> &Stream {
@@ -171,10 +177,26 @@ impl Scene {
         let Self { simulation, stream, heard, heard_last, heads, .. } = self;
         let stream = stream.as_ref().expect("the client is there");
         listen(simulation, stream, heard, heard_last);
+        if is_chunked(heard) && !heard.ends_with(b"\r\n\r\n") && stream.ended().is_none() {
+            // Not yet the last chunk: a response without an end would be read again and again.
+            return false;
+        }
         let (responses, _) = parse(heard, *heads);
         // A body of no known length is as long as the connection.
         let is_over = |it: &Response| *heads || it.is_delimited() || stream.ended().is_some();
         responses.first().is_some_and(is_over)
+    }
+
+    /// Whether a response has begun by now: its head is complete.
+    pub(super) fn hears_a_head(&mut self) -> bool {
+        let Self { simulation, stream, heard, heard_last, .. } = self;
+        listen(simulation, stream.as_ref().expect("the client is there"), heard, heard_last);
+        head_of(heard).is_some()
+    }
+
+    /// How much was heard.
+    pub(super) fn heard(&self) -> usize {
+        self.heard.len()
     }
 
     /// Forgets what was heard, as of an exchange that is over.
@@ -250,6 +272,26 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// What is wrong with the tasks that are there though the drain is over: those that were at work, and so come to an end.
+    /// Those that come to none are the service's own, such as one that sweeps a cache, begun by its first request.
+    pub(super) fn left_behind(&self) -> Option<String> {
+        let driver = self.simulation.driver();
+        driver.settle();
+        let (over, left) = (self.now(), driver.tasks().saturating_sub(self.tasks));
+        driver.wait_until(over + AFTERWARDS, || driver.tasks() <= self.tasks);
+        let worked = left.saturating_sub(driver.tasks().saturating_sub(self.tasks));
+        let after = self.now().saturating_sub(over);
+        (worked > 0).then(|| {
+            let tasks = if worked == 1 { "1 task was" } else { &format!("{worked} tasks were") };
+            format!("{tasks} still at work when the drain was over, until {after:?} later: for want of a guard?")
+        })
+    }
+}
+
+/// How long what a drain leaves behind is looked at. What works for longer is taken for a part of the service.
+const AFTERWARDS: Duration = Duration::from_secs(60);
+
 impl Heard {
     /// What is wrong with what should have been a response, or with this one, which should have been like that one.
     pub(super) fn fault(&self, other: Option<(&Response, &Response)>) -> String {
@@ -312,6 +354,12 @@ fn listen(simulation: &Simulation, stream: &Stream, heard: &mut Vec<u8>, last: &
         *last = simulation.now();
         heard.extend(bytes);
     }
+}
+
+/// Whether it begins with the head of a response that comes in chunks.
+fn is_chunked(bytes: &[u8]) -> bool {
+    let head = head_of(bytes).map(|it| String::from_utf8_lossy(&bytes[..it]).to_ascii_lowercase());
+    head.is_some_and(|it| it.contains("\r\ntransfer-encoding:"))
 }
 
 /// The complete responses, and whether there is something behind them that is none. What comes behind an upgrade is not
