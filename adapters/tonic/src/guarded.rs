@@ -161,3 +161,67 @@ impl<I: fmt::Debug> fmt::Debug for Guarded<I> {
         f.debug_struct("Guarded").field("io", &self.io).field("guard", &self.guard).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ebbtide::Drain;
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn connection() -> (Drain, DuplexStream, Guarded<DuplexStream>) {
+        let (drain, (client, server)) = (Drain::new(), duplex(64));
+        let guarded = Guarded::new(server, drain.guard().expect("running"), Bounds::default());
+        (drain, client, guarded)
+    }
+
+    /// What is there to be read.
+    fn read(guarded: &mut Guarded<DuplexStream>) -> Option<io::Result<usize>> {
+        guarded.read(&mut [0; 64]).now_or_never()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_preface_is_bounded_in_a_drain_and_not_before() {
+        let (drain, mut client, mut guarded) = connection();
+        assert!(read(&mut guarded).is_none());
+        advance(Duration::from_secs(3600)).await;
+        assert!(read(&mut guarded).is_none());
+        drop(drain.start());
+        assert!(read(&mut guarded).is_none());
+        advance(Duration::from_millis(100)).await;
+        client.write_all(b"P").await.expect("open");
+        assert_eq!(read(&mut guarded).expect("it is there").expect("no error"), 1);
+        // From here on it is half a preface, and no silence.
+        assert!(read(&mut guarded).is_none());
+        advance(Duration::from_secs(4)).await;
+        assert!(read(&mut guarded).is_none());
+        advance(Duration::from_secs(2)).await;
+        let error = read(&mut guarded).expect("its time is over").expect_err("no preface");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_behind_a_preface_is_not_bounded() {
+        let (drain, mut client, mut guarded) = connection();
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("open");
+        drop(drain.start());
+        assert_eq!(read(&mut guarded).expect("it is there").expect("no error"), LENGTH);
+        advance(Duration::from_secs(3600)).await;
+        assert!(read(&mut guarded).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_forced_close_wakes_who_reads_and_who_writes() {
+        let (drain, _client, guarded) = connection();
+        let (mut reader, mut writer) = tokio::io::split(guarded);
+        let read = tokio::spawn(async move { reader.read(&mut [0; 64]).await });
+        // More than there is room for.
+        let written = tokio::spawn(async move { writer.write_all(&[0; 1024]).await });
+        tokio::task::yield_now().await;
+        drain.close();
+        assert_eq!(read.await.expect("no panic").expect_err("closed").kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(written.await.expect("no panic").expect_err("closed").kind(), io::ErrorKind::ConnectionAborted);
+    }
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ebbtide::{Drain, State};
 use ebbtide_testkit::PATIENCE;
 use ebbtide_tonic::{Error, Health, Serve, ServingStatus, serve};
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
@@ -108,6 +109,8 @@ async fn each_name_has_a_status_of_its_own_and_all_are_not_serving_in_a_drain() 
         health.set_service_status(name, ServingStatus::Serving);
         assert_eq!(check(&mut client, name).await.expect("known"), Wire::NotServing);
     }
+    // It would have ended before those answers.
+    assert!(later.message().now_or_never().is_none());
     drop(drain.start());
     assert_eq!(next(&mut later).await, None);
     assert_eq!(next(&mut mail).await, None);

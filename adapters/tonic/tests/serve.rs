@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ebbtide::Drain;
 use ebbtide_testkit::client::Client;
 use ebbtide_testkit::http2;
+use ebbtide_testkit::tls::{Identity, Tls};
 use ebbtide_testkit::wire::{End, Wire};
 use ebbtide_tonic::{Connections, EndStreams, Error, bounds, serve};
 use tokio::sync::mpsc::unbounded_channel;
@@ -241,6 +242,22 @@ async fn a_call_knows_its_clients_address() {
     let port = talk::TalkClient::new(channel).say(Number::of(0)).await.expect("answered").into_inner().value;
     assert!(u16::try_from(port).is_ok_and(|it| it != 0 && it != addr.port()));
     drop(drain.start());
+    ended(server).await.expect("nothing was cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_served_and_drained_through_tls() {
+    let (routes, mut gate) = routes();
+    let ((listener, addr), drain, identity) = (listen().await, Drain::new(), Identity::new());
+    let server = run(serve(listener, routes).rustls(identity.server(&[])).drain(&drain));
+    let stream = Client::connect(addr).into_stream();
+    let mut wire = Wire::over(Tls::over(stream, identity.client(&["http/1.1"])));
+    wire.send(post("application/grpc", "", &SEVEN));
+    gate.begun().await;
+    drop(drain.start());
+    gate.open(1);
+    wire.take_until("HTTP/1.1 200 OK").expect("an answer");
+    wire.take_until("\u{8}\u{7}").expect("the message");
     ended(server).await.expect("nothing was cut");
 }
 
