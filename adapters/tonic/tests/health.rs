@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ebbtide::{Drain, State};
 use ebbtide_testkit::PATIENCE;
-use ebbtide_tonic::{Error, Health, Serve, ServingStatus, serve};
+use ebbtide_tonic::{EndStreams, Error, Health, Serve, ServingStatus, serve};
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -156,6 +156,20 @@ async fn in_a_lame_duck_time_of_which_it_was_not_told_whoever_checks_is_told_at_
     let mut whole = watch(&mut client, "").await;
     assert_eq!(next(&mut whole).await, Some(Wire::NotServing));
     server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_endless_streams_of_tonic_healths_own_service_are_ended_by_the_layer() {
+    let ((listener, addr), drain) = (listen().await, Drain::new());
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let routes = Routes::new(health).into_axum_router().layer(EndStreams::after(Duration::ZERO));
+    let server = run(serve(listener, routes).drain(&drain).deadline(None));
+    let mut client = client(addr).await;
+    let mut whole = watch(&mut client, "").await;
+    assert_eq!(next(&mut whole).await, Some(Wire::Serving));
+    drop(drain.start());
+    assert_eq!(whole.message().await.expect_err("the end").code(), Code::Unavailable);
+    ended(server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Code;
 use tonic::service::Routes;
 
-use crate::gated::{ENDING, ENDLESS, Gate, Gated, SHORT, channel, client, ended, listen, next};
+use crate::gated::{ENDING, ENDLESS, Gate, Gated, LATE, SHORT, channel, client, ended, listen, next};
 use crate::talk::{Number, TalkServer};
 
 mod gated;
@@ -147,6 +147,22 @@ async fn the_deadline_cuts_streams_and_says_which() {
     assert!(error.contains("POST /ebbtide.Talk/Count") && error.contains("POST /ebbtide.Talk/Say"), "{error}");
     next(&mut stream).await.expect_err("it was cut");
     ended(unary).await.expect_err("it was cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_goes_on_after_its_response_is_waited_for() {
+    let (routes, gate) = routes();
+    let (addr, drain, server) = start(routes).await;
+    let mut client = client(addr).await;
+    client.say(Number::of(LATE)).await.expect("answered");
+    drop(drain.start());
+    // To the end of its connection: nothing is left but the work.
+    while client.say(Number::of(LATE)).await.is_ok() {
+        gate.open(1);
+    }
+    assert!(!server.is_finished());
+    gate.open(1);
+    ended(server).await.expect("nothing was cut");
 }
 
 #[tokio::test(flavor = "multi_thread")]
