@@ -8,7 +8,7 @@ use rustls::client::ClientConnection;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ProtocolVersion, RootCertStore, ServerConfig};
 
 use crate::transport::Transport;
 
@@ -218,8 +218,17 @@ impl<S: Transport> Transport for Tls<S> {
         }
     }
 
+    /// The client's part of a handshake is over before the server's. With TLS 1.3 a session ticket comes when the server has
+    /// done its own (RFC 8446, section 4.6.1); without one a connection that is closed at once may be reset.
     fn ready(&mut self) -> io::Result<()> {
-        self.handshake()
+        self.handshake()?;
+        let has_tickets = self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        while has_tickets && self.connection.tls13_tickets_received() == 0 {
+            if !self.more()? {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
     }
 
     fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
