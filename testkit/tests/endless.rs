@@ -5,9 +5,12 @@ use std::future::pending;
 use std::pin::Pin;
 use std::time::Duration;
 
+use axum::Router;
+use axum::response::sse::{Event, Sse};
+use axum::routing::get;
 use ebbtide::{Guard, Watcher};
 use ebbtide_goodbye::Ending;
-use ebbtide_hyper::Http;
+use ebbtide_hyper::{EndBodies, Http};
 use ebbtide_testkit::{Rehearsal, Report, Runtime, Verdict};
 use futures_lite::future::or;
 use futures_lite::stream::{self, Stream, StreamExt};
@@ -70,6 +73,31 @@ fn a_stream_that_ends_with_the_drain_keeps_what_is_promised() {
         Box::pin(Ending::new(silent, watcher, |_| Ok(piece("bye\n")))) as Pieces
     };
     service(silent).run_endless(GET, Duration::ZERO).expect_kept();
+}
+
+/// A router of axum whose stream of events knows of no drain, on tokio.
+fn router(layer: impl Fn(Router) -> Router + 'static) -> Rehearsal {
+    let events = || async {
+        let ticks = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Some((Ok::<_, Infallible>(Event::default().data("tick")), ()))
+        });
+        Sse::new(ticks)
+    };
+    let rehearsal = Rehearsal::new(move |_| {
+        let app = layer(Router::new().route("/", get(events)));
+        let http = Http::new(TokioExecutor::new(), TokioTimer::new()).news_in_every_request();
+        move |io, guard| http.serve_tower(TokioIo::new(io), app.clone(), guard)
+    });
+    rehearsal.on_tokio()
+}
+
+#[test]
+fn a_layer_ends_the_streams_of_a_service_that_knows_of_no_drain() {
+    let layer = || EndBodies::after(SECOND, tokio::time::sleep);
+    router(move |app| app.layer(layer())).run_endless(GET, SECOND).expect_kept();
+    let report = router(|app| app).run_endless(GET, SECOND);
+    is_broken(&report, "it_ends_in_time_at_whatever_step_of_it_the_drain_begins", "no end");
 }
 
 #[test]

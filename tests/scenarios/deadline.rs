@@ -26,18 +26,22 @@ fn what_is_cut_before_its_response_is_answered_503() {
     for signals in [&[Signal::TERM][..], &[Signal::TERM, Signal::INT]] {
         let timeout = if signals.len() > 1 { "0" } else { "300" };
         let server = Server::start(&["--drain-timeout-ms", timeout]);
-        let (mut slow, mut upload) = (Client::idle(server.main), Client::connect(server.main));
-        slow.get("/slow?ms=600000");
+        // As many as take a server some time to tell.
+        let mut slow: Vec<_> = (0..20).map(|_| Client::idle(server.main)).collect();
+        for client in &mut slow {
+            client.get("/slow?ms=600000");
+        }
+        let mut upload = Client::connect(server.main);
         upload.begin_upload(1 << 20);
         upload.send(vec![b'x'; 1 << 19]);
         let mut stream = Client::connect(server.main);
         stream.get("/stream?chunks=1000&ms=100");
         stream.see("chunk 0\n");
-        server.until_status("Running, 3 in flight");
+        server.until_status("Running, 22 in flight");
         for signal in signals {
             server.signal(*signal);
         }
-        for client in [&mut slow, &mut upload] {
+        for client in slow.iter_mut().chain([&mut upload]) {
             let response = client.response();
             assert!(response.is_unavailable(), "{:?}", response.head);
             client.expect_fin();
