@@ -41,8 +41,8 @@ pub struct Application {
 ///
 /// Keep it for as long as that is: the suite counts those there are, and expects the ones that are cut to be dropped.
 ///
-/// In this order: where it [is an upgrade](Self::is_upgrade), answer 101 and hand the connection to
-/// [`echo`](Self::echo). Else, where it [reads](Self::reads), [receive](Self::receive) all of the body; run its
+/// In this order: if it [is an upgrade](Self::is_upgrade), answer 101 and hand the connection to
+/// [`echo`](Self::echo). Otherwise, if it [reads](Self::reads), [receive](Self::receive) all of the body; run its
 /// [work](Self::work), if any; and answer its [reply](Self::reply).
 #[derive(Debug)]
 pub struct Exchange {
@@ -72,7 +72,7 @@ enum Route {
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// The length of the body, where it is known: to be said in the head.
+    /// The length of the body for the head, if it is known.
     pub length: Option<u64>,
     /// The body.
     pub body: Body,

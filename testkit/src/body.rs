@@ -31,7 +31,7 @@ pub(crate) enum Piece {
 const LONG: usize = 64 * 1024;
 
 impl Piece {
-    /// `None` where nobody should know.
+    /// `None` if it should not be known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Text(text) => Some(text.len() as u64),

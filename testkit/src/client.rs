@@ -184,7 +184,7 @@ impl Response {
         fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Whether it says where its body ends: else the connection's end is the body's.
+    /// Whether its head says where the body ends. If not, the body ends with the connection.
     pub(crate) fn is_delimited(&self) -> bool {
         self.status != 200 || self.header("content-length").or(self.header("transfer-encoding")).is_some()
     }

@@ -116,7 +116,7 @@ impl Clock {
         }
     }
 
-    /// When the next timer is due; `None` where there is none, or where that is not known.
+    /// When the next timer is due; `None` if there is none, or if that is not known.
     pub(crate) fn next(&self) -> Option<Duration> {
         match &self.hands {
             Hands::Own(timers) => lock(timers).set.first_key_value().map(|((deadline, _), _)| *deadline),

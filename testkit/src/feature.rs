@@ -24,7 +24,7 @@ pub enum Feature {
     RequestBound,
     /// A `503` for a request of HTTP/1 that is cut by force before its response has begun.
     LastWords,
-    /// An answer for a client of HTTP/1 that has ended its direction behind its request. (Behind TLS that is its departure.)
+    /// A response to a client of HTTP/1 that has closed its direction after its request. (With TLS that is a disconnect.)
     HalfClosed,
     /// Clients that come through TLS: [`Suite::over_tls`](crate::Suite::over_tls). The promises are about handshakes; the
     /// others are about every connection, through TLS or not.

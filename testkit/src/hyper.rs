@@ -27,7 +27,7 @@ pub struct Service<E> {
     executor: E,
 }
 
-/// A response's body; of no known length where that is not to be said.
+/// The body of a response; without a known length if the head should have none.
 #[derive(Debug)]
 pub struct ReplyBody {
     body: Option<Body>,

@@ -238,7 +238,7 @@ impl Stream {
         self.pipe.lanes().reset();
     }
 
-    /// How the connection ended, where that is there to be read, without letting the simulation go on.
+    /// How the connection ended, if that can be read without running the simulation.
     pub(crate) fn ended(&self) -> Option<End> {
         let lanes = self.pipe.lanes();
         match &*lanes {

@@ -10,11 +10,11 @@ use crate::feature::Feature;
 pub(crate) struct Promise<W> {
     /// A sentence.
     pub(crate) name: &'static str,
-    /// What it is about, where not every server has that.
+    /// The feature that it needs, if not every server has it.
     pub(crate) needs: Option<Feature>,
     /// How the server is to be.
     pub(crate) settings: Settings,
-    /// Panics where it is broken.
+    /// Panics if it is broken.
     pub(crate) scenario: fn(W),
 }
 

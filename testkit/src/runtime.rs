@@ -24,7 +24,7 @@ impl Runtime {
         Self { executor, clock }
     }
 
-    /// Runs this as a task of its own. It is dropped where the simulation is over, and on any other thread than
+    /// Runs this as a task of its own. It is dropped if the simulation is over, and on any other thread than
     /// the simulation's.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         self.spawn_named("a task".into(), future);

@@ -89,14 +89,15 @@ impl Simulation {
         Self { driver: Rc::new(driver), capacity: CAPACITY, connections: Cell::new(0) }
     }
 
-    /// Has later connections hold so many bytes in each direction: whoever writes more waits until they are read.
+    /// Sets the buffer of later connections, in bytes for each direction. A write of more waits until they are read.
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = bytes;
         self
     }
 
-    /// Has nobody who drives it wait longer than this, in virtual time: an hour, where it is not said. It is there for what
-    /// can never come while some timer ticks on; where there is no timer, none of this is waited for.
+    /// Sets the longest wait of the code that drives it, in virtual time. Default: an hour.
+    ///
+    /// It ends a wait for something that can never come while some timer ticks on. Without a timer, such a wait ends at once.
     pub fn patience(self, time: Duration) -> Self {
         self.driver.patience.set(time);
         self
@@ -123,7 +124,7 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// Where it has none; and where it panics itself.
+    /// If it has none, or if it panics itself.
     pub fn block_on<F: Future + 'static>(&self, future: F) -> F::Output
     where
         F::Output: 'static,
@@ -163,7 +164,7 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// With `what` where it never is.
+    /// With `what`, if it never is.
     pub fn until(&self, what: &str, is: impl FnMut() -> bool) {
         self.driver.wait(|| what.into(), is);
     }

@@ -23,7 +23,7 @@ pub(crate) struct Sockets {
     security: Security,
     application: Application,
     drain: Drain,
-    /// The listener, where somebody else has it too.
+    /// The listener, if it has another owner, too.
     owner: Option<TcpListener>,
     /// None once its end was waited for.
     server: Option<JoinHandle<io::Result<()>>>,

@@ -21,9 +21,9 @@ pub struct Start {
     pub application: Application,
     /// Its connections' bounds.
     pub bounds: Bounds,
-    /// How many connections it may have at a time, where there is a limit.
+    /// The limit of open connections, if there is one.
     pub max_connections: Option<usize>,
-    /// What its TLS is to be, where its clients come through TLS: [`Suite::over_tls`](crate::Suite::over_tls).
+    /// The TLS configuration, if its clients come through TLS: [`Suite::over_tls`](crate::Suite::over_tls).
     #[cfg(feature = "rustls")]
     pub tls: Option<std::sync::Arc<rustls::ServerConfig>>,
     /// Whether somebody else has the listening socket too, so that what is queued is to be left to them.

@@ -81,7 +81,7 @@ pub struct Tls<S> {
     stopped: bool,
 }
 
-/// What of a response is encrypted at a time, where it is not known whether there is room for it.
+/// How many bytes of a response are encrypted at a time if it is not known whether there is room for more.
 const PIECE: usize = 16 * 1024;
 
 impl<S> Tls<S> {

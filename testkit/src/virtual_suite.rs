@@ -67,7 +67,7 @@ pub struct VirtualStart {
     pub application: Application,
     /// Its connections' bounds.
     pub bounds: Bounds,
-    /// What its TLS is to be, where its clients come through TLS: [`VirtualSuite::over_tls`].
+    /// The TLS configuration, if its clients come through TLS: [`VirtualSuite::over_tls`].
     #[cfg(feature = "rustls")]
     pub tls: Option<std::sync::Arc<rustls::ServerConfig>>,
 }

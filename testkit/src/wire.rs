@@ -56,7 +56,7 @@ impl<S: Transport> Wire<S> {
         self.stream.fill(bytes.as_ref()).expect("the server still reads");
     }
 
-    /// Does what precedes HTTP: a handshake, where there is one.
+    /// Does the handshake that precedes HTTP, if there is one.
     #[track_caller]
     pub fn ready(&mut self) {
         self.stream.ready().expect("the server does its part of it");
@@ -68,7 +68,7 @@ impl<S: Transport> Wire<S> {
         self.stream.queue(bytes.as_ref()).expect("the server still reads");
     }
 
-    /// Begins what precedes HTTP, where something does, and stops after this many bytes, until it is to send something.
+    /// Begins the handshake that precedes HTTP, if there is one, and stops after this many bytes until it must send something.
     #[track_caller]
     pub fn begin(&mut self, most: usize) {
         self.stream.begin(most).expect("the server still reads");
@@ -130,7 +130,7 @@ impl<S: Read + Write> Wire<S> {
         self.take(end)
     }
 
-    /// Waits until this text has come, and leaves it for whoever reads next.
+    /// Waits until this text has come, and leaves it for the next read.
     #[track_caller]
     pub fn see(&mut self, text: &str) {
         if let Err(end) = self.find(text) {
