@@ -62,7 +62,7 @@ async fn stages_start_from_the_last_to_the_first_each_when_those_behind_it_are_r
     while !readiness.is_ready() {
         tokio::task::yield_now().await;
     }
-    let _ = drain.start();
+    drop(drain.start());
     assert!(running.await.unwrap().is_clean());
     let lines = log.lines();
     assert_eq!(lines[0], "cache", "{lines:?}");
@@ -145,7 +145,7 @@ async fn a_drain_before_the_start_serves_who_is_queued_and_ends_in_order() {
             worker.add("worker ends");
         })
         .finally("pool", async move { pool.add("pool closes") });
-    let _ = service.drain().start_because("SIGTERM, say");
+    drop(service.drain().start_because("SIGTERM, say"));
     let outcome = service.run().await;
     assert!(outcome.is_clean(), "{outcome}");
     assert!(outcome.to_string().ends_with(" s (SIGTERM, say)"), "{outcome}");
@@ -169,7 +169,7 @@ async fn a_drain_during_the_start_begins_nothing_more() {
     let drain = service.drain().clone();
     let running = tokio::spawn(service.run());
     begins.await.unwrap();
-    let _ = drain.start();
+    drop(drain.start());
     let outcome = running.await.unwrap();
     assert!(outcome.is_clean(), "{outcome}");
 }
@@ -249,7 +249,7 @@ async fn readiness_is_a_switch_beside_the_drain() {
     assert_eq!(drain.state(), State::Running);
     readiness.set(true);
     assert!(readiness.is_ready());
-    let _ = drain.start_because("an operator");
+    drop(drain.start_because("an operator"));
     assert_eq!(readiness.obstacle().unwrap().to_string(), "draining: an operator");
     assert!(running.await.unwrap().is_clean());
 }
@@ -346,7 +346,7 @@ async fn what_blocks_its_thread_is_waited_for_and_left_behind_when_time_is_up() 
         })
         .then()
         .blocking("stuck", move |_| while stay.recv().is_ok() {});
-    let _ = service.drain().start();
+    drop(service.drain().start());
     let outcome = service.run().await;
     receiver.recv().unwrap();
     assert_eq!(outcome.cut().len(), 1, "{outcome}");
@@ -388,7 +388,7 @@ async fn a_service_without_parts_waits_for_its_drain() {
     let running = tokio::spawn(service.run());
     tokio::task::yield_now().await;
     assert!(!running.is_finished());
-    let _ = drain.start();
+    drop(drain.start());
     assert!(running.await.unwrap().is_clean());
 }
 

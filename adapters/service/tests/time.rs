@@ -84,7 +84,7 @@ impl Drop for Ended {
 
 /// Runs a service whose drain has begun already, which is the origin of the log's times.
 async fn drain(service: Service) -> Outcome {
-    let _ = service.drain().start_because("the test");
+    drop(service.drain().start_because("the test"));
     service.run().await
 }
 
