@@ -159,7 +159,7 @@ impl Watcher {
     /// A time within `span`, another one for each who asks. Those of one drain are spread evenly over it.
     ///
     /// It is for clients that are to come back after the drain, such as by the `retry` field of server-sent events or by
-    /// `Retry-After`: told the same time, all of them would come back in one instant. The times are no random numbers but
+    /// `Retry-After`. Told the same time, all of them would come back in one instant. The times are no random numbers but
     /// a Weyl sequence, so a hundred of them leave no gap and make no crowd. A span that is empty is its start.
     ///
     /// # Examples

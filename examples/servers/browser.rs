@@ -1,5 +1,5 @@
-//! A page with a stream of events and two sockets, whose server says goodbye to each: the stream tells its client when to come
-//! back, and the sockets, WebSocket both, close with 1012 and 1001.
+//! A page with a stream of events and two sockets, whose server says goodbye to each. The stream tells its client when to
+//! come back. The sockets, WebSocket both, close with 1012 and 1001.
 //!
 //! `cargo run --example browser`, open `http://127.0.0.1:8080`, and restart the server. `tests/browser.sh` does so with Chromium.
 

@@ -175,8 +175,8 @@ impl<R: Runtime> Life<R> {
         });
     }
 
-    /// The same for a server with a drain of its own, which is a part of the whole by itself and has last words behind a forced
-    /// close: the responses that tell clients of it.
+    /// The same for a server with a drain of its own, which is a part of the whole by itself. Behind a forced close it has
+    /// last words: the responses that tell clients of it.
     pub fn serve_to_the_end<E>(
         &self,
         label: &'static str,

@@ -29,10 +29,10 @@ type Same = Box<dyn Fn(&Response, &Response) -> bool>;
 /// The drain comes before and after each byte of a request, and at each step of its response. It also comes while the client is
 /// slow, silent, flooding, upgraded or disconnected.
 ///
-/// Tasks that the service leaves behind are noticed too: those which are at work when the drain is over, and so would have been
-/// lost with the process. They were spawned on the simulation's [`Runtime`], or by `tokio::spawn` if it is
-/// [on tokio](Self::on_tokio). Not seen are `spawn_blocking`, threads, executors of the service's own, and work that takes longer
-/// than a minute, which cannot be told from what a service runs for as long as it lives.
+/// Tasks that the service leaves behind are noticed too. They are at work when the drain is over, and so would have been lost
+/// with the process. They were spawned on the simulation's [`Runtime`], or by `tokio::spawn` if it is
+/// [on tokio](Self::on_tokio). Not seen are `spawn_blocking`, threads, and executors of the service's own. Nor is work that
+/// takes longer than a minute, which cannot be told from what a service runs for as long as it lives.
 ///
 /// # Examples
 ///
@@ -80,7 +80,7 @@ struct Reference {
 
 /// No response is waited for longer without a drain, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(3600);
-/// A response is taken for one without an end, if it is not complete after this many steps and so long, or with so many bytes.
+/// A response is taken for one without an end if it is not complete after so many steps and so long, or so many bytes.
 const STEPS: usize = 2000;
 const PATIENCE_WITH_MANY: Duration = Duration::from_secs(60);
 const MOST: usize = 16 << 20;
@@ -153,8 +153,8 @@ impl Rehearsal {
         report(request, run.runs, outcomes)
     }
 
-    /// Rehearses with a request of HTTP/1 whose response has no end of its own, such as server-sent events: it is to be complete
-    /// so long after the drain began, whenever that is, with the last chunk and what belongs to it.
+    /// Rehearses with a request of HTTP/1 whose response has no end of its own, such as server-sent events. It must be
+    /// complete so long after the drain began, whenever that is, with the last chunk and what belongs to it.
     ///
     /// # Panics
     ///

@@ -219,7 +219,7 @@ impl<S: Transport> Transport for Tls<S> {
     }
 
     /// The client's part of a handshake is over before the server's. With TLS 1.3 a session ticket comes when the server has
-    /// done its own (RFC 8446, section 4.6.1); without one a connection that is closed at once may be reset.
+    /// done its own (RFC 8446, section 4.6.1). Without one a connection that is closed at once may be reset.
     fn ready(&mut self) -> io::Result<()> {
         self.handshake()?;
         let has_tickets = self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);

@@ -50,8 +50,8 @@
 //! # let _: axum::Router = axum::Router::new().route("/chat", axum::routing::any(chat));
 //! ```
 //!
-//! A stream of events ends, and tells its client when to come back: each client a time of its own, so that they do not all
-//! come in one instant.
+//! A stream of events ends, and tells its client when to come back. Each client has a time of its own, so that they do not
+//! all come in one instant.
 //!
 //! ```
 //! # use std::convert::Infallible;

@@ -13,7 +13,7 @@ pin_project! {
     /// A stream that passes the items of another one until the drain begins, and then has one more, and ends.
     ///
     /// It is for responses that have no end of their own: server-sent events, a stream of gRPC, a long download of news. The
-    /// drain is asked first, so a stream that always has an item ends too; the one inside is dropped before the last item is
+    /// drain is asked first, so a stream that always has an item ends too. The one inside is dropped before the last item is
     /// made. If it ends by itself, there is no last item.
     ///
     /// # Cancel safety

@@ -31,7 +31,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 ///
 /// It acts when it is polled, by a read or a write. After a message was read, writes are [answers](Self::answers) to it until
 /// the next read, and go before the goodbye for half of the bound. A handler that only writes says goodbye by its first write
-/// in the drain, or by its first one after that time if it has read before. If the socket is split, the reader reads on at
+/// in the drain. If it has read before, it does so by its first write after that time. If the socket is split, the reader
+/// reads on at
 /// once, so an answer has the 20 ms.
 ///
 /// # Cancel safety

@@ -21,8 +21,8 @@ use crate::news::News;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A layer of tower that ends the responses of a service some time after the drain began, though the service does not know
-/// of drains: event streams, gRPC streams, and whatever else has no end of its own.
+/// A layer of tower that ends the responses of a service some time after the drain began, though the service does not know of
+/// drains. It is for event streams, gRPC streams, and other responses without an end of their own.
 ///
 /// | a response that goes on for so long | ends |
 /// |---|---|
@@ -35,8 +35,9 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The time counts from the drain's beginning, or from the response's, if that is later. In a
 /// [lame duck time](ebbtide::LameDuck) it counts from the connection's turn.
 ///
-/// It hears of the drain by [`News`] or by a [`Watcher`] in the request's extensions: `ebbtide-axum` has the first in every
-/// request, and [`Http`](crate::Http) if it is told so ([`news_in_every_request`](crate::Http::news_in_every_request)). On
+/// It hears of the drain by [`News`] or by a [`Watcher`] in the request's extensions. `ebbtide-axum` has the first in every
+/// request, and so has [`Http`](crate::Http) if it is told so
+/// ([`news_in_every_request`](crate::Http::news_in_every_request)). On
 /// another server, [`draining`](Self::draining) takes a watcher. Without any of them it does nothing.
 ///
 /// # Examples

@@ -26,8 +26,8 @@ pub enum BodyEnd<D> {
     /// its field `retry`. Each client is told a time of its own in this span: see [`Watcher::spread`]. There is none if the
     /// stream stands in the middle of an event.
     Events(Range<Duration>),
-    /// By an error, so that nobody takes a half for the whole: without the last chunk on HTTP/1, which ends the connection;
-    /// by a reset of the stream on HTTP/2.
+    /// By an error, so that nobody takes a half for the whole. On HTTP/1 the last chunk is missing, and the connection ends.
+    /// On HTTP/2 the stream is reset.
     Cut,
 }
 

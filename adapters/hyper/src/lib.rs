@@ -38,8 +38,8 @@
 //! For a tower service there is [`Http::serve_tower`], with the feature `tower`. For axum use `ebbtide-axum`, and for tonic
 //! `ebbtide-tonic`: they need no other code.
 //!
-//! A body that has no end of its own, and is not told of the drain, is ended from outside: by [`EndingBody`], or in a whole
-//! service by its layer `EndBodies`, with the feature `tower`.
+//! A body that has no end of its own, and is not told of the drain, is ended by [`EndingBody`]. With the feature `tower`, the
+//! layer `EndBodies` does so in a whole service.
 //!
 //! A connection that is built with hyper's own builders is served by [`Http::serve_with`], and so is any other [`Engine`].
 //!

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ebbtide::{Cause, Guard, Label, State, Until, Watcher};
 
-/// A part of a [`Service`](crate::Service), as the part itself sees it: when its drain begins, when it is about to be cut, and
-/// guards for what it does in other tasks.
+/// A part of a [`Service`](crate::Service), as the part itself sees it. It tells when the part's drain begins and when the
+/// part is about to be cut. It has guards for work in other tasks.
 ///
 /// While it or a clone is held its stage waits for it, like for a guard. So let it go with the part's own future.
 ///

@@ -35,8 +35,8 @@ use crate::stage::Stage;
 /// # The end
 ///
 /// The first signal begins the drain, the second closes by force, the third kills. So do the failure of a part, and
-/// [`drain`](Self::drain), which anybody may start. A drain that has begun before [`run`](Self::run) is a short service: what
-/// can begin at once does, serves those who wait in its queues, and ends. Closing actions are always taken.
+/// [`drain`](Self::drain), which anybody may start. If the drain has begun before [`run`](Self::run), what can begin at once
+/// does. It serves those who wait in its queues, and ends. Closing actions are always taken.
 ///
 /// # Time
 ///
@@ -116,8 +116,8 @@ impl<R: Runtime> Service<R> {
 
     /// How long the drain may take, a lame duck time not counted. Default: 30 s; `None`: for ever.
     ///
-    /// Set it, with the lame duck time, below the time after which the process is killed: 30 s on Kubernetes, 10 s by
-    /// `docker stop`, 90 s by systemd. What is cut at the end has up to 100 ms more, to say so to its clients (503).
+    /// Set it, with the lame duck time, below the time after which the process is killed. That is 30 s on Kubernetes, 10 s by
+    /// `docker stop`, and 90 s by systemd. What is cut at the end has up to 100 ms more, to say so to its clients (503).
     pub fn deadline(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.deadline = time.into();
         self

@@ -49,8 +49,8 @@ impl Runtime for Tokio {
     }
 }
 
-/// Runs a service, or any other future, on a runtime of its own, with a thread for each processor. When the future ends,
-/// the runtime is left behind with whatever still blocks a thread of it: nothing of that holds up the end of `main`.
+/// Runs a service, or any other future, on a runtime of its own, with a thread for each processor. When the future ends, the
+/// runtime is left behind, with whatever still blocks a thread of it. So nothing of that holds up the end of `main`.
 ///
 /// # Panics
 ///

@@ -17,11 +17,11 @@ use tower::{Layer, Service};
 use crate::ending::{End, unavailable};
 use crate::request::draining;
 
-/// A layer that ends streams of responses some time after the drain has begun, with the status `UNAVAILABLE`: for services that
-/// do not end them by themselves, such as those that are not yours.
+/// A layer that ends streams of responses some time after the drain has begun, with the status `UNAVAILABLE`. It is for
+/// services that do not end them by themselves, such as those that are not yours.
 ///
-/// What is ready is sent still, up to 1,024 frames. Calls whose response has not begun are left alone, and so are responses
-/// that are not gRPC's, those of gRPC-Web among them: put this layer below that one.
+/// What is ready is sent still, up to 1,024 frames. Calls whose response has not begun are left alone. So are responses that
+/// are not gRPC's, those of gRPC-Web among them: put this layer below that one.
 ///
 /// # Examples
 ///

@@ -62,9 +62,10 @@ type Statuses = HashMap<String, ServingStatus>;
 impl Health {
     /// A server that is serving, and of whose services nothing is known.
     ///
-    /// Under [`serve`](crate::serve()) it hears of the drain from the connections. In a lame duck time, whoever checks is told from
-    /// the beginning on, and whoever watches in the turn of its connection; for all at once, [say which drain](Self::drain)
-    /// comes first. Under tonic's own server nothing tells it but that, and streams end with their clients only.
+    /// Under [`serve`](crate::serve()) it hears of the drain from the connections. In a lame duck time, whoever checks is
+    /// told from the beginning on, and whoever watches in the turn of its connection. For all at once, [say which
+    /// drain](Self::drain) comes first. Under tonic's own server nothing tells it but that, and streams end with their
+    /// clients only.
     pub fn new() -> Self {
         let statuses = HashMap::from([(String::new(), ServingStatus::Serving)]);
         Self { statuses: watch::Sender::new(statuses), leaving: None }

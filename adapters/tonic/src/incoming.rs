@@ -49,15 +49,15 @@ use crate::guarded::Guarded;
 /// - Every connection is waited for, and has its peer's address for a label: [`Drain::held`](ebbtide::Drain::held).
 /// - Connections in the kernel's queue are served, and newcomers are refused, as by `ebbtide_tokio::serve`.
 /// - A forced close ends every connection: its reads and writes fail.
-/// - In a drain, a client that does not send the first 24 bytes of its connection (HTTP/2's preface) is cut after
+/// - In a drain, a client that does not send the first 24 bytes of its connection (HTTP/2's preface) is cut. That is after
 ///   [`Bounds::silent`] if it has sent nothing, and else after [`Bounds::preface`]. (hyperium/hyper#4170.)
 ///
 /// # What is not
 ///
 /// All else is tonic's server's. [`serve`](crate::serve()) has what is missing:
 ///
-/// - Bounds for a client that does not answer the PING between the two GOAWAYs, does not read, or does not send the rest of a
-///   TLS handshake: each holds the drain until its deadline, or until tonic's `http2_keepalive_interval` finds it gone.
+/// - Bounds for a client that does not answer the PING between the two GOAWAYs, does not read, or stops in a TLS handshake. Each
+///   holds the drain until its deadline, or until tonic's `http2_keepalive_interval` finds it gone.
 /// - A lame duck time in which connections are told one by one. (One for all is a `sleep` before `drain.start()`.)
 /// - News of the drain in requests: give your services a [`Watcher`](ebbtide::Watcher), or put one into the extensions by an
 ///   interceptor, for [`RequestExt::draining`](crate::RequestExt::draining) to find.

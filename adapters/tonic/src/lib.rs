@@ -17,8 +17,8 @@
 //! What such a program has:
 //!
 //! - The process's signals, `SIGTERM`, `SIGINT` and `SIGHUP`: the first drains, the second closes by force, the third kills.
-//! - Calls that complete, of all four kinds. Clients are told by GOAWAY, in two steps (RFC 9113, section 6.8), so that
-//!   what they have sent meanwhile is served; connections in the kernel's queue are served too.
+//! - Calls that complete, of all four kinds. Clients are told by GOAWAY, in two steps (RFC 9113, section 6.8), so that what
+//!   they have sent meanwhile is served. Connections in the kernel's queue are served too.
 //! - Bounds for all that could hold it up: half a preface, a PING that nobody answers, a client that does not read.
 //! - A deadline of 30 s, after which what is left is cut.
 //! - An outcome: nothing, or an [`Error`] that says which calls were cut. Return it from `main`: then the exit code is 1.

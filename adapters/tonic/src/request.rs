@@ -10,13 +10,13 @@ use tonic::{Request, Status};
 /// What a call may know of the drain, and have of it: methods of tonic's [`Request`].
 ///
 /// A call finds both if it came through [`serve`](crate::serve()). In a test of a handler, or under tonic's own server, put a
-/// [`Watcher`] and a [`Guard`] into the request's extensions: an interceptor can do that.
+/// [`Watcher`] and a [`Guard`] into the request's extensions. An interceptor can do that.
 pub trait RequestExt: sealed::Sealed {
     /// A future that is ready when the drain begins: what to end a stream by, with [`ending`](crate::ending()).
     ///
-    /// In a [lame duck time](ebbtide_axum::Server::lame_duck) connections are told one after the other, before the drain. A call
-    /// that begins when its connection was told already is told at the drain: else its client would come back at once, to
-    /// the same server, and again.
+    /// In a [lame duck time](ebbtide_axum::Server::lame_duck) connections are told one after the other, before the drain. A
+    /// call that begins when its connection was told already is told at the drain. Else its client would come back at once,
+    /// to the same server, and again.
     ///
     /// # Errors
     ///

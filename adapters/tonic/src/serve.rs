@@ -18,8 +18,8 @@ use crate::connection::{ConnectionService, MakeService};
 /// The first signal (`SIGTERM`, `SIGINT`, `SIGHUP`) begins the drain, which may take 30 s; the second closes by force, the
 /// third kills. [`Serve`] has the methods that change this.
 ///
-/// It takes tonic's `Routes`, or an axum `Router` with services of tonic in it, from a `TcpListener`, a `UnixListener`, or
-/// another `axum::serve::Listener` whose connections are tonic's [`Connected`].
+/// It takes tonic's `Routes`, or an axum `Router` with services of tonic in it. The listener is a `TcpListener`, a
+/// `UnixListener`, or another `axum::serve::Listener` whose connections are tonic's [`Connected`].
 ///
 /// # Defaults
 ///
@@ -73,8 +73,9 @@ const PAUSE: Duration = Duration::from_secs(3600);
 
 /// The time limits of a connection that [`serve`] has, to change one of them.
 ///
-/// They are those of [`Bounds::default`] but for two, which are an hour: [`keep_alive`](Bounds::keep_alive), since the channels
-/// of gRPC are made to stay; and [`progress`](Bounds::progress), since whoever reads a stream may pause. Clients that are gone
+/// They are those of [`Bounds::default`] but for two, which are an hour. [`keep_alive`](Bounds::keep_alive) is one, since the
+/// channels of gRPC are made to stay. [`progress`](Bounds::progress) is the other, since whoever reads a stream may pause.
+/// Clients that are gone
 /// are found by PING.
 ///
 /// # Examples
