@@ -106,8 +106,7 @@ fn as_part(whole: Whole) -> (Begins, Option<Whole>) {
 /// Starts the drain, if nothing has yet, and says why.
 fn begin(drain: &Drain, why: Option<Cause>) {
     drop(match why {
-        Some(Cause::Said(why)) => drain.start_because(why),
-        Some(why) => drain.start_because(why.to_string()),
+        Some(why) => drain.start_by(why),
         None => drain.start(),
     });
 }
