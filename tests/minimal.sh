@@ -15,7 +15,7 @@ git ls-files -z --cached --others --exclude-standard -- Cargo.toml core adapters
     xargs -0 cp --parents --no-dereference --target-directory="$tree"
 cp LICENSE-* "$tree"
 cd "$tree"
-sed -i -E '/^    "(examples(\/servers)?|tests(\/(bench|load|pages|pairs))?)",$/d' Cargo.toml
+sed -i -E '/^    "(examples(\/[a-z]+)?|tests(\/(bench|load|pages|pairs))?)",$/d' Cargo.toml
 for manifest in core/Cargo.toml adapters/*/Cargo.toml testkit/Cargo.toml tests/toy/Cargo.toml; do
     python3 - "$manifest" <<'P'
 import re, sys
@@ -28,7 +28,7 @@ done
 export RUSTC_BOOTSTRAP=1
 if ! cargo -Z direct-minimal-versions generate-lockfile 2>"$target/log"; then
     cat "$target/log" >&2
-    ! grep -q 'failed to select a version' "$target/log" || exit 1
+    grep -qE 'failed to (download|fetch|query|update)|could not resolve|network' "$target/log" || exit 1
     skipped=1
 elif ! cargo fetch --locked 2>"$target/log"; then
     cat "$target/log" >&2

@@ -9,7 +9,7 @@ target=${CARGO_TARGET_DIR:-target}/platforms
 
 # Nobody runs our tests there, and the examples need a C compiler for the target.
 check() { # TARGET [OPTION...]
-    "${compiler[@]}" cargo check --workspace --exclude ebbtide-examples --exclude ebbtide-example-servers --exclude ebbtide-tests --exclude ebbtide-bench \
+    "${compiler[@]}" cargo check --workspace --exclude ebbtide-examples --exclude ebbtide-example-servers --exclude ebbtide-queue --exclude ebbtide-tests --exclude ebbtide-bench \
         --exclude ebbtide-load --exclude ebbtide-pages --exclude ebbtide-pairs \
         --features ebbtide-rustls/tokio,ebbtide-rustls/futures-io,ebbtide-axum/smol,ebbtide-axum/rustls,ebbtide-tonic/rustls --target-dir "$target" --locked --target "$@"
 }
