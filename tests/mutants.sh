@@ -72,7 +72,7 @@ prove() {
 chosen=${*:+" $* "}
 # Side by side: each waits for the compiler most of the time.
 provers=()
-for suite in loom plain connection h1 signal examples; do
+for suite in loom plain connection h1 service signal examples; do
     (prove "$suite") &
     provers+=($!)
 done
