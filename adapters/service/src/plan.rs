@@ -51,7 +51,7 @@ pub(crate) struct Limits {
 impl Plan {
     /// Shares `deadline` out. What a stage does not use is left to those behind it. If more is reserved than there is, no
     /// stage but those that have a reserve has any time.
-    pub(crate) fn new(deadline: Option<Duration>, shares: &[Share]) -> Result<Self, (Self, Overbooked)> {
+    pub(crate) fn new(deadline: Option<Duration>, shares: &[Share]) -> (Self, Option<Overbooked>) {
         let last_words = deadline.map_or(LAST_WORDS, |it| LAST_WORDS.min(it / 20));
         let exactly = |share: &Share| match share.reserve {
             Reserve::Exactly(time) => time,
@@ -80,11 +80,7 @@ impl Plan {
             })
             .collect();
         stages.reverse();
-        let plan = Self { stages, last_words };
-        match overbooked {
-            None => Ok(plan),
-            Some(error) => Err((plan, error)),
-        }
+        (Self { stages, last_words }, overbooked)
     }
 }
 
@@ -146,7 +142,7 @@ mod tests {
             shares in shares(),
             needs in prop::collection::vec((0_u64..30_000).prop_map(ms), 8),
         ) {
-            let Ok(plan) = Plan::new(Some(deadline), &shares) else { return Ok(()) };
+            let (plan, None) = Plan::new(Some(deadline), &shares) else { return Ok(()) };
             for ((begin, end), (limits, need)) in ends(&plan, &needs).into_iter().zip(plan.stages.iter().zip(&needs)) {
                 prop_assert!(end <= deadline);
                 let promised = limits.most.map_or(limits.forced, |most| most.min(limits.forced)).min(*need);
@@ -163,14 +159,15 @@ mod tests {
             let pauses = LAST_WORDS.min(deadline / 20) * u32::try_from(shares.len() - 1).unwrap();
             let exactly = |share: &Share| if let Reserve::Exactly(time) = share.reserve { time } else { ms(0) };
             let kept = shares.iter().map(exactly).sum::<Duration>() + pauses;
-            prop_assert_eq!(Plan::new(Some(deadline), &shares).is_err(), kept > deadline);
+            prop_assert_eq!(Plan::new(Some(deadline), &shares).1.is_some(), kept > deadline);
         }
     }
 
     #[test]
     fn a_stage_that_asks_for_nothing_has_all_that_is_not_reserved_behind_it() {
         let database = Share { most: None, reserve: Reserve::Exactly(ms(2_000)) };
-        let plan = Plan::new(Some(ms(30_000)), &[Share::default(), database]).unwrap();
+        let (plan, overbooked) = Plan::new(Some(ms(30_000)), &[Share::default(), database]);
+        assert_eq!(overbooked, None);
         assert_eq!(plan.stages[0], Limits { latest: Some(ms(27_900)), most: None, forced: ms(0) });
         assert_eq!(plan.stages[1], Limits { latest: Some(ms(30_000)), most: None, forced: ms(2_000) });
     }
@@ -178,7 +175,8 @@ mod tests {
     #[test]
     fn usual_reserves_give_way_to_a_short_deadline() {
         let action = Share { most: None, reserve: Reserve::Usual };
-        let plan = Plan::new(Some(ms(100)), &[Share::default(), action, action]).unwrap();
+        let (plan, overbooked) = Plan::new(Some(ms(100)), &[Share::default(), action, action]);
+        assert_eq!(overbooked, None);
         assert_eq!(plan.stages[1].forced, ms(90) / 4);
         assert!(plan.stages[0].latest.unwrap() >= ms(40));
     }
@@ -186,7 +184,8 @@ mod tests {
     #[test]
     fn without_a_deadline_nothing_is_cut_and_reserves_bound_what_is_left_after_a_forced_close() {
         let action = Share { most: None, reserve: Reserve::Usual };
-        let plan = Plan::new(None, &[Share::default(), action]).unwrap();
+        let (plan, overbooked) = Plan::new(None, &[Share::default(), action]);
+        assert_eq!(overbooked, None);
         assert_eq!(plan.stages[0], Limits { latest: None, most: None, forced: ms(0) });
         assert_eq!(plan.stages[1], Limits { latest: None, most: None, forced: USUAL });
     }
@@ -194,7 +193,7 @@ mod tests {
     #[test]
     fn an_overbooked_deadline_is_told_with_both_times() {
         let share = Share { most: None, reserve: Reserve::Exactly(ms(5_000)) };
-        let error = Plan::new(Some(ms(8_000)), &[share, share]).unwrap_err().1.to_string();
+        let error = Plan::new(Some(ms(8_000)), &[share, share]).1.unwrap().to_string();
         assert_eq!(error, "the stages reserve 10.1s, pauses between them included, of a deadline of 8s");
     }
 }

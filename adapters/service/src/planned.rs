@@ -80,8 +80,7 @@ impl Planned {
         match work {
             Work::Task(work) => {
                 let events = whole.events.clone();
-                let work = AssertUnwindSafe(async move { work(part, events).await }).catch_unwind();
-                R::spawn(Box::pin(async move { end.come(guard.during(work).await) }));
+                R::spawn(Box::pin(live(async move { work(part, events).await }, guard, end)));
             }
             Work::Blocking(work) => R::blocking(Box::new(move || {
                 let ended = catch_unwind(AssertUnwindSafe(|| work(part)));
@@ -89,14 +88,16 @@ impl Planned {
                 end.come(Some(ended));
             })),
             Work::Local(work) => {
-                let local = move || {
-                    let work = AssertUnwindSafe(async move { work(part).await }).catch_unwind();
-                    Box::pin(async move { end.come(guard.during(work).await) }) as _
-                };
+                let local = move || Box::pin(live(async move { work(part).await }, guard, end)) as _;
                 R::local(name, Box::new(local));
             }
         }
     }
+}
+
+/// Runs a part under its guard, and tells of its end.
+async fn live(work: impl Future<Output = Failure>, guard: Guard, end: End) {
+    end.come(guard.during(AssertUnwindSafe(work).catch_unwind()).await);
 }
 
 impl fmt::Debug for Planned {

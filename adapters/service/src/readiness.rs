@@ -1,8 +1,8 @@
 //! Whether a service takes work.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use ebbtide::{Cause, Drain, Label, State, Watcher};
 
@@ -31,13 +31,14 @@ struct Shared {
     all: Watcher,
     /// What is waited for before the service is ready: each part that says when it is holds a guard.
     starting: Drain,
-    started: OnceLock<()>,
+    is_started: AtomicBool,
     is_off: AtomicBool,
 }
 
 impl Readiness {
     pub(crate) fn new(all: Watcher) -> Self {
-        Self(Arc::new(Shared { all, starting: Drain::new(), started: OnceLock::new(), is_off: AtomicBool::new(false) }))
+        let (is_started, is_off) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Shared { all, starting: Drain::new(), is_started, is_off }))
     }
 
     pub(crate) fn starting(&self) -> &Drain {
@@ -45,7 +46,7 @@ impl Readiness {
     }
 
     pub(crate) fn start(&self) {
-        let _once = self.0.started.set(());
+        self.0.is_started.store(true, Ordering::SeqCst);
     }
 
     /// Whether work may be sent here.
@@ -61,15 +62,15 @@ impl Readiness {
         if shared.all.state() != State::Running {
             return Some(Obstacle::Draining(shared.all.cause().unwrap_or(Cause::Dropped)));
         }
-        if shared.started.get().is_none() {
+        if !shared.is_started.load(Ordering::SeqCst) {
             return Some(Obstacle::Starting(shared.starting.held().iter().map(|it| it.label().clone()).collect()));
         }
-        shared.is_off.load(Ordering::Relaxed).then_some(Obstacle::SwitchedOff)
+        shared.is_off.load(Ordering::SeqCst).then_some(Obstacle::SwitchedOff)
     }
 
     /// Turns the switch on or off. It is on at first.
     pub fn set(&self, is_on: bool) {
-        self.0.is_off.store(!is_on, Ordering::Relaxed);
+        self.0.is_off.store(!is_on, Ordering::SeqCst);
     }
 }
 

@@ -354,18 +354,15 @@ impl<R: Runtime> Service<R> {
 
     fn into_life(self) -> Life {
         let shares: Vec<_> = self.stages.iter().map(|it| it.share).collect();
-        let (plan, overbooked) = match Plan::new(self.deadline, &shares) {
-            Ok(plan) => (plan, None),
-            Err((plan, error)) => (plan, Some(StartError::Overbooked(error))),
-        };
+        let (plan, overbooked) = Plan::new(self.deadline, &shares);
         let stages = self.stages.into_iter().zip(plan.stages);
         let stages = stages.map(|(it, limits)| Stage::new(&self.guard, limits, it.parts, it.is_closing)).collect();
-        let obstacle = overbooked.or(self.unbound.map(StartError::Listener));
-        let signals = self.signals.transpose().map_err(StartError::Signals);
-        let (signals, obstacle) = match (signals, obstacle) {
-            (Err(error), None) => (None, Some(error)),
-            (signals, obstacle) => (signals.ok().flatten(), obstacle),
+        let (signals, unheard) = match self.signals.transpose() {
+            Ok(signals) => (signals, None),
+            Err(error) => (None, Some(error)),
         };
+        let obstacle = overbooked.map(StartError::Overbooked);
+        let obstacle = obstacle.or(self.unbound.map(StartError::Listener)).or(unheard.map(StartError::Signals));
         if let Some(obstacle) = &obstacle {
             drop(self.drain.start_because(obstacle.to_string()));
         }
