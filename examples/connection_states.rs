@@ -5,17 +5,14 @@
 
 use std::convert::Infallible;
 use std::env;
-use std::error::Error;
 
-use ebbtide::Drain;
 use ebbtide_hyper::{Connections, Http};
-use ebbtide_signal::{Signals, escalate};
+use ebbtide_tokio::{Outcome, Service, bind};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpListener;
 
 /// Says hello, or becomes an echo.
 async fn answer(mut request: Request<Incoming>) -> Result<Response<String>, Infallible> {
@@ -37,13 +34,8 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<String>, Infa
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Outcome {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let drain = Drain::new();
-    let guard = drain.guard().ok_or("nothing has started it yet")?;
-    escalate(drain.clone(), Signals::new()?);
-    let listener = TcpListener::bind(address).await?;
-    println!("listening on http://{}", listener.local_addr()?);
 
     // Counted from what there is, not by adding and taking away, so nothing can be missed.
     let all = Connections::new();
@@ -51,14 +43,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let connections = all.on_change(move |connection| println!("{connection}  {}", counted.counts()));
 
     let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections);
-    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(answer), guard);
-    ebbtide_tokio::serve(listener, guard, connection).await?;
-
-    // Each connection that is waited for has a line in `drain.held()`; what a forced close cuts is in the error.
-    for held in drain.held() {
-        println!("waiting for {held}");
-    }
-    drain.start().await?;
-    println!("drained");
-    Ok(())
+    Service::new()
+        .on_event(|event| println!("{event}")) // once a second it says which connections are waited for
+        .serve("server", bind(address).await, http.service(TokioIo::new, service_fn(answer)))
+        .run()
+        .await
 }

@@ -4,13 +4,12 @@
 //! here ends it, 100 ms after the last line.
 
 use std::env;
-use std::error::Error;
 use std::time::Duration;
 
-use ebbtide::{Drain, Draining, Guard};
-use ebbtide_signal::{Signals, escalate};
+use ebbtide::Guard;
+use ebbtide_tokio::{Outcome, Service, bind};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// How long a line may have been under way when the drain began.
 const GRACE: Duration = Duration::from_millis(100);
@@ -29,17 +28,12 @@ async fn session(mut stream: TcpStream, guard: Guard) -> std::io::Result<()> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Outcome {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let drain = Drain::new();
-    let guard = drain.guard().ok_or(Draining)?;
-    escalate(drain.clone(), Signals::new()?);
-    let listener = TcpListener::bind(address).await?;
-    println!("listening on {}", listener.local_addr()?);
-
-    let served = ebbtide_tokio::serve(listener, guard, session).on_error(|failure| eprintln!("lines: {failure}"));
-    let served = served.await;
-    ebbtide_tokio::within(drain.start(), Duration::from_secs(10)).await?;
-    println!("drained");
-    Ok(served?)
+    Service::new()
+        .deadline(Duration::from_secs(10))
+        .on_event(|event| println!("{event}"))
+        .serve("lines", bind(address).await, session)
+        .run()
+        .await
 }

@@ -35,15 +35,11 @@ async fn main() -> Outcome {
     let probes = http.clone().bounds(Bounds::NONE); // of these only what is in flight is waited for
     let service = Service::new().deadline(Duration::from_secs(5)).on_event(|event| println!("{event}"));
     let readiness = service.readiness();
+    let diagnosis = service_fn(move |request| ready(diagnose(&request, &readiness)));
     service
-        .serve("main", bind(address(1, "127.0.0.1:8080")).await, move |stream, guard| {
-            http.serve(TokioIo::new(stream), service_fn(work), guard)
-        })
+        .serve("main", bind(address(1, "127.0.0.1:8080")).await, http.service(TokioIo::new, service_fn(work)))
         .then()
-        .serve("diagnostics", bind(address(2, "127.0.0.1:8081")).await, move |stream, guard| {
-            let readiness = readiness.clone();
-            probes.serve(TokioIo::new(stream), service_fn(move |it| ready(diagnose(&it, &readiness))), guard)
-        })
+        .serve("diagnostics", bind(address(2, "127.0.0.1:8081")).await, probes.service(TokioIo::new, diagnosis))
         .run()
         .await
 }

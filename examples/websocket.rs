@@ -6,10 +6,10 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use ebbtide::{Drain, Draining, Watcher};
+use ebbtide::Watcher;
 use ebbtide_goodbye::Goodbye;
 use ebbtide_hyper::Http;
-use ebbtide_signal::{Signals, escalate};
+use ebbtide_tokio::{Outcome, Service, bind};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -18,7 +18,6 @@ use hyper_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseC
 use hyper_tungstenite::tungstenite::{Message, error::ProtocolError};
 use hyper_tungstenite::{HyperWebsocket, is_upgrade_request, upgrade};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpListener;
 
 /// For everything: requests, messages, goodbyes.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -57,20 +56,13 @@ async fn echo(websocket: HyperWebsocket, watcher: Watcher) -> Result<(), Box<dyn
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Outcome {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let drain = Drain::new();
-    escalate(drain.clone(), Signals::new()?);
-    let guard = drain.guard().ok_or(Draining)?;
-    let listener = TcpListener::bind(address).await?;
-    println!("listening on ws://{}", listener.local_addr()?);
-
     let http = Http::new(TokioExecutor::new(), TokioTimer::new());
-    let connection = move |stream, guard| http.serve(TokioIo::new(stream), service_fn(answer), guard);
-    tokio::spawn(ebbtide_tokio::serve(listener, guard, connection));
-
-    drain.watcher().await;
-    ebbtide_tokio::within(drain.start(), DEADLINE).await?;
-    println!("drained");
-    Ok(())
+    Service::new()
+        .deadline(DEADLINE)
+        .on_event(|event| println!("{event}"))
+        .serve("ws", bind(address).await, http.service(TokioIo::new, service_fn(answer)))
+        .run()
+        .await
 }

@@ -20,7 +20,7 @@ impl Watcher {
     /// Dropping the last `Drain` of the child starts the child alone. If this drain is draining already, the child is returned
     /// closed.
     ///
-    /// Like [`Order`](crate::Order), it is absent on targets without compare-and-swap.
+    /// It is absent on targets without compare-and-swap.
     ///
     /// # Examples
     ///

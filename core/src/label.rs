@@ -207,8 +207,8 @@ impl Held {
         self.guards
     }
 
-    /// The label of the part that the guards belong to, in the outcome of an [`Order`](crate::Order) or of the parent of a
-    /// [`child`](crate::Watcher::child). `None` for a drain's own guards.
+    /// The label of the [`child`](crate::Watcher::child) that the guards belong to, in the outcome of its parent. `None` for a
+    /// drain's own guards.
     #[must_use]
     pub fn part(&self) -> Option<&Label> {
         self.part.as_ref()

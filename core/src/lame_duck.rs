@@ -25,29 +25,26 @@ use crate::watcher::Watcher;
 /// requests is ready, and its HTTP/1 responses say `Connection: close` (RFC 9112, section 9.6). In this time no connection is
 /// closed, and no HTTP/2 GOAWAY is sent.
 ///
-/// It has no clock: [`pass`](Self::pass) takes one. The signal starts a drain of its own, and an [`Order`](crate::Order)
-/// starts this one when the first has closed.
+/// It has no clock: [`pass`](Self::pass) takes one. The signal starts a drain of its own, and this one starts when the time
+/// has passed.
 ///
 /// # Examples
 ///
 /// ```
 /// use core::time::Duration;
-/// use ebbtide::{Drain, LameDuck, Order};
+/// use ebbtide::{Drain, LameDuck};
 ///
 /// # async fn sleep(_: Duration) {}
 /// # futures_lite::future::block_on(async {
-/// let (waiting, server) = (Drain::new(), Drain::new());
+/// let (asked, server) = (Drain::new(), Drain::new());
 /// let lame_duck = LameDuck::new(&server, Duration::from_secs(5));
-/// let guard = waiting.guard().expect("running");
 ///
-/// // Signals start `order`: not ready from here on, and the server drains five seconds later.
-/// let order = Order::new().then([("lame duck", waiting)]).then([("server", server.clone())]);
-/// let drained = order.drain().start();
+/// let _ = asked.start(); // as signals do: not ready from here on
 /// assert_eq!(server.state(), ebbtide::State::Running);
 ///
-/// guard.during(lame_duck.pass(sleep)).await; // in a task of its own
-/// assert_eq!(server.state(), ebbtide::State::Closed);
-/// # drained.await.expect("nothing was held");
+/// asked.watcher().await;
+/// lame_duck.pass(sleep).await; // connections are told, one after the other
+/// server.start().await.expect("nothing was held");
 /// # });
 /// ```
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(target_has_atomic = "ptr"),
-    allow(dead_code, reason = "some functions are for orders and children only, which are absent there")
+    allow(dead_code, reason = "some functions are for children only, which are absent there")
 )]
 
 #[cfg(not(any(feature = "std", feature = "critical-section", loom)))]
@@ -31,9 +31,6 @@ mod lame_duck;
 // Makes wakers of `alloc::sync::Arc`, which exists only on targets with compare-and-swap.
 #[cfg(target_has_atomic = "ptr")]
 mod links;
-// Needs `links`.
-#[cfg(target_has_atomic = "ptr")]
-mod order;
 mod overdue;
 mod shared;
 mod state;
@@ -50,8 +47,6 @@ pub use grace::Grace;
 pub use guard::Guard;
 pub use label::{Held, Label};
 pub use lame_duck::{LameDuck, Turn};
-#[cfg(target_has_atomic = "ptr")]
-pub use order::{Failure, Order, Part};
 pub use overdue::Overdue;
 pub use state::State;
 pub use until::Until;

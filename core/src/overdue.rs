@@ -78,8 +78,8 @@ impl Overdue {
 
     /// The labels of these guards, with the number of guards of each, the most first.
     ///
-    /// Guards without a label are not listed; `Display` counts them. For a part of an [`Order`](crate::Order) or a
-    /// [`child`](crate::Watcher::child) they are listed under the label of the part.
+    /// Guards without a label are not listed; `Display` counts them. For a
+    /// [`child`](crate::Watcher::child) they are listed under the label of the child.
     #[must_use]
     pub fn held(&self) -> &[Held] {
         &self.held

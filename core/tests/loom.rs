@@ -15,7 +15,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use by_hand::{Count, poll};
-use ebbtide::{Drain, Guard, LameDuck, Order, Overdue, State};
+use ebbtide::{Drain, Guard, LameDuck, Overdue, State};
 use loom::sync::atomic::AtomicUsize as Traced;
 use loom::thread::spawn;
 
@@ -475,33 +475,16 @@ fn the_last_release_of_two_labels_closes() {
 }
 
 #[test]
-fn a_stage_begins_when_the_one_before_it_has_closed_on_whichever_thread() {
-    explore("last drop of a stage against start of the order", || {
-        let (main, after) = (Drain::new(), Drain::new());
-        let order = Order::new().then([("main", main.clone())]).then([("after", after.clone())]);
-        let held = guard(&main);
+fn a_child_ends_and_so_does_its_parent_on_whichever_thread() {
+    explore("last drop of a child against start of its parent", || {
+        let parent = Drain::new();
+        let child = parent.watcher().child("child");
+        let held = guard(&child);
         let there = spawn(move || drop(held));
-        let drained = Polled::new(order.drain().start());
+        let drained = Polled::new(parent.start());
         there.join().unwrap();
         drained.assert_over();
-        assert_eq!((main.state(), after.state()), (State::Closed, State::Closed));
-    });
-}
-
-#[test]
-fn two_parts_that_fail_at_once_leave_one_cause() {
-    explore("failure against failure", || {
-        let main = Drain::new();
-        let order = Order::new().then([("main", main.clone())]);
-        let one = order.part("one", guard(&main), ready(Err::<(), _>("broke")));
-        let two = order.part("two", guard(&main), ready(Err::<(), _>("broke")));
-        let there = spawn(move || assert!(poll(one, Waker::noop()).is_ready()));
-        let has_started = order.drain().state() != State::Running;
-        assert!(!has_started || order.failure().is_some(), "whoever hears of the drain sees a cause");
-        assert!(poll(two, Waker::noop()).is_ready());
-        assert!(order.failure().is_some(), "whoever has failed sees a cause");
-        there.join().unwrap();
-        assert_eq!((main.state(), cut(order.drain())), (State::Closed, 0));
+        assert_eq!((parent.state(), child.state(), cut(&parent)), (State::Closed, State::Closed, 0));
     });
 }
 

@@ -4,99 +4,54 @@
 //!
 //! `server_axum.rs` is the same on tokio: compare the two to see what changes.
 
-use std::net::SocketAddr;
+use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use ebbtide_axum::smol::serve;
 use ebbtide_axum::{Bounds, Connections};
-use ebbtide_example_servers::routes::{held, routes, status};
+use ebbtide_example_servers::routes::{routes, status};
 use ebbtide_examples::application::Application;
-use ebbtide_examples::life::{self, Life};
 use ebbtide_examples::options::Options;
+use ebbtide_examples::report::{end, failed, listening, report};
 use ebbtide_examples::work::Work;
-use ebbtide_examples::{Runtime, output, tls};
-use ebbtide_signal::Signals;
-use futures_util::FutureExt;
-use rustls::ServerConfig;
+use ebbtide_examples::{life, tls};
+use ebbtide_smol::{Service, Smol, bind};
 use smol::net::TcpListener;
 
-#[derive(Clone)]
-struct Smol;
-
-impl Runtime for Smol {
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        smol::Timer::after(time).map(drop)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        smol::spawn(task).detach();
-    }
-}
-
-/// Everything that can go wrong before the first request, done before the first request.
-struct Server {
-    main: TcpListener,
-    shared: bool,
-    diagnostics: TcpListener,
-    tls: Option<(TcpListener, Arc<ServerConfig>)>,
-    signals: Signals,
-}
-
 fn main() -> ExitCode {
-    life::run(|options, inherited| {
-        smol::block_on(async { Ok(Server::bind(options, inherited).await?.run(options).await) })
-    })
+    life::run(|options, inherited| ebbtide_smol::run(service(options, inherited)))
 }
 
-impl Server {
-    async fn bind(options: &Options, inherited: Option<std::net::TcpListener>) -> Result<Self, String> {
-        // Before anything listens: until then a signal ends the process, and with it whoever has connected.
-        let signals = Signals::new().map_err(|error| error.to_string())?;
-        let tls = match &options.tls {
-            Some(tls) => Some((bind("https", tls.addr).await?, tls::config(tls, tls::HTTP)?)),
-            None => None,
-        };
-        Ok(Self {
-            signals,
-            tls,
-            diagnostics: bind("diagnostics on http", options.diag_addr).await?,
-            // Inherited, it has other owners too.
-            shared: inherited.is_some(),
-            main: match life::adopted(inherited, TcpListener::try_from) {
-                Some(listener) => life::listening("serving on http", options.addr, listener, TcpListener::local_addr)?,
-                None => bind("serving on http", options.addr).await?,
-            },
-        })
-    }
+async fn service(options: Options, inherited: Option<std::net::TcpListener>) -> Result<ExitCode, String> {
+    let service = Service::new().lame_duck(options.ready_delay).deadline(options.drain_timeout);
+    let (application, connections) = (Application::<Smol>::new(), Connections::new());
+    let work = Work::new(service.readiness(), &connections, application.tasks());
+    let app = routes(application);
 
-    async fn run(self, options: &Options) -> ExitCode {
-        if let Ok(addr) = self.main.local_addr() {
-            output::say(format!("try: curl -i 'http://{addr}/slow?ms=5000'   and Ctrl-C here in the middle"));
-        }
-        // The lame duck time is the servers' own affair.
-        let life = Life::new(Smol, Duration::ZERO);
-        let connections = Connections::new();
-        let work = Work::new(life.all(), life.main(), &connections).inside(held);
-        let app = routes(Application::new(Smol));
-
-        let main = serve(self.main, app.clone()).drain(life.main()).lame_duck(options.ready_delay).deadline(None);
-        let main = main.connections(&connections).on_error(life::failed);
-        let main = if self.shared { main.shared() } else { main.sole_owner() };
-        life.serve_to_the_end("main listener", life.main_guard(), main);
-        if let Some((listener, config)) = self.tls {
-            let tls = serve(listener, app).rustls(config).drain(life.main());
-            let tls = tls.lame_duck(options.ready_delay).deadline(None).connections(&connections);
-            life.serve_to_the_end("TLS listener", life.main_guard(), tls.on_error(life::failed));
-        }
-        // A prober's connection is nothing to wait for.
-        let diagnostics = serve(self.diagnostics, status(work.clone())).drain(life.diagnostics()).bounds(Bounds::NONE);
-        life.serve_to_the_end("diagnostics listener", life.diagnostics_guard(), diagnostics);
-        life.end(self.signals, &work, options).await
+    let has_others = inherited.is_some();
+    let listener = match inherited {
+        Some(listener) => life::adopted(listener, TcpListener::try_from),
+        None => bind(options.addr).await,
+    };
+    let main = serve(listened("http", listener)?, app.clone()).connections(&connections).on_error(|it| failed(it));
+    let main = if has_others { main.shared() } else { main.sole_owner() };
+    let service = service.on_event(report(&work, options.drain_timeout));
+    let mut service = service.task("http", |part| main.guard(part.guard()));
+    if let Some(tls) = &options.tls {
+        let listener = listened("https", bind(tls.addr).await)?;
+        let server = serve(listener, app).rustls(tls::config(tls, tls::HTTP)?).connections(&connections);
+        service = service.task("https", |part| server.guard(part.guard()).on_error(|it| failed(it)));
     }
+    // A prober's connection is nothing to wait for.
+    let listener = listened("diagnostics", bind(options.diag_addr).await)?;
+    let probes = serve(listener, status(work.clone())).bounds(Bounds::NONE);
+    let outcome = service.then().task("diagnostics", |part| probes.guard(part.guard())).run().await;
+    Ok(end(&outcome, &work))
 }
 
-async fn bind(what: &str, addr: SocketAddr) -> Result<TcpListener, String> {
-    life::listening(what, addr, TcpListener::bind(addr).await, TcpListener::local_addr)
+/// Says where it listens; or, for the start to fail with, why it does not.
+fn listened(part: &str, listener: io::Result<TcpListener>) -> Result<TcpListener, String> {
+    let listener = listener.map_err(|error| error.to_string())?;
+    listening(part, &listener.local_addr().map_err(|error| error.to_string())?.to_string());
+    Ok(listener)
 }

@@ -40,13 +40,11 @@ async fn service() -> Outcome {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let (jobs, queue) = unbounded();
     let from_cron = jobs.clone();
+    let handler = service_fn(move |request| answer(request, jobs.clone()));
     Service::new() // first signal: drain; second: by force; third: kill
         .deadline(Duration::from_secs(8))
         .on_event(|event| println!("{event}"))
-        .serve("http", bind(address).await, move |stream, guard| {
-            let jobs = jobs.clone();
-            http.serve(Io::new(stream), service_fn(move |request| answer(request, jobs.clone())), guard)
-        })
+        .serve("http", bind(address).await, http.service(Io::new, handler))
         .task("cron", |part| async move {
             while part.until_draining(Platform::sleep(Duration::from_secs(10))).await.is_some() {
                 from_cron.send(1).await?;

@@ -1,14 +1,16 @@
 //! The application: a few endpoints, each of which a drain treats in its own way.
 
 use std::convert::Infallible;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::thread;
 use std::time::Duration;
 
-use ebbtide::{Guard, State, Watcher};
+use ebbtide::{Drain, Guard, Watcher};
 use ebbtide_goodbye::Goodbye;
+use ebbtide_service::Runtime;
 use futures_util::{Sink, SinkExt, Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -20,16 +22,17 @@ use hyper_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use hyper_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use hyper_tungstenite::tungstenite::{Error, Message};
 
-use crate::work::{TASK, Work};
-use crate::{Runtime, output};
+use crate::output;
+use crate::work::Work;
 
 /// What every response is made of.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// The main listener's service.
-#[derive(Clone, Debug)]
+/// The main listener's service, on the runtime `R`.
 pub struct Application<R> {
-    runtime: R,
+    /// Holds a guard for each task that goes on after its response.
+    tasks: Drain,
+    runtime: PhantomData<fn() -> R>,
 }
 
 /// How often `/events` has one.
@@ -40,9 +43,16 @@ const PIECE: usize = 64 * 1024;
 const WEBSOCKET_BUFFER: usize = 4096;
 
 impl<R: Runtime> Application<R> {
-    /// The application on a runtime.
-    pub fn new(runtime: R) -> Self {
-        Self { runtime }
+    /// An application. It has no state but the count of its tasks.
+    #[expect(clippy::new_without_default, reason = "its runtime must be told")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self { tasks: Drain::new(), runtime: PhantomData }
+    }
+
+    /// Has a guard for each task that goes on after its response.
+    pub fn tasks(&self) -> &Drain {
+        &self.tasks
     }
 
     /// Answers everything but `/ws`, which every HTTP engine does in its own way.
@@ -62,14 +72,14 @@ impl<R: Runtime> Application<R> {
             "/hello" => text(StatusCode::OK, "hello"),
             "/slow" => {
                 let time = number(&request, "ms", 1000);
-                self.runtime.sleep(Duration::from_millis(time)).await;
+                sleep::<R>(Duration::from_millis(time)).await;
                 text(StatusCode::OK, format!("slow {time}"))
             }
-            "/stream" => self.stream(number(&request, "chunks", 10), number(&request, "ms", 100)),
+            "/stream" => Self::stream(number(&request, "chunks", 10), number(&request, "ms", 100)),
             "/big" => big(number(&request, "bytes", 1 << 20)),
-            "/events" => self.events(&request),
+            "/events" => Self::events(&request),
             "/panic" => {
-                self.runtime.sleep(Duration::from_millis(number(&request, "ms", 0))).await;
+                sleep::<R>(Duration::from_millis(number(&request, "ms", 0))).await;
                 panic!("/panic was asked for");
             }
             "/block" => {
@@ -83,26 +93,25 @@ impl<R: Runtime> Application<R> {
         }
     }
 
-    fn stream(self, chunks: u64, ms: u64) -> Response<Body> {
-        let pieces = stream::unfold((self.runtime, 0), move |(runtime, at)| async move {
+    fn stream(chunks: u64, ms: u64) -> Response<Body> {
+        let pieces = stream::unfold(0, move |at| async move {
             if at == chunks {
                 return None;
             }
             if at > 0 {
-                runtime.sleep(Duration::from_millis(ms)).await;
+                sleep::<R>(Duration::from_millis(ms)).await;
             }
-            Some((frame(format!("chunk {at}\n")), (runtime, at + 1)))
+            Some((frame(format!("chunk {at}\n")), at + 1))
         });
         streamed(pieces)
     }
 
     /// A stream without an end of its own: it hears of the drain, says so, and ends.
-    fn events<B>(self, request: &Request<B>) -> Response<Body> {
-        let running = Some((self.runtime, watcher(request), Duration::ZERO));
-        let ticks = stream::unfold(running, |running| async move {
-            let (runtime, watcher, pause) = running?;
-            match watcher.clone().until_draining(runtime.sleep(pause)).await {
-                Some(()) => Some((frame("tick\n"), Some((runtime, watcher, TICK)))),
+    fn events<B>(request: &Request<B>) -> Response<Body> {
+        let ticks = stream::unfold(Some((watcher(request), Duration::ZERO)), |running| async move {
+            let (watcher, pause) = running?;
+            match watcher.clone().until_draining(sleep::<R>(pause)).await {
+                Some(()) => Some((frame("tick\n"), Some((watcher, TICK)))),
                 None => Some((frame("bye\n"), None)),
             }
         });
@@ -113,23 +122,24 @@ impl<R: Runtime> Application<R> {
     fn task<B>(self, request: &Request<B>) -> Response<Body> {
         let time = Duration::from_millis(number(request, "ms", 1000));
         if let Some(guard) = request.extensions().get::<Guard>() {
-            let (guard, runtime) = (guard.labelled(TASK), self.runtime.clone());
-            self.runtime.spawn(async move {
-                guard.during(runtime.sleep(time)).await;
-            });
+            let (guard, counted) = (guard.labelled("task"), self.tasks.guard());
+            R::spawn(Box::pin(async move {
+                guard.during(sleep::<R>(time)).await;
+                drop(counted);
+            }));
         }
         text(StatusCode::OK, "task")
     }
 
     /// Answers `/ws` where hyper is below.
-    pub fn websocket<B>(self, mut request: Request<B>) -> Response<Body> {
+    pub fn websocket<B>(mut request: Request<B>) -> Response<Body> {
         if !hyper_tungstenite::is_upgrade_request(&request) {
             return text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket");
         }
         let watcher = watcher(&request);
         match hyper_tungstenite::upgrade(&mut request, Some(websocket_config())) {
             Ok((response, websocket)) => {
-                self.echo(websocket, watcher);
+                Self::echo(websocket, watcher);
                 response.map(BodyExt::boxed_unsync)
             }
             Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
@@ -137,22 +147,33 @@ impl<R: Runtime> Application<R> {
     }
 
     /// Echoes in the background what comes on a WebSocket, once that is there.
-    pub fn echo<S>(&self, websocket: impl Future<Output = Result<S, Error>> + Send + 'static, watcher: Watcher)
+    pub fn echo<S>(websocket: impl Future<Output = Result<S, Error>> + Send + 'static, watcher: Watcher)
     where
         S: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Send + Unpin + 'static,
     {
-        let runtime = self.runtime.clone();
-        let timer = move |time| {
-            let runtime = runtime.clone();
-            async move { runtime.sleep(time).await }
-        };
-        self.runtime.spawn(async move {
+        R::spawn(Box::pin(async move {
             let Ok(socket) = websocket.await else { return };
             // The guard is in the connection itself, so the drain waits for this though it holds none.
             let away = Message::Close(Some(CloseFrame { code: CloseCode::Away, reason: "draining".into() }));
-            drop(echo(Goodbye::new(socket, away, watcher, timer)).await);
-        });
+            drop(echo(Goodbye::new(socket, away, watcher, sleep::<R>)).await);
+        }));
     }
+}
+
+impl<R> fmt::Debug for Application<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application").field("tasks", &self.tasks.guards()).finish_non_exhaustive()
+    }
+}
+
+impl<R> Clone for Application<R> {
+    fn clone(&self) -> Self {
+        Self { tasks: self.tasks.clone(), runtime: PhantomData }
+    }
+}
+
+async fn sleep<R: Runtime>(time: Duration) {
+    R::sleep(time).await;
 }
 
 impl<R: Runtime> Service<Request<Incoming>> for Application<R> {
@@ -163,19 +184,23 @@ impl<R: Runtime> Service<Request<Incoming>> for Application<R> {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            Ok(if wants_websocket(&request) { this.websocket(request) } else { this.answer(request).await })
+            Ok(if wants_websocket(&request) { Self::websocket(request) } else { this.answer(request).await })
         })
     }
 }
 
-/// The diagnostics listener's answers: readiness follows the main drain, liveness does not.
+/// The diagnostics listener's answers: readiness falls when the drain begins, liveness does not.
 #[must_use]
-pub fn diagnostics<B>(main: &Work, request: &Request<B>) -> Response<Body> {
-    match request.uri().path() {
-        "/ready" if main.state() == State::Running => text(StatusCode::OK, "ready"),
-        "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
-        "/live" => text(StatusCode::OK, "alive"),
-        "/status" => text(StatusCode::OK, format!("{:?}, {} in flight", main.state(), main.in_flight())),
+pub fn diagnostics<B>(work: &Work, request: &Request<B>) -> Response<Body> {
+    let obstacle = work.readiness().obstacle();
+    match (request.uri().path(), obstacle) {
+        ("/ready", None) => text(StatusCode::OK, "ready"),
+        ("/ready", Some(obstacle)) => text(StatusCode::SERVICE_UNAVAILABLE, obstacle.to_string()),
+        ("/live", _) => text(StatusCode::OK, "alive"),
+        ("/status", obstacle) => {
+            let state = obstacle.map_or_else(|| "ready".to_owned(), |it| it.to_string());
+            text(StatusCode::OK, format!("{state}, {} in flight", work.in_flight()))
+        }
         _ => text(StatusCode::NOT_FOUND, "not found"),
     }
 }

@@ -1,105 +1,98 @@
-//! What an operator sees of a drain.
+//! What an operator sees of a server.
 
-use std::fmt::Write as _;
+use std::cmp::Ordering;
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ebbtide::{Held, Overdue};
+use ebbtide_tokio::{Event, Outcome};
 
 use crate::output;
 use crate::work::Work;
 
-/// Tells of one drain: a live line on a terminal, plain lines elsewhere.
-#[derive(Debug)]
-pub struct Report {
-    since: Instant,
-    lame_duck: Duration,
-    /// How many connections had been cut by bounds before.
-    cut_before: u64,
-    limit: Option<Duration>,
-    live: bool,
-    last: String,
-}
-
-impl Report {
-    /// It begins now, with a lame duck time; `limit` is when it will be closed by force.
-    #[must_use]
-    pub fn begin(lame_duck: Duration, limit: Option<Duration>, work: &Work) -> Self {
-        let live = io::stdout().is_terminal();
-        Self { since: Instant::now(), lame_duck, cut_before: work.cut_by_bounds(), limit, live, last: String::new() }
-    }
-
-    /// How often [`progress`](Self::progress) is worth calling.
-    #[must_use]
-    pub fn interval(&self) -> Duration {
-        Duration::from_millis(if self.live { 100 } else { 1000 })
-    }
-
-    /// One line of how far the drain has come.
-    pub fn progress(&mut self, work: &Work) {
-        let passed = self.since.elapsed();
-        let (what, until) = match self.lame_duck {
-            lame_duck if passed < lame_duck => ("lame duck", Some(lame_duck)),
-            _ => ("draining", self.limit),
-        };
-        let mut line = format!("{what}: {} in flight", work.in_flight());
-        if let Some(until) = until {
-            let _ = write!(line, ", {:.1} s left", until.saturating_sub(passed).as_secs_f64());
+/// Tells of a service while it runs: what its [`on_event`](ebbtide_tokio::Service::on_event) calls.
+pub fn report(work: &Work, deadline: Option<Duration>) -> impl FnMut(Event) + Send + use<> {
+    let work = work.clone();
+    move |event| match event {
+        Event::Listening { part, address } => listening(&part.to_string(), &address),
+        Event::Draining { .. } => {
+            work.begin();
+            progress(&event.to_string(), &work, deadline);
         }
-        if self.live {
-            output::print(format!("\r\x1b[2K{line}"));
-        } else if line != self.last {
-            output::say(line.as_str());
+        Event::Waiting { elapsed, .. } => progress("draining", &work, deadline.map(|it| it.saturating_sub(elapsed))),
+        // A prober that hangs up is nothing to tell.
+        Event::Connection { part, .. } if part == "diagnostics".into() => {}
+        Event::Connection { .. } => failed(&event),
+        Event::Failed(_) => output::complain(format!("server: {event}")),
+        _ => output::say(event.to_string()),
+    }
+}
+
+/// Tells how it ended. Returns the exit code.
+#[must_use]
+pub fn end(outcome: &Outcome, work: &Work) -> ExitCode {
+    if outcome.start_error().is_some() {
+        output::complain(format!("server: {outcome}"));
+        return outcome.into();
+    }
+    let clear = if is_live() { CLEAR } else { "" };
+    match work.cut_by_bounds() {
+        0 => {
+            output::say(format!("{clear}{outcome}"));
+            outcome.into()
         }
-        self.last = line;
-    }
-
-    /// The last line. Returns the exit code.
-    pub fn end(self, outcome: &Result<(), Overdue>, work: &Work) -> u8 {
-        let took = self.since.elapsed().as_secs_f64();
-        let cut_by_bounds = work.cut_by_bounds() - self.cut_before;
-        let mut line = match outcome {
-            Ok(()) => format!("drained in {took:.3} s"),
-            Err(overdue) => {
-                format!("closed by force after {took:.3} s; cut: {}", cut(overdue))
-            }
-        };
-        if cut_by_bounds > 0 {
-            let _ = write!(line, "; cut because its client took or sent nothing for too long: {cut_by_bounds}");
+        cut => {
+            output::say(format!("{clear}{outcome}; cut because its client took or sent nothing for too long: {cut}"));
+            ExitCode::FAILURE
         }
-        let clear = if self.live { "\r\x1b[2K" } else { "" };
-        output::say(format!("{clear}{line}"));
-        u8::from(outcome.is_err() || cut_by_bounds > 0)
     }
 }
 
-/// What was cut, by its labels, and how much has none.
-fn cut(overdue: &Overdue) -> String {
-    let mut cut: Vec<_> = overdue.held().iter().map(ToString::to_string).collect();
-    let labelled: usize = overdue.held().iter().map(Held::guards).sum();
-    match overdue.guards().saturating_sub(labelled) {
-        0 => {}
-        1 => cut.push("1 guard without a label".into()),
-        n => cut.push(format!("{n} guards without a label")),
-    }
-    cut.join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use ebbtide::Drain;
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    #[test]
-    fn what_has_no_label_is_told_beside_what_has_one() {
-        let drain = Drain::new();
-        let watcher = drain.watcher();
-        let guards = [watcher.labelled("task"), watcher.guard()];
-        drain.close();
-        drop(guards);
-        let overdue = drain.start().now_or_never().expect("closed").expect_err("two were held");
-        assert_eq!(cut(&overdue), "task; 1 guard without a label");
+/// Says where a part listens, for the port may have been 0.
+pub fn listening(part: &str, address: &str) {
+    match part {
+        "http" => {
+            output::say(format!("serving on http://{address}"));
+            output::say(format!("try: curl -i 'http://{address}/slow?ms=5000'   and Ctrl-C here in the middle"));
+        }
+        "https" => output::say(format!("serving on https://{address}")),
+        part => output::say(format!("{part} on http://{address}")),
     }
 }
+
+/// How far the drain has come: one live line on a terminal, a line each time elsewhere.
+fn progress(what: &str, work: &Work, left: Option<Duration>) {
+    let left = left.map(|it| format!(", {:.1} s left", it.as_secs_f64())).unwrap_or_default();
+    let line = format!("{what}, {} in flight{left}", work.in_flight());
+    if is_live() {
+        output::print(format!("{CLEAR}{line}"));
+    } else {
+        output::say(line);
+    }
+}
+
+fn is_live() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Makes a live line empty.
+const CLEAR: &str = "\r\x1b[2K";
+
+/// Tells of an error of accepting or of a connection, a few lines a second at most: clients can cause as many as they like.
+pub fn failed(error: &dyn Display) {
+    static LINES: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let (since, said) = lines.filter(|(since, _)| since.elapsed() < INTERVAL).unwrap_or((Instant::now(), 0));
+    *lines = Some((since, said.saturating_add(1)));
+    match said.cmp(&MOST) {
+        Ordering::Less => output::complain(format!("server: {error}")),
+        Ordering::Equal => output::complain("server: and more of that kind"),
+        Ordering::Greater => {}
+    }
+}
+
+/// How many lines there are at most in an interval.
+const MOST: u32 = 10;
+const INTERVAL: Duration = Duration::from_secs(1);

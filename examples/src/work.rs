@@ -1,49 +1,49 @@
 //! What a server is working on.
 
-use ebbtide::{Drain, Held, State};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ebbtide::Drain;
 use ebbtide_hyper::Connections;
+use ebbtide_tokio::Readiness;
 
-/// The label of work that goes on after its response.
-pub const TASK: &str = "task";
-
-/// The drain of all, the main server's, and its connections, to count what is in flight.
+/// Requests, upgraded connections and tasks: what is in flight, and what of it was cut.
 #[derive(Clone, Debug)]
 pub struct Work {
-    all: Drain,
-    main: Drain,
+    readiness: Readiness,
     connections: Connections,
-    inside: fn(Held) -> Vec<Held>,
+    tasks: Drain,
+    /// How many connections had been cut by bounds before the drain began.
+    cut_before: Arc<AtomicU64>,
 }
 
 impl Work {
-    /// What these are working on.
+    /// What a service is working on, if it puts its connections into the list, and takes a guard of `tasks` for each task.
     #[must_use]
-    pub fn new(all: &Drain, main: &Drain, connections: &Connections) -> Self {
-        Self { all: all.clone(), main: main.clone(), connections: connections.clone(), inside: |it| vec![it] }
+    pub fn new(readiness: Readiness, connections: &Connections, tasks: &Drain) -> Self {
+        Self { readiness, connections: connections.clone(), tasks: tasks.clone(), cut_before: Arc::default() }
     }
 
-    /// For servers that are parts of the main drain: what each of them holds, by its entry in that drain.
+    /// Whether it takes more.
     #[must_use]
-    pub fn inside(self, inside: fn(Held) -> Vec<Held>) -> Self {
-        Self { inside, ..self }
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
-    /// How far the drain has come. The server is ready while it runs.
-    #[must_use]
-    pub fn state(&self) -> State {
-        self.all.state()
-    }
-
-    /// How many connections were ended by a bound under what was in flight.
-    #[must_use]
-    pub fn cut_by_bounds(&self) -> u64 {
-        self.connections.cut_by_bounds()
-    }
-
-    /// Requests, upgraded connections and tasks.
+    /// How much is in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        let tasks = self.main.held().into_iter().flat_map(self.inside).filter(|it| *it.label() == TASK.into());
-        self.connections.in_flight() + tasks.map(|it| it.guards()).sum::<usize>()
+        self.connections.in_flight() + self.tasks.guards()
+    }
+
+    /// Counts from here what bounds cut: the drain begins.
+    pub fn begin(&self) {
+        self.cut_before.store(self.connections.cut_by_bounds(), Ordering::Relaxed);
+    }
+
+    /// How many connections the drain has ended by a bound under what was in flight.
+    #[must_use]
+    pub fn cut_by_bounds(&self) -> u64 {
+        self.connections.cut_by_bounds() - self.cut_before.load(Ordering::Relaxed)
     }
 }

@@ -53,24 +53,28 @@ fn refused(address: &str) {
     }
 }
 
+fn ends_well(mut server: Process) {
+    let (status, outcome) = server.end();
+    assert!(status.success() && outcome.starts_with("drained in "), "{status}, {outcome}");
+}
+
 #[test]
 fn hello_waits_for_its_slow_request() {
-    let mut hello = Process::run("hello", &[ANY]);
-    let address = hello.says("listening on http://");
+    let hello = Process::run("hello", &[ANY]);
+    let address = hello.says("hello: listening on ");
     let request = get(&address, "/", "keep-alive");
     hello.send(Signal::TERM);
     refused(&address);
     let answer = answer(request);
     has(&answer, "200", "\r\n\r\nhello\n");
     assert!(answer.contains("connection: close\r\n"), "{answer:?}");
-    hello.says("drained");
-    assert!(hello.end().0.success());
+    ends_well(hello);
 }
 
 #[test]
 fn hello_is_forced_by_the_second_signal_and_says_so() {
     let mut hello = Process::run("hello", &[ANY]);
-    let address = hello.says("listening on http://");
+    let address = hello.says("hello: listening on ");
     let request = get(&address, "/", "close");
     let client = request.local_addr().expect("connected").to_string();
     hello.send(Signal::INT);
@@ -80,14 +84,14 @@ fn hello_is_forced_by_the_second_signal_and_says_so() {
     let (status, errors) = hello.end();
     assert_eq!(status.code(), Some(1));
     // Beside it there may be connections by which it was asked whether it still listens.
-    assert!(errors.starts_with("Error: closed by force: ") && errors.contains(&client), "{errors}");
+    assert!(errors.starts_with("closed by force after ") && errors.contains(&client), "{errors}");
     cut(request);
 }
 
 #[test]
 fn lines_that_were_sent_before_the_drain_are_answered() {
-    let mut lines = Process::run("lines", &[ANY]);
-    let address = lines.says("listening on ");
+    let lines = Process::run("lines", &[ANY]);
+    let address = lines.says("lines: listening on ");
     let mut client = connect(&address);
     writeln!(client, "hello").expect("it reads");
     let mut hello = [0; 6];
@@ -96,14 +100,13 @@ fn lines_that_were_sent_before_the_drain_are_answered() {
     client.write_all(many.as_bytes()).expect("it reads");
     lines.send(Signal::TERM);
     assert_eq!(answer(client), many.to_uppercase() + "goodbye\n");
-    lines.says("drained");
-    assert!(lines.end().0.success());
+    ends_well(lines);
 }
 
 #[test]
 fn lines_of_a_client_that_goes_on_and_on_end_with_the_grace() {
     let mut lines = Process::run("lines", &[ANY]);
-    let mut client = connect(&lines.says("listening on "));
+    let mut client = connect(&lines.says("lines: listening on "));
     let mut answers = client.try_clone().expect("a socket");
     let reads = std::thread::spawn(move || {
         let mut answer = Vec::new();
@@ -267,7 +270,7 @@ fn break_listener(process: &Process, address: &str) {
 }
 
 fn open_socket(server: &Process) -> WebSocket<TcpStream> {
-    let address = server.says("listening on ws://");
+    let address = server.says("ws: listening on ");
     let (mut socket, _) = tungstenite::client(format!("ws://{address}/"), connect(&address)).expect("it upgrades");
     socket.send("hello".into()).expect("it reads");
     assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
@@ -288,27 +291,25 @@ fn websocket_is_told_and_its_answer_awaited() {
     told(&mut socket);
     assert!(server.is_running(), "our answer is still to come");
     assert!(matches!(socket.read(), Err(tungstenite::Error::ConnectionClosed)), "it closes well, once answered");
-    server.says("drained");
+    ends_well(server);
     assert!(since.elapsed() < Duration::from_secs(3), "it waited for the answer, not for its bound");
-    assert!(server.end().0.success());
 }
 
 #[test]
 fn websocket_that_never_answers_is_waited_for_no_longer_than_its_bound() {
-    let mut server = Process::run("websocket", &[ANY]);
+    let server = Process::run("websocket", &[ANY]);
     let socket = open_socket(&server);
     let since = Instant::now();
     server.send(Signal::TERM);
-    server.says("drained");
+    ends_well(server);
     assert!(since.elapsed() >= Duration::from_secs(3), "{:?}", since.elapsed());
-    assert!(server.end().0.success());
     drop(socket);
 }
 
 #[test]
 fn websocket_server_answers_a_plain_request() {
     let mut server = Process::run("websocket", &[ANY]);
-    has(&answer(get(&server.says("listening on ws://"), "/", "close")), "426", "this is a WebSocket\n");
+    has(&answer(get(&server.says("ws: listening on "), "/", "close")), "426", "this is a WebSocket\n");
     server.send(Signal::TERM);
     assert!(server.end().0.success());
 }
@@ -323,7 +324,7 @@ fn stands(server: &Process, client: &TcpStream, state: &str) -> String {
 #[test]
 fn connection_states_are_all_told_and_the_counts_are_right_whatever_the_clients_do() {
     let mut server = Process::run("connection_states", &[ANY]);
-    let address = server.says("listening on http://");
+    let address = server.says("server: listening on ");
 
     let mut nonsense = connect(&address);
     assert_eq!(stands(&server, &nonsense, "new"), "(1 new, 0 active, 0 idle, 0 upgraded)");
@@ -345,6 +346,5 @@ fn connection_states_are_all_told_and_the_counts_are_right_whatever_the_clients_
     assert_eq!(stands(&server, &stays, "closed"), "(0 new, 0 active, 0 idle, 1 upgraded)");
     assert!(server.is_running(), "it waits for the upgraded one");
     drop(echo);
-    server.says("drained");
-    assert!(server.end().0.success());
+    ends_well(server);
 }

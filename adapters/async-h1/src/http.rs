@@ -8,7 +8,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(doc)]
 use ebbtide::Guard;
 use ebbtide_connection::Bounds;
 use ebbtide_connection::{Accepted, Connections, Drive, Error, Tracker};
@@ -106,6 +105,36 @@ impl Http {
             let finish = |_: Pin<&mut _>| connection.finish();
             poll_fn(|cx| drive.poll(engine.as_mut(), cx, finish, |time| clock(time))).await
         }
+    }
+
+    /// What a listener does with each of its connections: [`serve`](Self::serve), with a clone of `endpoint`. `io` makes the
+    /// stream one that can be served: `ebbtide_async_std::HalfClose`, or `std::convert::identity` on smol.
+    ///
+    /// It is for the `serve` of a runtime adapter or of a whole service.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::convert::identity;
+    /// # use http_types::{Request, Response, Result};
+    /// # async fn hello(_: Request) -> Result<Response> { unimplemented!() }
+    /// # async fn run(http: ebbtide_async_h1::Http, stream: futures_lite::io::Cursor<Vec<u8>>, guard: ebbtide::Guard) {
+    /// let mut connection = http.service(identity, hello); // for `serve(listener, guard, connection)`
+    /// let served = connection(stream, guard);
+    /// # let _ = served.await;
+    /// # }
+    /// ```
+    pub fn service<T, I, F, Fut>(
+        self,
+        mut io: impl FnMut(T) -> I,
+        endpoint: F,
+    ) -> impl FnMut(T, Guard) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        F: Fn(Request) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = http_types::Result<Response>> + Send + 'static,
+    {
+        move |stream, guard| Box::pin(self.serve(io(stream), endpoint.clone(), guard))
     }
 }
 

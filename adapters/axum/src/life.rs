@@ -22,6 +22,8 @@ pub(crate) enum Begin {
     When(Begins),
     /// Another drain.
     With(Whole),
+    /// Nothing: the server has no drain of its own, but a guard of another one.
+    Under(Guard),
 }
 
 type Begins = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -53,6 +55,10 @@ impl Life {
             Begin::When(begins) => (begins, None),
             Begin::Signals => as_part(signals::part(self.label).map_err(Error::Signals)?),
             Begin::With(whole) => as_part(whole),
+            // What is accepted is that drain's affair: its outcome, its deadline.
+            Begin::Under(guard) => {
+                return serve(guard).await.map_err(|error| Error::Listener { error, overdue: None });
+            }
         };
 
         let drain = self.drain;

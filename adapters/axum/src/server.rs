@@ -180,6 +180,32 @@ impl<R: Runtime, L: Listener<R>, M, S, T> Server<R, L, M, S, T> {
         self
     }
 
+    /// Serves under `guard`, as a part of a whole service. The service has the signals, the lame duck time and the deadline;
+    /// the server has none of its own then.
+    ///
+    /// The server ends when the drain of `guard` has begun and the port is closed. Its connections have guards of the same
+    /// drain.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "tokio")]
+    /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router) {
+    /// use ebbtide_tokio::Service;
+    ///
+    /// let outcome = Service::new()
+    ///     .task("api", |part| ebbtide_axum::serve(listener, app).guard(part.guard()))
+    ///     .finally("pool", async { /* close it */ })
+    ///     .run()
+    ///     .await;
+    /// # drop(outcome);
+    /// # }
+    /// ```
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.begin = Begin::Under(guard);
+        self
+    }
+
     /// Goes on as before for so long after the drain was to begin. Default: not at all.
     ///
     /// A load balancer needs that time to notice that the service is not ready any more. Connections are told one

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(doc)]
 use ebbtide::Guard;
 use ebbtide_connection::Bounds;
 use ebbtide_connection::{Accepted, Connections, Tracker};
@@ -127,6 +126,43 @@ impl<E> Http<E> {
         self.serving(io, service, guard, true, |io, service| {
             self.builder.serve_connection_with_upgrades(io, service).into_owned()
         })
+    }
+
+    /// What a listener does with each of its connections: [`serve`](Self::serve), with a clone of `service`. `io` makes the
+    /// stream one of hyper's: `TokioIo::new`, `FuturesIo::new`.
+    ///
+    /// It is for the `serve` of a runtime adapter or of a whole service.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::convert::Infallible;
+    /// # use http_body_util::Full;
+    /// # use hyper::{Request, Response, body::{Bytes, Incoming}, service::service_fn};
+    /// # use hyper_util::rt::{TokioExecutor, TokioIo};
+    /// # async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> { unimplemented!() }
+    /// # async fn run(http: ebbtide_hyper::Http<TokioExecutor>, stream: tokio::net::TcpStream, guard: ebbtide::Guard) {
+    /// let mut connection = http.service(TokioIo::new, service_fn(hello)); // for `serve(listener, guard, connection)`
+    /// let served = connection(stream, guard);
+    /// # let _ = served.await;
+    /// # }
+    /// ```
+    pub fn service<T, I, S, B>(
+        self,
+        mut io: impl FnMut(T) -> I,
+        service: S,
+    ) -> impl FnMut(T, Guard) -> ServeConnection<Auto<I, S, E>>
+    where
+        E: 'static,
+        I: Read + Write + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone,
+        S::Future: 'static,
+        S::Error: Into<BoxError>,
+        B: Body + 'static,
+        B::Error: Into<BoxError>,
+        Tasks<E>: auto::HttpServerConnExec<ResponseFuture<S::Future>, crate::DrainBody<B>>,
+    {
+        move |stream, guard| self.serve(io(stream), service.clone(), guard)
     }
 
     /// Like [`serve`](Self::serve), for a tower service: an axum router, or any stack of layers.

@@ -22,8 +22,6 @@ pub(crate) struct Planned {
     pub(crate) drain: Drain,
     /// Of its drain, so that there is one however early that starts.
     guard: Guard,
-    /// Where it listens, if it does.
-    pub(crate) address: Option<String>,
     work: Work,
     pub(crate) whose_end_matters: Matters,
     pub(crate) says_ready: bool,
@@ -31,9 +29,19 @@ pub(crate) struct Planned {
 
 /// What a part does.
 pub(crate) enum Work {
-    Task(Box<dyn FnOnce(Part, Events) -> Ends + Send>),
+    Listen(Listening, Box<dyn FnOnce(Part, Events, Listening) -> Ends + Send>),
+    Task(Box<dyn FnOnce(Part) -> Ends + Send>),
     Blocking(Box<dyn FnOnce(Part) -> Failure + Send>),
     Local(Box<dyn FnOnce(Part) -> EndsHere + Send>),
+}
+
+/// What is known of a part that listens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listening {
+    pub(crate) address: Option<String>,
+    pub(crate) max_connections: Option<usize>,
+    /// Whether the socket has more owners than this part, if that was said.
+    pub(crate) is_shared: Option<bool>,
 }
 
 /// The future of a part.
@@ -65,23 +73,32 @@ impl Planned {
     pub(crate) fn new(label: Label, work: Work) -> Self {
         let drain = Drain::new();
         let guard = drain.watcher().labelled(label.clone()).expect("nobody else has this drain");
-        Self { label, drain, guard, address: None, work, whose_end_matters: Matters::Failure, says_ready: false }
+        Self { label, drain, guard, work, whose_end_matters: Matters::Failure, says_ready: false }
+    }
+
+    /// What it is told of its listener, if it has one.
+    pub(crate) fn listening(&mut self) -> Option<&mut Listening> {
+        match &mut self.work {
+            Work::Listen(listening, _) => Some(listening),
+            _ => None,
+        }
     }
 
     /// Begins it. It holds `starting` until it says that it is ready.
     pub(crate) fn begin<R: Runtime>(self, whole: &Whole, last_call: &Drain, starting: Vec<Guard>) {
-        let Self { label, guard, address, work, whose_end_matters, .. } = self;
+        let Self { label, guard, work, whose_end_matters, .. } = self;
         let name = label.to_string();
-        if let Some(address) = address {
-            whole.events.tell(Event::Listening { part: label.clone(), address });
-        }
         let part = Part::new(label, guard.clone(), last_call.watcher(), starting);
         let end = End { part: part.clone(), has_come: false, matters: whose_end_matters, whole: whole.clone() };
         match work {
-            Work::Task(work) => {
+            Work::Listen(listening, work) => {
                 let events = whole.events.clone();
-                R::spawn(Box::pin(live(async move { work(part, events).await }, guard, end)));
+                if let Some(address) = listening.address.clone() {
+                    events.tell(Event::Listening { part: part.label().clone(), address });
+                }
+                R::spawn(Box::pin(live(async move { work(part, events, listening).await }, guard, end)));
             }
+            Work::Task(work) => R::spawn(Box::pin(live(async move { work(part).await }, guard, end))),
             Work::Blocking(work) => R::blocking(Box::new(move || {
                 let ended = catch_unwind(AssertUnwindSafe(|| work(part)));
                 drop(guard);

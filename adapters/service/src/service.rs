@@ -17,7 +17,7 @@ use crate::listen::Listen;
 use crate::outcome::{Outcome, PartError, StartError};
 use crate::part::Part;
 use crate::plan::{Plan, Reserve, Share};
-use crate::planned::{Matters, Planned, Whole, Work};
+use crate::planned::{Listening, Matters, Planned, Whole, Work};
 use crate::readiness::Readiness;
 use crate::runtime::Runtime;
 use crate::stage::Stage;
@@ -151,7 +151,8 @@ impl<R: Runtime> Service<R> {
     /// A part that serves a listener: `connection` is called for each connection, with a guard of its own, as by the
     /// runtime adapter's `serve`. `listener` may be the result of binding one: its error is told by the outcome then.
     ///
-    /// For a limit of connections and the like make it a [`task`](Self::task) that is the runtime adapter's `serve`.
+    /// [`max_connections`](Self::max_connections), [`shared`](Self::shared) and [`sole_owner`](Self::sole_owner) tell more
+    /// of its listener.
     pub fn serve<L, How, F, Fut>(mut self, name: impl Into<Label>, listener: L, connection: F) -> Self
     where
         L: Listen<R, How>,
@@ -164,9 +165,17 @@ impl<R: Runtime> Service<R> {
         let name = name.into();
         match listener.listener() {
             Ok(listener) => {
-                let address = listener.address();
-                let serve = |part: Part, events: Events| {
-                    let serve = Serve::<R, _, _>::new(listener, part.guard(), connection);
+                let listening = Listening { address: listener.address(), ..Listening::default() };
+                let serve = |part: Part, events: Events, listening: Listening| {
+                    let mut serve = Serve::<R, _, _>::new(listener, part.guard(), connection);
+                    if let Some(most) = listening.max_connections {
+                        serve = serve.max_connections(most);
+                    }
+                    serve = match listening.is_shared {
+                        Some(true) => serve.shared(),
+                        Some(false) => serve.sole_owner(),
+                        None => serve,
+                    };
                     if !events.is_heard() {
                         return serve;
                     }
@@ -175,10 +184,9 @@ impl<R: Runtime> Service<R> {
                         events.tell(Event::Connection { part: part.clone(), error: it.to_string() });
                     })
                 };
-                let work = |part, events| Box::pin(async { serve(part, events).await.failure() }) as _;
-                let mut service = self.part(name, Work::Task(Box::new(work)));
-                service.last_part().address = address;
-                service
+                let work =
+                    |part, events, listening| Box::pin(async { serve(part, events, listening).await.failure() }) as _;
+                self.part(name, Work::Listen(listening, Box::new(work)))
             }
             Err(error) => {
                 self.unbound.get_or_insert_with(|| PartError::new(name, error.into()));
@@ -194,7 +202,7 @@ impl<R: Runtime> Service<R> {
         F: FnOnce(Part) -> Fut + Send + 'static,
         Fut: IntoFuture<Output: Ended, IntoFuture: Send + 'static>,
     {
-        let work = |part, _| {
+        let work = |part| {
             let work = work(part).into_future();
             Box::pin(async { work.await.failure() }) as _
         };
@@ -239,7 +247,7 @@ impl<R: Runtime> Service<R> {
     where
         Fut: IntoFuture<Output: Ended, IntoFuture: Send + 'static> + Send + 'static,
     {
-        let work = |_, _| {
+        let work = |_| {
             let action = action.into_future();
             Box::pin(async { action.await.failure() }) as _
         };
@@ -295,6 +303,43 @@ impl<R: Runtime> Service<R> {
         self
     }
 
+    /// Limits the open connections of the listener that was added last. Others wait in the kernel's queue, and none is lost.
+    /// Default: no limit.
+    ///
+    /// # Panics
+    ///
+    /// If the part that was added last does not listen, or if `most` is 0.
+    #[track_caller]
+    pub fn max_connections(mut self, most: usize) -> Self {
+        assert!(most > 0, "a limit of 0 connections would serve nobody");
+        self.listening(|it| it.max_connections = Some(most));
+        self
+    }
+
+    /// Declares that the listening socket that was added last has other owners: systemd, a parent, or a successor. When the
+    /// drain begins, its queue is left to them. Default: the queue is served.
+    ///
+    /// # Panics
+    ///
+    /// If the part that was added last does not listen.
+    #[track_caller]
+    pub fn shared(mut self) -> Self {
+        self.listening(|it| it.is_shared = Some(true));
+        self
+    }
+
+    /// Declares that the listening socket that was added last has no other owner: it was bound by this process, and neither
+    /// cloned nor passed on. See [`Serve::sole_owner`].
+    ///
+    /// # Panics
+    ///
+    /// If the part that was added last does not listen.
+    #[track_caller]
+    pub fn sole_owner(mut self) -> Self {
+        self.listening(|it| it.is_shared = Some(false));
+        self
+    }
+
     /// The stage takes no longer than this to end. Then it is cut, and the next one begins.
     ///
     /// # Panics
@@ -326,6 +371,14 @@ impl<R: Runtime> Service<R> {
     #[track_caller]
     fn last_part(&mut self) -> &mut Planned {
         self.last_stage().parts.last_mut().expect("a stage has a part")
+    }
+
+    /// Tells the listener that was added last. There is none if it could not be bound, which the outcome tells.
+    #[track_caller]
+    fn listening(&mut self, tell: impl FnOnce(&mut Listening)) {
+        if self.unbound.is_none() {
+            tell(self.last_part().listening().expect("this is said of a listener: add it just before"));
+        }
     }
 
     /// Runs the service to its end.

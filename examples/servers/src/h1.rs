@@ -18,9 +18,9 @@ use hyper::{Request, Response};
 use hyper_tungstenite::tungstenite::handshake::derive_accept_key;
 use hyper_tungstenite::tungstenite::protocol::Role;
 
-use ebbtide_examples::Runtime;
 use ebbtide_examples::application::{Application, Body, diagnostics, wants_websocket, websocket_config};
 use ebbtide_examples::work::Work;
+use ebbtide_service::Runtime;
 
 /// How much of an upload is read at a time.
 const PIECE: usize = 16 * 1024;
@@ -36,7 +36,7 @@ pub async fn endpoint<R: Runtime>(
 ) -> http_types::Result<http_types::Response> {
     let request = translated(request)?;
     if wants_websocket(&request) {
-        return Ok(websocket(&application, &request).await);
+        return Ok(websocket::<R>(&request).await);
     }
     Ok(answered(application.answer(request.map(upload)).await))
 }
@@ -51,10 +51,7 @@ pub fn status(main: &Work, request: http_types::Request) -> http_types::Result<h
 }
 
 /// The handshake (RFC 6455, section 4.2.2), which `async-tungstenite` leaves to the HTTP engine.
-async fn websocket<R: Runtime>(
-    application: &Application<R>,
-    request: &Request<http_types::Body>,
-) -> http_types::Response {
+async fn websocket<R: Runtime>(request: &Request<http_types::Body>) -> http_types::Response {
     let key = request.headers().get("sec-websocket-key");
     let watcher = request.extensions().get::<Watcher>();
     let (Some(key), Some(watcher), true) = (key, watcher, request.headers().contains_key("upgrade")) else {
@@ -69,7 +66,7 @@ async fn websocket<R: Runtime>(
         let connection = upgraded.await.ok_or(io::Error::from(io::ErrorKind::NotConnected))?;
         Ok(WebSocketStream::from_raw_socket(connection, Role::Server, Some(websocket_config())).await)
     };
-    application.echo(websocket, watcher.clone());
+    Application::<R>::echo(websocket, watcher.clone());
     response
 }
 

@@ -5,16 +5,15 @@ use std::future::ready;
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
-use ebbtide::Held;
-use ebbtide_axum::{Draining, InFlight, Part};
-use ebbtide_examples::Runtime;
+use ebbtide_axum::{Draining, InFlight};
 use ebbtide_examples::application::{Application, diagnostics};
 use ebbtide_examples::work::Work;
+use ebbtide_service::Runtime;
 
 /// The main listener's routes.
 pub fn routes<R: Runtime>(application: Application<R>) -> Router {
-    let websocket = application.clone();
-    Router::new().route("/ws", get(|request: Request| async { websocket.websocket(request) })).fallback(
+    let websocket = |request: Request| ready(Application::<R>::websocket(request));
+    Router::new().route("/ws", get(websocket)).fallback(
         |Draining(draining): Draining, InFlight(guard): InFlight, mut request: Request| {
             // Where the application has it from other servers.
             request.extensions_mut().insert(draining);
@@ -22,15 +21,6 @@ pub fn routes<R: Runtime>(application: Application<R>) -> Router {
             application.answer(request)
         },
     )
-}
-
-/// What a server that is a part of a larger drain holds itself.
-#[must_use]
-pub fn held(part: Held) -> Vec<Held> {
-    match part.label().downcast_ref::<Part>() {
-        Some(server) => server.held(),
-        None => vec![part],
-    }
 }
 
 /// The diagnostics listener's.

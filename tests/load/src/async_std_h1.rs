@@ -5,28 +5,15 @@ use std::time::Duration;
 use async_std::net::TcpListener;
 use async_std::task;
 use ebbtide_async_h1::{Connections, Http};
+use ebbtide_async_std::AsyncStd;
 use ebbtide_async_std::HalfClose;
 use ebbtide_example_servers::h1::endpoint;
-use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
 use http_types::{Request, Response};
 
 use crate::life::{Life, listening};
 use crate::serve::With;
 use crate::{Error, heap, query};
-
-#[derive(Clone)]
-struct AsyncStd;
-
-impl Runtime for AsyncStd {
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        task::sleep(time)
-    }
-
-    fn spawn(&self, it: impl Future<Output = ()> + Send + 'static) {
-        task::spawn(it);
-    }
-}
 
 pub(crate) fn run(with: With) -> Result<(), Error> {
     task::block_on(async {
@@ -35,7 +22,7 @@ pub(crate) fn run(with: With) -> Result<(), Error> {
         match with {
             With::Minimal => ebbtide(listener, http, answer).await,
             With::Counted(heap) => {
-                let application = Application::new(AsyncStd);
+                let application = Application::<AsyncStd>::new();
                 let answer = move |request: Request| {
                     let application = application.clone();
                     async move {

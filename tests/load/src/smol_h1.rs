@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ebbtide_async_h1::{Connections, Http};
 use ebbtide_example_servers::h1::endpoint;
-use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
+use ebbtide_smol::Smol;
 use http_types::{Request, Response};
 use smol::Timer;
 use smol::net::TcpListener;
@@ -14,19 +14,6 @@ use crate::life::{Life, listening};
 use crate::serve::With;
 use crate::{Error, heap, query};
 
-#[derive(Clone)]
-struct Smol;
-
-impl Runtime for Smol {
-    async fn sleep(&self, time: Duration) {
-        Timer::after(time).await;
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        smol::spawn(task).detach();
-    }
-}
-
 pub(crate) fn run(with: With) -> Result<(), Error> {
     smol::block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -34,7 +21,7 @@ pub(crate) fn run(with: With) -> Result<(), Error> {
         match with {
             With::Minimal => ebbtide(listener, http, answer).await,
             With::Counted(heap) => {
-                let application = Application::new(Smol);
+                let application = Application::<Smol>::new();
                 let answer = move |request: Request| {
                     let application = application.clone();
                     async move {

@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
 use ebbtide_hyper::{Connections, Http};
 use ebbtide_smol::Executor;
+use ebbtide_smol::Smol;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::service::{Service, service_fn};
@@ -20,19 +20,6 @@ use crate::life::{Life, listening};
 use crate::serve::With;
 use crate::{Error, heap, query};
 
-#[derive(Clone)]
-struct Smol;
-
-impl Runtime for Smol {
-    async fn sleep(&self, time: Duration) {
-        Timer::after(time).await;
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        smol::spawn(task).detach();
-    }
-}
-
 pub(crate) fn run(with: With) -> Result<(), Error> {
     smol::block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -40,7 +27,7 @@ pub(crate) fn run(with: With) -> Result<(), Error> {
         match with {
             With::Minimal => ebbtide(listener, http, service_fn(answer)).await,
             With::Counted(heap) => {
-                let application = Application::new(Smol);
+                let application = Application::<Smol>::new();
                 let answer = move |request: Request<Incoming>| {
                     let application = application.clone();
                     async move {

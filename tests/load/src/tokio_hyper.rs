@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use ebbtide_examples::Runtime;
 use ebbtide_examples::application::Application;
 use ebbtide_hyper::{Connections, Http};
+use ebbtide_tokio::Tokio;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::service::{Service, service_fn};
@@ -18,19 +18,6 @@ use crate::life::{Life, listening};
 use crate::serve::With;
 use crate::{Error, heap, query};
 
-#[derive(Clone)]
-struct Tokio;
-
-impl Runtime for Tokio {
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        tokio::time::sleep(time)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(task);
-    }
-}
-
 pub(crate) fn run(with: With) -> Result<(), Error> {
     let runtime = tokio::runtime::Runtime::new()?;
     let ended = runtime.block_on(async {
@@ -39,7 +26,7 @@ pub(crate) fn run(with: With) -> Result<(), Error> {
         match with {
             With::Minimal => ebbtide(listener, http, service_fn(answer)).await,
             With::Counted(heap) => {
-                let application = Application::new(Tokio);
+                let application = Application::<Tokio>::new();
                 let answer = move |request: Request<Incoming>| {
                     let application = application.clone();
                     async move {

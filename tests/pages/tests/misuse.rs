@@ -5,7 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// The sources of the tests that the page may name.
 fn tests(root: &Path) -> String {
-    let folders = ["core/tests", "adapters/tokio/tests", "adapters/signal/tests", "examples/tests", "testkit/tests"];
+    let folders = [
+        "core/tests",
+        "adapters/tokio/tests",
+        "adapters/service/tests",
+        "adapters/signal/tests",
+        "examples/tests",
+        "testkit/tests",
+    ];
     let files = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).expect("it is there"));
     let paths = files.map(|file| file.expect("readable").path()).filter(|path| path.is_file());
     paths.map(|path| fs::read_to_string(path).expect("text")).collect()
