@@ -24,6 +24,7 @@ use ebbtide_testkit::client::Client;
 use ebbtide_testkit::http2;
 use ebbtide_testkit::tls::{Identity, Tls};
 use ebbtide_testkit::wire::{End, Wire};
+use ebbtide_tokio::Service;
 use futures_util::{SinkExt, StreamExt, stream};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -79,6 +80,35 @@ async fn a_request_in_flight_completes_and_newcomers_are_refused() {
     client.expect_last("slow");
     ended(server).await.expect("nothing was cut");
     assert_eq!(drained.await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_a_part_of_a_service_it_ends_before_what_is_behind_it_and_has_the_services_deadline() {
+    for is_answered in [true, false] {
+        let (app, mut begun, gate) = gated();
+        let (listener, addr) = listen().await;
+        let closed = Arc::new(AtomicUsize::new(0));
+        let closes = closed.clone();
+        let service = Service::without_signals()
+            .deadline(if is_answered { ebbtide_testkit::PATIENCE } else { Duration::from_millis(1500) })
+            .task("api", move |part| serve(listener, app).guard(part.guard()))
+            .finally("pool", async move { drop(closes.fetch_add(1, Ordering::SeqCst)) });
+        let drain = service.drain().clone();
+        let running = tokio::spawn(service.run());
+        let mut slow = Client::connect(addr);
+        slow.get("/slow");
+        begun.recv().await.expect("begun");
+        drop(drain.start());
+        if is_answered {
+            // The port is closed, and the request is waited for.
+            while Client::reach(addr).is_ok() {}
+            assert_eq!(closed.load(Ordering::SeqCst), 0);
+            gate.add_permits(1);
+            slow.expect_last("slow");
+        }
+        let outcome = running.await.expect("no panic");
+        assert_eq!((outcome.is_clean(), closed.load(Ordering::SeqCst)), (is_answered, 1), "{outcome}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

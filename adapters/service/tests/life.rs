@@ -3,12 +3,13 @@
 use std::future::pending;
 use std::io;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use ebbtide::State;
+use ebbtide::{Guard, State};
 use ebbtide_tokio::{Event, Obstacle, Outcome, Part, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -115,6 +116,64 @@ async fn a_listener_that_cannot_be_bound_is_named_and_closing_actions_are_taken(
     assert!(is_code(&outcome, 2), "{}", code(&outcome));
 }
 
+async fn greet(mut stream: TcpStream, guard: Guard) -> io::Result<()> {
+    let _held = guard;
+    stream.write_all(b"hello").await
+}
+
+#[tokio::test]
+async fn the_queue_of_a_shared_listener_is_left_to_its_other_owners() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let other_owner = TcpListener::from_std(listener.try_clone().unwrap()).unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let service = Service::without_signals().serve("api", TcpListener::from_std(listener).unwrap(), greet).shared();
+    drop(service.drain().start());
+    assert!(service.run().await.is_clean());
+    let (mut taken, _) = other_owner.accept().await.unwrap();
+    taken.write_all(b"taken").await.unwrap();
+    drop(taken);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "taken");
+}
+
+#[tokio::test]
+async fn a_limit_of_connections_has_the_next_client_wait_and_loses_none() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let counted = open.clone();
+    let connection = move |mut stream: TcpStream, guard: Guard| {
+        let open = counted.clone();
+        async move {
+            let _held = guard;
+            assert_eq!(open.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+            tokio::task::yield_now().await;
+            open.fetch_sub(1, Ordering::SeqCst);
+            stream.write_all(b"hello").await
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(TcpStream::connect(address).await.unwrap());
+    }
+    let service = Service::without_signals().serve("api", listener, connection).sole_owner().max_connections(1);
+    drop(service.drain().start());
+    assert!(service.run().await.is_clean());
+    for mut client in clients {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "hello");
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "this is said of a listener: add it just before")]
+async fn a_limit_of_connections_of_what_does_not_listen_is_a_panic() {
+    drop(Service::without_signals().task("worker", |part| part.watcher()).max_connections(1));
+}
+
 #[tokio::test]
 async fn more_reserve_than_deadline_is_an_error_that_tells_both() {
     let outcome = Service::without_signals()
@@ -135,10 +194,7 @@ async fn a_drain_before_the_start_serves_who_is_queued_and_ends_in_order() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let service = Service::without_signals()
-        .serve("api", listener, |mut stream: TcpStream, guard| async move {
-            let _held = guard;
-            stream.write_all(b"hello").await
-        })
+        .serve("api", listener, greet)
         .then()
         .task("worker", |part| async move {
             part.watcher().await;
