@@ -388,6 +388,20 @@ async fn dropping_the_run_drains_in_the_background() {
     assert_eq!(end.await.unwrap(), "nobody runs the service any more");
 }
 
+/// The flush of opentelemetry's providers blocks its thread, and may hang (opentelemetry-rust 868, 1961).
+#[tokio::test]
+async fn a_flush_that_hangs_takes_its_reserve_and_no_more_and_is_named() {
+    let (hangs, flush) = channel::<()>();
+    let service = Service::without_signals()
+        .finally("telemetry", tokio::task::spawn_blocking(move || while flush.recv().is_ok() {}))
+        .reserve(Duration::from_millis(50));
+    service.drain().close();
+    let outcome = service.run().await;
+    drop(hangs);
+    let [(part, _)] = outcome.cut() else { panic!("{outcome}") };
+    assert_eq!(part.to_string(), "telemetry");
+}
+
 #[tokio::test]
 async fn what_blocks_its_thread_is_waited_for_and_left_behind_when_time_is_up() {
     let (sender, receiver) = channel::<()>();

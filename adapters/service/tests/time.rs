@@ -165,6 +165,17 @@ async fn times_do_not_add_up_beyond_the_one_deadline() {
     assert!(log.at("d ended").unwrap() <= 5_000, "{:?}", log.lines());
 }
 
+/// swift-service-lifecycle waits for ever unless it is told not to (issues 207 and 253).
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_told_no_time_has_a_deadline_of_thirty_seconds() {
+    let log = Log::new();
+    let outcome = drain(Service::without_signals().task("hangs", log.part("hangs", ms(1_000_000)))).await;
+    assert_eq!(
+        (cut(&outcome).len(), log.at("hangs last call"), log.at("hangs ended")),
+        (1, Some(28_000), Some(30_000))
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_deadline_nothing_is_cut_and_no_last_call_comes() {
     let log = Log::new();
