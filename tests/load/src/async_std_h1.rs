@@ -1,12 +1,9 @@
 //! async-std and async-h1.
 
-use std::time::Duration;
-
 use async_std::net::TcpListener;
 use async_std::task;
 use ebbtide_async_h1::{Connections, Http};
-use ebbtide_async_std::AsyncStd;
-use ebbtide_async_std::HalfClose;
+use ebbtide_async_std::{AsyncStd, HalfClose};
 use ebbtide_example_servers::h1::endpoint;
 use ebbtide_examples::application::Application;
 use http_types::{Request, Response};

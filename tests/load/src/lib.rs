@@ -10,6 +10,7 @@ mod query;
 mod serve;
 mod smol_h1;
 mod smol_hyper;
+mod tokio_axum;
 mod tokio_hyper;
 
 pub use heap::Heap;

@@ -33,7 +33,7 @@ Measures ebbtide under load, beside its peers, in one run.
   exit         last byte to process exit; processor time while draining
   hostile      thousands of hostile clients among honest ones
 
-  --on PAIR    tokio+hyper, smol+hyper, smol+h1 or async-std+h1; more than once for more than one
+  --on PAIR    tokio+hyper, tokio+axum, smol+hyper, smol+h1 or async-std+h1; more than once for more than one
                [all; `idle` and `hostile`, which take minutes for each: tokio+hyper]
   --count N    drains of each kind, and runs of `exit` [100]
   --clients N  connections of `idle` and `hostile` [10000]

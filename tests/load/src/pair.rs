@@ -8,6 +8,7 @@ use std::str::FromStr;
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Pair {
     TokioHyper,
+    TokioAxum,
     SmolHyper,
     SmolH1,
     AsyncStdH1,
@@ -15,12 +16,13 @@ pub enum Pair {
 
 impl Pair {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::TokioHyper, Self::SmolHyper, Self::SmolH1, Self::AsyncStdH1];
+    pub const ALL: [Self; 5] = [Self::TokioHyper, Self::TokioAxum, Self::SmolHyper, Self::SmolH1, Self::AsyncStdH1];
 
     /// The example that serves on it.
     pub fn example(self) -> &'static str {
         match self {
             Self::TokioHyper => "server",
+            Self::TokioAxum => "server_axum",
             Self::SmolHyper => "server_smol_hyper",
             Self::SmolH1 => "server_smol_h1",
             Self::AsyncStdH1 => "server_async_std_h1",
@@ -29,12 +31,13 @@ impl Pair {
 
     /// Whether it speaks HTTP/2 too.
     pub fn has_http2(self) -> bool {
-        matches!(self, Self::TokioHyper | Self::SmolHyper)
+        matches!(self, Self::TokioHyper | Self::TokioAxum | Self::SmolHyper)
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::TokioHyper => "tokio+hyper",
+            Self::TokioAxum => "tokio+axum",
             Self::SmolHyper => "smol+hyper",
             Self::SmolH1 => "smol+h1",
             Self::AsyncStdH1 => "async-std+h1",

@@ -2,7 +2,7 @@
 
 use crate::heap::Heap;
 use crate::pair::Pair;
-use crate::{Error, async_std_h1, graceful, smol_h1, smol_hyper, tokio_hyper};
+use crate::{Error, async_std_h1, graceful, smol_h1, smol_hyper, tokio_axum, tokio_hyper};
 
 /// A server.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub enum Serve {
     Minimal(Pair),
     /// ebbtide with the examples' application and books, and a path that tells of the heap.
     Counted(Pair, Heap),
-    /// The engine alone, which cannot end: the speed limit.
+    /// The engine alone, which cannot end: the speed limit. With axum its own `serve`.
     Bare(Pair),
     /// hyper-util's `GracefulShutdown`.
     Graceful,
@@ -40,6 +40,7 @@ impl Serve {
         };
         match pair {
             Pair::TokioHyper => tokio_hyper::run(with),
+            Pair::TokioAxum => tokio_axum::run(with),
             Pair::SmolHyper => smol_hyper::run(with),
             Pair::SmolH1 => smol_h1::run(with),
             Pair::AsyncStdH1 => async_std_h1::run(with),

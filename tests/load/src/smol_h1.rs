@@ -1,7 +1,5 @@
 //! smol and async-h1.
 
-use std::time::Duration;
-
 use ebbtide_async_h1::{Connections, Http};
 use ebbtide_example_servers::h1::endpoint;
 use ebbtide_examples::application::Application;

@@ -1,7 +1,6 @@
 //! smol and hyper.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use ebbtide_examples::application::Application;
 use ebbtide_hyper::{Connections, Http};

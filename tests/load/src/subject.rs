@@ -16,7 +16,7 @@ pub(crate) enum Subject {
     Counted(Pair),
     /// ebbtide with the peers' service.
     Minimal(Pair),
-    /// The engine alone, which cannot end.
+    /// The engine alone, which cannot end; with axum its own `serve`, which can.
     Bare(Pair),
     /// hyper-util's `GracefulShutdown`.
     Graceful,
@@ -25,12 +25,14 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// The peers: what tokio and hyper are compared with.
+    /// The peers: what a pair is compared with.
     pub(crate) fn peers(pair: Pair, go: bool) -> Vec<Self> {
-        if pair != Pair::TokioHyper {
-            return vec![];
+        match pair {
+            Pair::TokioHyper if go => vec![Self::Graceful, Self::Go],
+            Pair::TokioHyper => vec![Self::Graceful],
+            Pair::TokioAxum => vec![Self::Bare(pair)],
+            _ => vec![],
         }
-        if go { vec![Self::Graceful, Self::Go] } else { vec![Self::Graceful] }
     }
 
     /// The command that starts it on a port of its own.
@@ -64,6 +66,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Ebbtide(pair) | Self::Counted(pair) => write!(f, "ebbtide, {pair}"),
             Self::Minimal(pair) => write!(f, "ebbtide, {pair}, peers' service"),
+            Self::Bare(Pair::TokioAxum) => f.write_str("axum::serve"),
             Self::Bare(pair) => write!(f, "{pair} alone"),
             Self::Graceful => f.write_str("hyper-util"),
             Self::Go => f.write_str("Go"),

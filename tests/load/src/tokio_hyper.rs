@@ -1,11 +1,9 @@
 //! tokio and hyper.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use ebbtide_examples::application::Application;
 use ebbtide_hyper::{Connections, Http};
-use ebbtide_tokio::Tokio;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::service::{Service, service_fn};
@@ -26,7 +24,7 @@ pub(crate) fn run(with: With) -> Result<(), Error> {
         match with {
             With::Minimal => ebbtide(listener, http, service_fn(answer)).await,
             With::Counted(heap) => {
-                let application = Application::<Tokio>::new();
+                let application = Application::<ebbtide_tokio::Tokio>::new();
                 let answer = move |request: Request<Incoming>| {
                     let application = application.clone();
                     async move {
