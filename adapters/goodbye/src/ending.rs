@@ -3,18 +3,18 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use ebbtide::Watcher;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A stream that passes the items of another one until the drain begins, and then has one more, and ends.
+    /// A stream that passes the items of another one until the drain begins, and then has a last one, and ends.
     ///
-    /// It is for responses that have no end of their own: server-sent events, a stream of gRPC, a long download of news. The
-    /// drain is asked first, so a stream that always has an item ends too. The one inside is dropped before the last item is
-    /// made. If it ends by itself, there is no last item.
+    /// It is for responses that have no end of their own: server-sent events, a stream of gRPC, a long download of news. What
+    /// is ready when the drain begins is passed still, up to 1,024 items: so a stream that always has an item ends too. The
+    /// one inside is dropped before the last item is made. If it ends by itself, there is no last item.
     ///
     /// # Cancel safety
     ///
@@ -71,9 +71,19 @@ pin_project! {
         // None once it has ended.
         #[pin]
         stream: Option<S>,
-        end: Option<(Watcher, L)>,
+        end: Option<End<L>>,
     }
 }
+
+struct End<L> {
+    draining: Watcher,
+    last: L,
+    /// How often the stream is asked still in the drain.
+    left: u32,
+}
+
+/// As much as is likely to be in a channel. There is a bound, since some streams are ready for ever.
+const MOST: u32 = 1024;
 
 impl<S, L> Ending<S, L>
 where
@@ -82,7 +92,7 @@ where
 {
     /// A stream that ends once `draining` is ready, with the item that `last` makes.
     pub fn new(stream: S, draining: Watcher, last: L) -> Self {
-        Self { stream: Some(stream), end: Some((draining, last)) }
+        Self { stream: Some(stream), end: Some(End { draining, last, left: MOST + 1 }) }
     }
 }
 
@@ -95,18 +105,22 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let mut this = self.project();
-        let Some((draining, _)) = this.end.as_mut() else { return Poll::Ready(None) };
-        let ended = Pin::new(draining).poll(cx).is_ready();
+        let Some(end) = this.end.as_mut() else { return Poll::Ready(None) };
+        let is_draining = Pin::new(&mut end.draining).poll(cx).is_ready();
+        end.left -= u32::from(is_draining);
         let next = match this.stream.as_mut().as_pin_mut() {
-            Some(stream) if !ended => ready!(stream.poll_next(cx)),
-            _ => None,
+            Some(stream) if end.left > 0 => stream.poll_next(cx),
+            _ => Poll::Pending,
         };
-        if next.is_some() {
-            return Poll::Ready(next);
-        }
+        let is_ended = match next {
+            Poll::Ready(Some(_)) => return next,
+            Poll::Ready(None) => false,
+            Poll::Pending if is_draining => true,
+            Poll::Pending => return Poll::Pending,
+        };
         this.stream.set(None);
-        let end = this.end.take();
-        Poll::Ready(end.filter(|_| ended).map(|(draining, last)| last(&draining)))
+        let end = this.end.take().filter(|_| is_ended);
+        Poll::Ready(end.map(|it| (it.last)(&it.draining)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -128,7 +142,7 @@ mod tests {
     use std::task::Waker;
 
     use ebbtide::Drain;
-    use futures_util::{StreamExt, stream};
+    use futures_util::{FutureExt, StreamExt, stream};
 
     use super::*;
 
@@ -152,11 +166,20 @@ mod tests {
     #[test]
     fn one_that_always_has_an_item_ends_too() {
         let drain = Drain::new();
-        let mut ending = Ending::new(stream::repeat("tick"), drain.watcher(), |_| "last");
-        assert_eq!(next(Pin::new(&mut ending)), Poll::Ready(Some("tick")));
+        let ending = Ending::new(stream::repeat("tick"), drain.watcher(), |_| "last");
         drop(drain.start());
-        assert_eq!(next(Pin::new(&mut ending)), Poll::Ready(Some("last")));
-        assert_eq!(next(Pin::new(&mut ending)), Poll::Ready(None));
+        let items: Vec<_> = ending.collect().now_or_never().expect("it ends");
+        assert_eq!((items.len(), items[1023], items[1024]), (1025, "tick", "last"));
+    }
+
+    #[test]
+    fn what_is_ready_when_the_drain_begins_is_passed_before_the_last_item() {
+        let drain = Drain::new();
+        let ticks = stream::iter(["one", "two"]).chain(stream::pending());
+        let ending = Ending::new(ticks, drain.watcher(), |_| "last");
+        drop(drain.start());
+        let items: Vec<_> = ending.collect().now_or_never().expect("it ends");
+        assert_eq!(items, ["one", "two", "last"]);
     }
 
     #[test]
@@ -170,11 +193,11 @@ mod tests {
     }
 
     #[test]
-    fn one_made_while_draining_has_the_last_item_alone() {
+    fn one_made_while_draining_of_what_is_not_ready_has_the_last_item_alone() {
         let drain = Drain::new();
         drop(drain.start_because("a test"));
         let last = |it: &Watcher| it.cause().expect("it has begun").to_string();
-        let mut ending = Ending::new(stream::repeat(String::new()), drain.watcher(), last);
+        let mut ending = Ending::new(stream::pending(), drain.watcher(), last);
         assert_eq!(next(Pin::new(&mut ending)), Poll::Ready(Some("a test".to_owned())));
         assert_eq!(next(Pin::new(&mut ending)), Poll::Ready(None));
     }
@@ -183,9 +206,10 @@ mod tests {
     fn what_the_stream_held_is_gone_before_the_last_item_is_made() {
         let (drain, held) = (Drain::new(), Arc::new(()));
         let count = Arc::downgrade(&held);
-        let ticks = stream::repeat_with(move || Arc::strong_count(&held));
+        let ticks =
+            stream::poll_fn(move |_| if Arc::strong_count(&held) > 0 { Poll::Pending } else { Poll::Ready(None) });
         let mut ending = Ending::new(ticks, drain.watcher(), move |_| count.strong_count());
-        assert_eq!(next(Pin::new(&mut ending)), Poll::Ready(Some(1)));
+        assert_eq!(next(Pin::new(&mut ending)), Poll::Pending);
         drop(drain.start());
         assert_eq!(next(Pin::new(&mut ending)), Poll::Ready(Some(0)));
     }

@@ -32,7 +32,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// | one that says how long it is (`Content-Length`) | by itself, or at the deadline: it is finite |
 /// | one that is compressed (`Content-Encoding`) | cut, also if it has events: put this layer inside the one that compresses |
 ///
-/// The time counts from the drain's beginning, or from the response's, if that is later. In a
+/// What is ready when the time is up is sent still, up to 1,024 frames. The time counts from the drain's beginning, or from the response's, if that is later. In a
 /// [lame duck time](ebbtide::LameDuck) it counts from the connection's turn.
 ///
 /// It hears of the drain by [`News`] or by a [`Watcher`] in the request's extensions. `ebbtide-axum` has the first in every
@@ -126,7 +126,7 @@ fn is_grpc(media_type: &str) -> bool {
 fn unavailable() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(2);
     trailers.insert(HeaderName::from_static("grpc-status"), UNAVAILABLE);
-    trailers.insert(HeaderName::from_static("grpc-message"), HeaderValue::from_static("draining"));
+    trailers.insert(HeaderName::from_static("grpc-message"), HeaderValue::from_static("the server is draining"));
     trailers
 }
 

@@ -32,7 +32,8 @@ pub enum BodyEnd<D> {
 }
 
 pin_project! {
-    /// A body that passes the frames of another one, but no longer than some time after the drain began.
+    /// A body that passes the frames of another one, but no longer than some time after the drain began. What is ready then
+    /// is passed still, up to 1,024 frames.
     ///
     /// It is for bodies that have no end of their own, and that you cannot tell of the drain. A whole service, whoever wrote
     /// it, has such bodies by the layer `EndBodies`, with the feature `tower`.
@@ -71,7 +72,12 @@ struct End<D, T, F> {
     how: BodyEnd<D>,
     /// The last bytes that were passed.
     tail: [u8; 4],
+    /// How often the body is asked still once the time is up.
+    left: u32,
 }
+
+/// As much as is likely to be in a channel. There is a bound, since some bodies are ready for ever.
+const MOST: u32 = 1024;
 
 impl<B: Body, T, F> EndingBody<B, T, F>
 where
@@ -83,7 +89,7 @@ where
     pub fn new(body: B, draining: Watcher, time: Duration, sleep: T, how: BodyEnd<B::Data>) -> Self {
         // Nothing is no half of an event.
         let (watcher, tail) = (draining.clone(), *b"\n\n\n\n");
-        let end = End { grace: draining.grace(time, sleep), watcher, how, tail };
+        let end = End { grace: draining.grace(time, sleep), watcher, how, tail, left: MOST + 1 };
         Self { inner: Some(body), end: Some(Box::new(end)) }
     }
 
@@ -91,6 +97,15 @@ where
     #[cfg(feature = "tower")]
     pub(crate) fn left_alone(body: B) -> Self {
         Self { inner: Some(body), end: None }
+    }
+}
+
+impl<D, T: Fn(Duration) -> F, F: Future> End<D, T, F> {
+    /// Whether the time is up, and whether nothing more is passed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> (bool, bool) {
+        let is_time_up = Pin::new(&mut self.grace).poll(cx).is_ready();
+        self.left -= u32::from(is_time_up);
+        (is_time_up, self.left == 0)
     }
 }
 
@@ -139,15 +154,15 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let mut this = self.project();
-        // Asked first, so that a body which always has a frame ends too.
-        let is_over = this.end.as_mut().is_some_and(|it| Pin::new(&mut it.grace).poll(cx).is_ready());
-        if is_over {
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let (is_time_up, is_over) = this.end.as_mut().map_or((false, false), |it| it.poll(cx));
+        let frame = if is_over { Poll::Pending } else { inner.poll_frame(cx) };
+        if is_time_up && frame.is_pending() {
             // Before the last frame is made: whatever it holds is of no use any more.
             this.inner.set(None);
             return Poll::Ready(this.end.take().and_then(|it| it.last()));
         }
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let frame = ready!(inner.poll_frame(cx));
+        let frame = ready!(frame);
         match (&frame, this.end.as_mut()) {
             (Some(Ok(frame)), Some(end)) => match frame.data_ref() {
                 Some(data) => end.pass(data),
@@ -263,7 +278,17 @@ mod tests {
         let polled = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Some(Ok(_)))));
         drop(drain.start());
-        assert_eq!(frames(&mut body), (vec![], true));
+        let (ticks, has_ended) = frames(&mut body);
+        assert_eq!((ticks.len(), has_ended), (1024, true));
+    }
+
+    #[test]
+    fn what_is_ready_when_the_time_is_up_is_passed() {
+        let drain = Drain::new();
+        let how = BodyEnd::Clean(Some(Frame::data("bye".into())));
+        let mut body = EndingBody::new(endless(&["one", "two"]), drain.watcher(), Duration::ZERO, |_| ready(()), how);
+        drop(drain.start());
+        assert_eq!(frames(&mut body), (["one", "two", "bye"].map(String::from).to_vec(), true));
     }
 
     #[test]

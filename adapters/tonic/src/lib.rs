@@ -32,7 +32,8 @@
 //!
 //! - In a handler of yours, [`ending`](ending()): after what is ready the stream ends with `UNAVAILABLE`, by which clients go
 //!   to another server. [`RequestExt`] says when, and has a guard for work that goes on after the response.
-//! - For services that are not yours, the layer [`EndStreams`]: the same, so long after the drain has begun.
+//! - For services that are not yours, the layer [`EndBodies`]: the same, so long after the drain has begun. Put it below that
+//!   of gRPC-Web.
 //! - For health checks, this crate's [`Health`], of the feature `health`. tonic-health's own never ends its streams.
 //!
 //! ```
@@ -83,7 +84,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connection;
-mod end_streams;
 mod ending;
 mod guarded;
 #[cfg(feature = "health")]
@@ -97,9 +97,8 @@ pub use connection::{ConnectionService, MakeService};
 pub use ebbtide_accept::Failure;
 #[cfg(feature = "rustls")]
 pub use ebbtide_axum::Session;
-pub use ebbtide_axum::{Connections, Error};
+pub use ebbtide_axum::{Connections, EndBodies, Error};
 pub use ebbtide_hyper::Bounds;
-pub use end_streams::{EndStreams, EndingBody, EndingFuture, EndingStreams};
 pub use ending::{Ending, ending};
 pub use guarded::Guarded;
 #[cfg(feature = "health")]

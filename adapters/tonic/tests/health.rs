@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ebbtide::{Drain, State};
 use ebbtide_testkit::PATIENCE;
-use ebbtide_tonic::{EndStreams, Error, Health, Serve, ServingStatus, serve};
+use ebbtide_tonic::{EndBodies, Error, Health, Serve, ServingStatus, serve};
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -162,7 +162,7 @@ async fn in_a_lame_duck_time_of_which_it_was_not_told_whoever_checks_is_told_at_
 async fn the_endless_streams_of_tonic_healths_own_service_are_ended_by_the_layer() {
     let ((listener, addr), drain) = (listen().await, Drain::new());
     let (_reporter, health) = tonic_health::server::health_reporter();
-    let routes = Routes::new(health).into_axum_router().layer(EndStreams::after(Duration::ZERO));
+    let routes = Routes::new(health).into_axum_router().layer(EndBodies::after(Duration::ZERO, tokio::time::sleep));
     let server = run(serve(listener, routes).drain(&drain).deadline(None));
     let mut client = client(addr).await;
     let mut whole = watch(&mut client, "").await;

@@ -9,7 +9,7 @@ use ebbtide_testkit::client::Client;
 use ebbtide_testkit::http2;
 use ebbtide_testkit::tls::{Identity, Tls};
 use ebbtide_testkit::wire::{End, Wire};
-use ebbtide_tonic::{Connections, EndStreams, Error, bounds, serve};
+use ebbtide_tonic::{Connections, EndBodies, Error, bounds, serve};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -117,7 +117,8 @@ async fn a_stream_that_was_told_in_its_lame_duck_time_is_not_told_again_before_t
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_services_that_know_of_no_drain_are_ended_by_a_layer_and_unary_calls_are_not() {
     let (routes, mut gate) = routes();
-    let (addr, drain, server) = start(routes.into_axum_router().layer(EndStreams::after(SHORT))).await;
+    let (addr, drain, server) =
+        start(routes.into_axum_router().layer(EndBodies::after(SHORT, tokio::time::sleep))).await;
     let mut client = client(addr).await;
     let mut it = client.clone();
     let unary = tokio::spawn(async move { it.say(Number::of(7)).await });
