@@ -14,6 +14,7 @@ mod readiness;
 mod runtime;
 mod service;
 mod stage;
+mod status;
 
 pub use event::Event;
 pub use listen::{Binding, Bound, Listen};
@@ -23,3 +24,4 @@ pub use plan::Overbooked;
 pub use readiness::{Obstacle, Readiness};
 pub use runtime::{LocalTask, Runtime, Task};
 pub use service::Service;
+pub use status::{PartStatus, StageStatus, Status};

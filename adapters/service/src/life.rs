@@ -13,6 +13,7 @@ use crate::planned::Whole;
 use crate::readiness::Readiness;
 use crate::runtime::Runtime;
 use crate::stage::{Draining, Stage};
+use crate::status::Showing;
 
 /// A service that runs.
 pub(crate) struct Life {
@@ -21,6 +22,7 @@ pub(crate) struct Life {
     pub(crate) obstacle: Option<StartError>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) readiness: Readiness,
+    pub(crate) showing: Showing,
     pub(crate) lame_duck: Duration,
     pub(crate) last_call: Duration,
     pub(crate) last_words: Duration,
@@ -41,9 +43,11 @@ impl Life {
         let turns = told.map(|it| LameDuck::new(&it.drain, lame_duck)).collect();
         let was_ready = self.obstacle.is_none() && self.start::<R>().await;
         drain.watcher().await;
+        self.showing.asked();
         let cause = drain.cause().unwrap_or(Cause::Dropped);
         pass_lame_duck::<R>(&self.whole, lame_duck, turns, &cause).await;
 
+        self.showing.begun();
         self.whole.events.tell(Event::Draining { cause: cause.clone() });
         let mut draining = Draining {
             cause,

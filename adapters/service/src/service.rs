@@ -21,6 +21,7 @@ use crate::planned::{Matters, Planned, Whole, Work};
 use crate::readiness::Readiness;
 use crate::runtime::Runtime;
 use crate::stage::Stage;
+use crate::status::Status;
 
 /// A whole service: listeners, workers and closing actions, which start and end in an order, within one deadline.
 ///
@@ -56,6 +57,7 @@ pub struct Service<R> {
     /// The first listener that could not be bound.
     unbound: Option<PartError>,
     readiness: Readiness,
+    status: Status,
     lame_duck: Duration,
     deadline: Option<Duration>,
     last_call: Duration,
@@ -91,6 +93,7 @@ impl<R: Runtime> Service<R> {
         Self {
             guard: drain.guard().unwrap_or_else(|| unreachable!("nobody else has this drain")),
             readiness: Readiness::new(drain.watcher()),
+            status: Status::default(),
             drain,
             signals: None,
             stages: Vec::new(),
@@ -146,6 +149,11 @@ impl<R: Runtime> Service<R> {
     /// Whether the service is ready, for a probe, and a switch beside that.
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
+    }
+
+    /// What the service is doing, for people and for metrics. It knows of the stages once the service runs.
+    pub fn status(&self) -> Status {
+        self.status.clone()
     }
 
     /// A part that serves a listener: `connection` is called for each connection, with a guard of its own, as by the
@@ -355,6 +363,8 @@ impl<R: Runtime> Service<R> {
     fn into_life(self) -> Life {
         let shares: Vec<_> = self.stages.iter().map(|it| it.share).collect();
         let (plan, overbooked) = Plan::new(self.deadline, &shares);
+        let shown = self.stages.iter().map(|it| (&it.parts[..], it.is_closing));
+        let showing = self.status.show(self.lame_duck, self.deadline, shown);
         let stages = self.stages.into_iter().zip(plan.stages);
         let stages = stages.map(|(it, limits)| Stage::new(&self.guard, limits, it.parts, it.is_closing)).collect();
         let (signals, unheard) = match self.signals.transpose() {
@@ -375,6 +385,7 @@ impl<R: Runtime> Service<R> {
             obstacle,
             stages,
             readiness: self.readiness,
+            showing,
             lame_duck: self.lame_duck,
             last_call: self.last_call,
             last_words: plan.last_words,
