@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::killed::Killed;
+use crate::recorder::PATIENCE;
 
 /// What a [`PostMortem`](crate::PostMortem) tells. Its `Display` is a line for a log.
 #[derive(Debug)]
@@ -51,15 +52,15 @@ pub enum Trouble {
         /// What went wrong.
         error: io::Error,
     },
-    /// A file cannot be removed. The next start will tell of a kill that it has told already, or that there was none.
+    /// A file cannot be removed. The next start will tell of a kill that was told already, or that never was.
     Remove {
         /// Which.
         file: PathBuf,
         /// What went wrong.
         error: io::Error,
     },
-    /// The disk took so long that the end did not wait for it. If the file stays, the next start tells of a kill that there
-    /// was none.
+    /// The disk took so long that the end did not wait for it. If the file stays, the next start tells of a kill that never
+    /// was.
     Slow {
         /// The folder of the file.
         folder: PathBuf,
@@ -71,30 +72,32 @@ pub enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder { folder, error } => write!(
-                f,
-                "post-mortem: the folder {} cannot be read, so whether the last drain was killed is not known: {error}",
-                folder.display(),
-            ),
-            Self::Odd { file, oddity } => {
-                write!(f, "post-mortem: {} {oddity}", file.display())
+            Self::Folder { folder, error } => {
+                let folder = folder.display();
+                write!(f, "post-mortem: cannot read {folder}, so a killed drain would not be told: {error}")
             }
-            Self::Write { file, error } => write!(
-                f,
-                "post-mortem: {} cannot be written, so if this drain is killed, nobody will know what it held: {error}",
-                file.display(),
-            ),
-            Self::Remove { file, error } => write!(
-                f,
-                "post-mortem: {} cannot be removed, so the next start will tell of it again: {error}",
-                file.display(),
-            ),
-            Self::Slow { folder } => write!(
-                f,
-                "post-mortem: the disk of {} is too slow to wait for; a file that stays there tells of no kill",
-                folder.display(),
-            ),
-            Self::Thread(error) => write!(f, "post-mortem: no thread to write files with: {error}"),
+            Self::Odd { file, oddity } => write!(f, "post-mortem: {} {oddity}", file.display()),
+            Self::Write { file, error } => {
+                let file = file.display();
+                write!(
+                    f,
+                    "post-mortem: cannot write {file}, so the next start would not know what a kill has cut: {error}"
+                )
+            }
+            Self::Remove { file, error } => {
+                let file = file.display();
+                write!(f, "post-mortem: cannot remove {file}, so the next start will tell of a kill again: {error}")
+            }
+            Self::Slow { folder } => {
+                let folder = folder.display();
+                write!(
+                    f,
+                    "post-mortem: {folder} has not answered for {PATIENCE:?}; remove what stays there, it is no kill"
+                )
+            }
+            Self::Thread(error) => {
+                write!(f, "post-mortem: no thread, so the next start would not know what a kill has cut: {error}")
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ impl Killed {
         self.record.deadline
     }
 
-    /// How long the drain had gone on. No clock that is set can change it. It is exact to 0.1 s.
+    /// How long the drain had gone on, by a clock that nobody can set. It is exact to 0.1 s.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.record.elapsed
@@ -88,10 +88,10 @@ impl fmt::Display for Killed {
         let Record { process, cause, deadline, elapsed, was_closed, holders, more, unlabelled, .. } = &self.record;
         let how = if self.had_machine_restarted { "ended with its machine" } else { "was killed" };
         write!(f, "the last drain of process {} {how} after {}", process.pid, text::seconds(*elapsed))?;
-        if let Some(deadline) = deadline {
-            write!(f, " of {}", text::seconds(*deadline))?;
-        }
         write!(f, " ({cause}")?;
+        if let Some(deadline) = deadline {
+            write!(f, ", deadline {}", text::seconds(*deadline))?;
+        }
         if *was_closed {
             f.write_str(", closed by force")?;
         }

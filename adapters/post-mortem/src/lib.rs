@@ -11,6 +11,8 @@ mod post_mortem;
 mod process;
 mod record;
 mod recorder;
+#[cfg(feature = "service")]
+mod service;
 mod text;
 mod waiting;
 

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ebbtide::Drain;
+#[cfg(feature = "service")]
+use ebbtide_service::{Runtime, Service};
 
 use crate::event::Event;
 use crate::holder::Holder;
 use crate::recorder::{Recorder, Work};
+#[cfg(feature = "service")]
+use crate::service;
 
 /// A file of what a drain holds, from its beginning to its end; and a look at what earlier processes have left.
 ///
@@ -110,8 +114,33 @@ impl PostMortem {
     ///
     /// Keep what it returns up to the end of `main`. It has a [`Drain`], so dropping yours does not start the drain.
     pub fn record(self, drain: &Drain) -> Recorder {
-        let Self { folder, deadline, held_by, on_event } = self;
-        Recorder::new(Work { folder, deadline, held_by, on_event, drain: drain.clone() })
+        let deadline = self.deadline;
+        self.record_until(drain, move || deadline)
+    }
+
+    /// Records the drain of a whole service, as [`record`](Self::record) does. The file lists the parts that are waited for, with
+    /// what each of them holds, and the deadline of the service. [`held_by`](Self::held_by) and [`deadline`](Self::deadline)
+    /// come before that.
+    ///
+    /// The time counts from the signal, so a lame duck time is in it.
+    ///
+    /// # Examples
+    ///
+    /// See the [crate's](crate).
+    #[cfg(feature = "service")]
+    pub fn record_service<R: Runtime>(mut self, service: &Service<R>) -> Recorder {
+        let (deadline, status) = (self.deadline, service.status());
+        if self.held_by.is_none() {
+            let status = status.clone();
+            self.held_by = Some(Box::new(move || service::holders(&status)));
+        }
+        // Of the status, it is known only once the service runs.
+        self.record_until(service.drain(), move || deadline.or_else(|| status.deadline()))
+    }
+
+    fn record_until(self, drain: &Drain, deadline: impl Fn() -> Option<Duration> + Send + 'static) -> Recorder {
+        let Self { folder, held_by, on_event, .. } = self;
+        Recorder::new(Work { folder, deadline: Box::new(deadline), held_by, on_event, drain: drain.clone() })
     }
 }
 

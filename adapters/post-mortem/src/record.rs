@@ -36,7 +36,8 @@ const CLOSED: &str = "closed by force";
 pub(crate) const MOST: usize = 100;
 
 impl Record {
-    /// A record from its text. It must be, byte for byte, what is written for that record.
+    /// A record from its text, which must be, byte for byte, what is written for that record. So what cannot be parsed may be
+    /// read as unknown, and is noticed in the end.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         if lines.next() != Some(FIRST_LINE) {
@@ -44,12 +45,12 @@ impl Record {
         }
         let process = Process {
             pid: value(&mut lines, "pid ")?.parse().ok()?,
-            boot: known(value(&mut lines, "boot ")?, |it| Some(it.to_owned()))?,
-            born: known(value(&mut lines, "born ")?, |it| it.parse().ok())?,
+            boot: Some(value(&mut lines, "boot ")?.to_owned()).filter(|it| it != UNKNOWN),
+            born: value(&mut lines, "born ")?.parse().ok(),
         };
         let begun = httpdate::parse_http_date(value(&mut lines, "begun ")?).ok()?;
         let cause = value(&mut lines, "cause ")?.to_owned();
-        let deadline = known(value(&mut lines, "deadline ")?, text::parse_seconds)?;
+        let deadline = text::parse_seconds(value(&mut lines, "deadline ")?);
         let elapsed = text::parse_seconds(value(&mut lines, "elapsed ")?)?;
         let was_closed = value(&mut lines, "state ")? == CLOSED;
         let holders = lines.clone().map_while(|it| it.strip_prefix("held ")).map(holder).collect::<Option<Vec<_>>>()?;
@@ -67,16 +68,10 @@ fn value<'a>(lines: &mut Lines<'a>, key: &str) -> Option<&'a str> {
     lines.next()?.strip_prefix(key)
 }
 
-/// A value that may be unknown.
-fn known<'a, T>(text: &'a str, parse: impl FnOnce(&'a str) -> Option<T>) -> Option<Option<T>> {
-    if text == UNKNOWN { Some(None) } else { parse(text).map(Some) }
-}
-
 fn holder(text: &str) -> Option<Holder> {
     let (how, what) = text.split_once(" x ")?;
     let (age, guards) = how.rsplit_once(' ')?;
-    let age = known(age, text::parse_seconds)?;
-    Some(Holder { what: what.to_owned(), guards: guards.parse().ok()?, age })
+    Some(Holder { what: what.to_owned(), guards: guards.parse().ok()?, age: text::parse_seconds(age) })
 }
 
 /// A date that can be written, whatever the machine's clock says.

@@ -1,5 +1,6 @@
 //! `Recorder`: the thread that writes the file.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use crate::waiting::{Stop, Waited};
 
 /// What records a drain. Keep it up to the end of `main`.
 ///
-/// If it is dropped, the recording ends, and the file is removed. That is waited for, 250 ms at most: without it, the end of
+/// If it is dropped, the recording ends, and the file is removed. The drop waits for that, 250 ms at most. Otherwise the end of
 /// the process could leave the file there, and the next start would tell of a kill that never was. For the same reason drop it
 /// before [`std::process::exit`].
 ///
@@ -40,7 +41,7 @@ pub struct Recorder {
 /// How often the file is written.
 const TICK: Duration = Duration::from_secs(1);
 /// For how long the end waits for the file to be removed.
-const PATIENCE: Duration = Duration::from_millis(250);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 /// And for how long then for who is told that it was not.
 const LAST_LINE: Duration = Duration::from_millis(100);
 
@@ -95,7 +96,7 @@ impl fmt::Debug for Recorder {
 /// What the thread does.
 pub(crate) struct Work {
     pub(crate) folder: PathBuf,
-    pub(crate) deadline: Option<Duration>,
+    pub(crate) deadline: Box<dyn Fn() -> Option<Duration> + Send>,
     pub(crate) held_by: Option<Box<HeldBy>>,
     /// `None` if nobody is told.
     pub(crate) on_event: Option<Arc<OnEvent>>,
@@ -171,7 +172,7 @@ impl Work {
             process,
             begun,
             cause: catch_unwind(AssertUnwindSafe(|| self.cause())).unwrap_or_default(),
-            deadline: self.deadline,
+            deadline: (self.deadline)(),
             elapsed,
             was_closed: self.drain.state() == State::Closed,
             holders,
@@ -192,7 +193,7 @@ impl Work {
             return (holders, more);
         };
         let mut holders = held_by();
-        holders.sort_by(|one, other| other.age.cmp(&one.age));
+        holders.sort_by_key(|it| Reverse(it.age));
         let more = holders.len().saturating_sub(record::MOST);
         holders.truncate(record::MOST);
         (holders, more)

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ebbtide::{Drain, State};
-use ebbtide_post_mortem::{Event, Holder, Killed, Oddity, PostMortem, Recorder, Trouble};
+use ebbtide_post_mortem::{Event, Holder, Oddity, PostMortem, Recorder, Trouble};
 use tempfile::{TempDir, tempdir};
 
 /// Longer than any of this takes.
@@ -41,9 +41,14 @@ fn recorded(folder: &Path, drain: &Drain) -> (Recorder, Receiver<Event>) {
 fn found(folder: &Path) -> Vec<Event> {
     let drain = Drain::new();
     let (recorder, events) = recorded(folder, &drain);
-    // It has looked by then.
+    end(recorder, events)
+}
+
+/// Ends the recording, and waits for the end of its thread. What it has told.
+fn end(recorder: Recorder, events: Receiver<Event>) -> Vec<Event> {
     drop(recorder);
-    events.iter().collect()
+    // On a machine that is busy the end of a test may come before that of the thread, which is told.
+    events.into_iter().filter(|it| !matches!(it, Event::Trouble(Trouble::Slow { .. }))).collect()
 }
 
 fn folder() -> TempDir {
@@ -75,14 +80,13 @@ fn a_drain_has_a_file_from_its_beginning_to_its_end() {
     let (recorder, events) = recorded(folder.path(), &drain);
     assert!(files(folder.path()).is_empty());
 
-    let _ = drain.start_because("SIGTERM");
+    drop(drain.start_because("SIGTERM"));
     let text = fs::read_to_string(file(folder.path())).unwrap();
     assert!(text.contains("\ncause SIGTERM\n") && text.contains("\nheld - 1 x upload\n"), "{text}");
 
     drop(upload);
-    drop(recorder);
+    assert!(end(recorder, events).is_empty());
     assert!(files(folder.path()).is_empty());
-    assert!(events.try_recv().is_err());
 }
 
 #[test]
@@ -91,7 +95,7 @@ fn the_end_of_the_drain_removes_the_file_though_the_recorder_is_kept() {
     let drain = Drain::new();
     let guard = drain.guard();
     let (_recorder, _events) = recorded(folder.path(), &drain);
-    let _ = drain.start();
+    drop(drain.start());
     file(folder.path());
     drop(guard);
     let until = Instant::now() + PATIENCE;
@@ -106,8 +110,8 @@ fn work_that_goes_on_after_a_forced_close_is_recorded_until_the_recorder_is_drop
     let folder = folder();
     let drain = Drain::new();
     let guard = drain.watcher().labelled("blocked");
-    let (recorder, _events) = recorded(folder.path(), &drain);
-    let _ = drain.start();
+    let (recorder, events) = recorded(folder.path(), &drain);
+    drop(drain.start());
     let file = file(folder.path());
     drain.close();
     let until = Instant::now() + PATIENCE;
@@ -116,7 +120,7 @@ fn work_that_goes_on_after_a_forced_close_is_recorded_until_the_recorder_is_drop
         // It is written once a second.
         thread::sleep(Duration::from_millis(10));
     }
-    drop(recorder);
+    assert!(end(recorder, events).is_empty());
     assert!(!file.exists());
     drop(guard);
 }
@@ -129,8 +133,10 @@ fn a_killed_drain_is_told_once_as_text_and_as_data() {
     let [Event::Killed(killed)] = &events[..] else { panic!("{events:?}") };
     let holders = [("GET /report", 1, Some(Duration::from_millis(29_100))), ("upload", 2, None)];
     let of = |it: &Holder| (it.what().to_owned(), it.guards(), it.age());
-    assert_eq!(killed.holders().iter().map(of).collect::<Vec<_>>(), holders.map(|(what, n, age)| (what.into(), n, age)));
-    let Killed { .. } = killed;
+    assert_eq!(
+        killed.holders().iter().map(of).collect::<Vec<_>>(),
+        holders.map(|(what, n, age)| (what.into(), n, age))
+    );
     assert_eq!((killed.pid(), killed.cause(), killed.unlabelled(), killed.more()), (812, "SIGTERM", 1, 0));
     assert_eq!(killed.elapsed(), Duration::from_millis(29_800));
     assert_eq!(killed.deadline(), Some(Duration::from_secs(30)));
@@ -138,7 +144,7 @@ fn a_killed_drain_is_told_once_as_text_and_as_data() {
     #[cfg(target_os = "linux")]
     assert_eq!(
         killed.to_string(),
-        "the last drain of process 812 ended with its machine after 29.8 s of 30.0 s (SIGTERM) while holding: \
+        "the last drain of process 812 ended with its machine after 29.8 s (SIGTERM, deadline 30.0 s) while holding: \
          GET /report 29.1 s, 2 x upload, 1 guard without a label",
     );
     assert!(found(folder.path()).is_empty());
@@ -207,7 +213,7 @@ fn the_file_of_a_process_that_lives_is_no_kill() {
     let drain = Drain::new();
     let guard = drain.guard();
     let (recorder, _events) = recorded(folder.path(), &drain);
-    let _ = drain.start();
+    drop(drain.start());
     let file = file(folder.path());
     assert!(found(folder.path()).is_empty());
     assert!(file.exists());
@@ -222,14 +228,13 @@ fn a_missing_folder_is_told_and_the_drain_ends_as_without_it() {
     let guard = drain.guard();
     let (recorder, events) = recorded(&missing, &drain);
     assert!(matches!(events.recv_timeout(PATIENCE), Ok(Event::Trouble(Trouble::Folder { .. }))));
-    let _ = drain.start();
+    drop(drain.start());
     let write = events.recv_timeout(PATIENCE).unwrap();
     assert!(matches!(write, Event::Trouble(Trouble::Write { .. })));
     assert!(write.to_string().contains("not-mounted/ebbtide-drain-"), "{write}");
     drop(guard);
     assert_eq!(drain.state(), State::Closed);
-    drop(recorder);
-    assert!(events.iter().next().is_none() && !missing.exists());
+    assert!(end(recorder, events).is_empty() && !missing.exists());
 }
 
 #[test]
@@ -250,7 +255,7 @@ fn a_disk_that_does_not_answer_holds_up_neither_the_drain_nor_the_end() {
         .held_by(stuck)
         .on_event(move |it| told.send(it).unwrap_or_default())
         .record(&drain);
-    let _ = drain.start();
+    drop(drain.start());
     asked.recv_timeout(PATIENCE).unwrap();
     drop(guard);
     assert_eq!(drain.state(), State::Closed);
@@ -268,7 +273,7 @@ fn who_is_told_and_stands_still_holds_up_neither_the_drain_nor_the_end() {
     let recorder = PostMortem::in_folder(folder.path().join("missing"))
         .on_event(move |_| answer.lock().unwrap().recv().unwrap_or_default())
         .record(&drain);
-    let _ = drain.start();
+    drop(drain.start());
     assert_eq!(drain.state(), State::Closed);
     drop(recorder);
 }
@@ -280,7 +285,7 @@ fn what_panics_is_not_listed_and_the_file_is_written() {
     let guard = drain.guard();
     let post_mortem = PostMortem::in_folder(folder.path()).held_by(|| panic!("of the user's"));
     let recorder = post_mortem.record(&drain);
-    let _ = drain.start();
+    drop(drain.start());
     let text = fs::read_to_string(file(folder.path())).unwrap();
     assert!(text.contains("\nstate draining\nmore 0\nwithout a label 1\n"), "{text}");
     drop((guard, recorder));
@@ -296,7 +301,7 @@ fn the_oldest_are_first_and_the_rest_is_counted() {
         [Holder::new("of unknown age")].into_iter().chain((1..=149).map(holder)).collect()
     };
     let recorder = PostMortem::in_folder(folder.path()).held_by(holders).record(&drain);
-    let _ = drain.start();
+    drop(drain.start());
     let text = fs::read_to_string(file(folder.path())).unwrap();
     let held: Vec<_> = text.lines().filter(|it| it.starts_with("held ")).collect();
     assert_eq!((held.len(), held[0], held[99]), (100, "held 149.0 s 1 x 149", "held 50.0 s 1 x 50"));
@@ -313,7 +318,7 @@ fn nobody_but_the_owner_may_read_the_file() {
     let drain = Drain::new();
     let guard = drain.guard();
     let (recorder, _events) = recorded(folder.path(), &drain);
-    let _ = drain.start();
+    drop(drain.start());
     let mode = file(folder.path()).metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     drop((guard, recorder));
@@ -326,4 +331,20 @@ fn an_unfinished_file_of_a_process_that_has_ended_is_removed() {
     assert!(found(folder.path()).is_empty());
     #[cfg(unix)]
     assert!(files(folder.path()).is_empty());
+}
+
+/// In containers that share a folder, the number of a process means nothing to the others.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_locked_is_that_of_a_process_that_lives_somewhere() {
+    use rustix::fs::{FlockOperation, flock};
+
+    let folder = folder();
+    let path = folder.path().join("ebbtide-drain-812-1");
+    fs::write(&path, DEAD).unwrap();
+    let file = fs::File::open(&path).unwrap();
+    flock(&file, FlockOperation::LockExclusive).unwrap();
+    assert!(found(folder.path()).is_empty() && path.exists());
+    drop(file);
+    assert_eq!(found(folder.path()).len(), 1);
 }
