@@ -15,6 +15,8 @@ mod runtime;
 mod service;
 mod stage;
 mod status;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use event::Event;
 pub use listen::{Binding, Bound, Listen};
@@ -25,3 +27,5 @@ pub use readiness::{Obstacle, Readiness};
 pub use runtime::{LocalTask, Runtime, Task};
 pub use service::Service;
 pub use status::{PartStatus, StageStatus, Status};
+#[cfg(feature = "tracing")]
+pub use trace::trace_drain;

@@ -11,7 +11,7 @@ use ebbtide::{Drain, Guard, Label};
 use ebbtide_accept::{Ended, Listener, Serve, Spawn};
 use ebbtide_signal::{InstallError, Signals, escalate};
 
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Message};
 use crate::life::Life;
 use crate::listen::Listen;
 use crate::outcome::{Outcome, PartError, StartError};
@@ -62,7 +62,6 @@ pub struct Service<R> {
     deadline: Option<Duration>,
     last_call: Duration,
     events: Events,
-    told: Option<Drain>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -103,7 +102,6 @@ impl<R: Runtime> Service<R> {
             deadline: Some(DEADLINE),
             last_call: LAST_CALL,
             events: Events::default(),
-            told: None,
             runtime: PhantomData,
         }
     }
@@ -132,12 +130,15 @@ impl<R: Runtime> Service<R> {
         self
     }
 
-    /// Tells of what happens, while it does: each event is a line for a log. Default: nobody is told.
+    /// Tells of what happens, while it does: each event is a line for a log. Default: nobody is told. More than one may be.
     ///
     /// It is called on a thread of its own. So a log that blocks holds up nothing, and may miss the last lines.
-    pub fn on_event(mut self, told: impl FnMut(Event) + Send + 'static) -> Self {
-        let (events, told) = Events::new(told);
-        (self.events, self.told) = (events, Some(told));
+    pub fn on_event(mut self, mut told: impl FnMut(Event) + Send + 'static) -> Self {
+        self.events.add(move |message| {
+            if let Message::Event(event) = message {
+                told(event);
+            }
+        });
         self
     }
 
@@ -361,6 +362,10 @@ impl<R: Runtime> Service<R> {
     }
 
     fn into_life(self) -> Life {
+        #[cfg(feature = "tracing")]
+        let events = crate::trace::listen(self.events, self.deadline);
+        #[cfg(not(feature = "tracing"))]
+        let events = self.events;
         let shares: Vec<_> = self.stages.iter().map(|it| it.share).collect();
         let (plan, overbooked) = Plan::new(self.deadline, &shares);
         let shown = self.stages.iter().map(|it| (&it.parts[..], it.is_closing));
@@ -381,7 +386,7 @@ impl<R: Runtime> Service<R> {
             escalate(self.drain.clone(), signals);
         }
         Life {
-            whole: Whole { drain: self.drain, events: self.events, first_failure: Arc::default() },
+            whole: Whole { drain: self.drain, events, first_failure: Arc::default() },
             obstacle,
             stages,
             readiness: self.readiness,
@@ -389,7 +394,6 @@ impl<R: Runtime> Service<R> {
             lame_duck: self.lame_duck,
             last_call: self.last_call,
             last_words: plan.last_words,
-            told: self.told,
         }
     }
 }
