@@ -42,21 +42,7 @@ run on_a_full_disk_the_drain_ends_in_time_with_one_line_that_says_so
 run when_a_full_disk_has_space_again_what_is_held_is_written
 
 mounted read-only tmpfs none size=64k
-cat >"$disks/read-only/ebbtide-drain-812-1" <<'END'
-ebbtide post-mortem 1
-pid 812
-boot of-another-machine
-born 9041
-begun Fri, 27 Nov 2026 15:40:02 GMT
-cause SIGTERM
-deadline 30.0 s
-elapsed 29.8 s
-state draining
-held 29.1 s 1 x GET /report
-more 0
-without a label 0
-end
-END
+cp adapters/post-mortem/tests/killed "$disks/read-only/ebbtide-drain-812-1"
 mount -o remount,ro "$disks/read-only"
 export READ_ONLY=$disks/read-only
 run in_a_read_only_folder_the_drain_ends_in_time_with_a_line_for_what_cannot_be_removed_and_one_for_what_cannot_be_written

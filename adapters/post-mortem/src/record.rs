@@ -110,26 +110,11 @@ mod tests {
 
     use super::*;
 
-    const TEXT: &str = "\
-ebbtide post-mortem 1
-pid 812
-boot 1f0a
-born 9041
-begun Fri, 27 Nov 2026 15:40:02 GMT
-cause SIGTERM
-deadline 30.0 s
-elapsed 29.8 s
-state draining
-held 29.1 s 1 x GET /report
-held - 2 x 2 x upload
-more 7
-without a label 3
-end
-";
+    const TEXT: &str = include_str!("../tests/killed");
 
     fn record() -> Record {
         Record {
-            process: Process { pid: 812, boot: Some("1f0a".into()), born: Some(9041) },
+            process: Process { pid: 812, boot: Some("of-another-machine".into()), born: Some(9041) },
             begun: UNIX_EPOCH + Duration::from_secs(1_795_794_002),
             cause: "SIGTERM".into(),
             deadline: Some(Duration::from_secs(30)),
@@ -137,10 +122,10 @@ end
             was_closed: false,
             holders: vec![
                 Holder::new("GET /report").aged(Duration::from_millis(29_100)),
-                Holder { guards: 2, ..Holder::new("2 x upload") },
+                Holder { guards: 2, ..Holder::new("upload") },
             ],
             more: 7,
-            unlabelled: 3,
+            unlabelled: 1,
         }
     }
 

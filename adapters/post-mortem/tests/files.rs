@@ -14,22 +14,7 @@ use tempfile::{TempDir, tempdir};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process that does not live: no machine has this boot.
-const DEAD: &str = "\
-ebbtide post-mortem 1
-pid 812
-boot of-another-machine
-born 9041
-begun Fri, 27 Nov 2026 15:40:02 GMT
-cause SIGTERM
-deadline 30.0 s
-elapsed 29.8 s
-state draining
-held 29.1 s 1 x GET /report
-held - 2 x upload
-more 0
-without a label 1
-end
-";
+const DEAD: &str = include_str!("killed");
 
 fn recorded(folder: &Path, drain: &Drain) -> (Recorder, Receiver<Event>) {
     let (told, events) = channel();
@@ -137,7 +122,7 @@ fn a_killed_drain_is_told_once_as_text_and_as_data() {
         killed.holders().iter().map(of).collect::<Vec<_>>(),
         holders.map(|(what, n, age)| (what.into(), n, age))
     );
-    assert_eq!((killed.pid(), killed.cause(), killed.unlabelled(), killed.more()), (812, "SIGTERM", 1, 0));
+    assert_eq!((killed.pid(), killed.cause(), killed.unlabelled(), killed.more()), (812, "SIGTERM", 1, 7));
     assert_eq!(killed.elapsed(), Duration::from_millis(29_800));
     assert_eq!(killed.deadline(), Some(Duration::from_secs(30)));
     assert!(!killed.was_closed());
@@ -145,9 +130,26 @@ fn a_killed_drain_is_told_once_as_text_and_as_data() {
     assert_eq!(
         killed.to_string(),
         "the last drain of process 812 ended with its machine after 29.8 s (SIGTERM, deadline 30.0 s) while holding: \
-         GET /report 29.1 s, 2 x upload, 1 guard without a label",
+         GET /report 29.1 s, 2 x upload, 7 more, 1 guard without a label",
     );
     assert!(found(folder.path()).is_empty());
+}
+
+#[test]
+fn a_file_is_removed_only_when_it_was_told() {
+    let folder = folder();
+    let file = folder.path().join("ebbtide-drain-812-1");
+    fs::write(&file, DEAD).unwrap();
+    let (told, was_there) = channel();
+    let drain = Drain::new();
+    let found = file.clone();
+    let recorder = PostMortem::in_folder(folder.path())
+        .on_event(move |_| told.send(found.exists()).unwrap_or_default())
+        .record(&drain);
+    assert_eq!(was_there.recv_timeout(PATIENCE), Ok(true));
+    drop(recorder);
+    assert_eq!(was_there.into_iter().count(), 0);
+    assert!(!file.exists());
 }
 
 #[test]
