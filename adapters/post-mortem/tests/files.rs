@@ -234,6 +234,8 @@ fn a_missing_folder_is_told_and_the_drain_ends_as_without_it() {
     let write = events.recv_timeout(PATIENCE).unwrap();
     assert!(matches!(write, Event::Trouble(Trouble::Write { .. })));
     assert!(write.to_string().contains("not-mounted/ebbtide-drain-"), "{write}");
+    // It is tried again each second, and told once: there is no event to wait for.
+    assert!(events.recv_timeout(Duration::from_millis(1_500)).is_err());
     drop(guard);
     assert_eq!(drain.state(), State::Closed);
     assert!(end(recorder, events).is_empty() && !missing.exists());

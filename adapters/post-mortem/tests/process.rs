@@ -52,7 +52,9 @@ impl Process {
 
     /// Kills it once its file has this word; returns its number.
     fn kill_when_its_file_says(mut self, word: &str, folder: &Path) -> u32 {
+        // One that is not yet written to its end has the extension `new`.
         let files = || std::fs::read_dir(folder).expect("the folder").map(|it| it.expect("a file").path());
+        let files = || files().filter(|it| it.extension().is_none());
         let text = || files().filter_map(|it| std::fs::read_to_string(it).ok()).collect::<String>();
         // The child ends by itself when it has waited too long.
         while !text().contains(word) {
