@@ -9,6 +9,25 @@ use crate::killed::Killed;
 use crate::recorder::PATIENCE;
 
 /// What a [`PostMortem`](crate::PostMortem) tells. Its `Display` is a line for a log.
+///
+/// # Examples
+///
+/// A counter beside the log:
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use ebbtide_post_mortem::{Event, PostMortem};
+///
+/// static KILLED_DRAINS: AtomicU64 = AtomicU64::new(0);
+///
+/// let post_mortem = PostMortem::in_folder("/var/lib/shop").on_event(|event| {
+///     if let Event::Killed(_) = event {
+///         KILLED_DRAINS.fetch_add(1, Ordering::Relaxed);
+///     }
+///     eprintln!("{event}");
+/// });
+/// # let _ = post_mortem;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,16 @@ fn found(folder: &Path) -> Vec<Event> {
 /// Ends the recording, and waits for the end of its thread. What it has told.
 fn end(recorder: Recorder, events: Receiver<Event>) -> Vec<Event> {
     drop(recorder);
-    // On a machine that is busy the end of a test may come before that of the thread, which is told.
-    events.into_iter().filter(|it| !matches!(it, Event::Trouble(Trouble::Slow { .. }))).collect()
+    let mut told = Vec::new();
+    loop {
+        match events.recv_timeout(PATIENCE) {
+            // On a machine that is busy the end of a test may come before that of the thread.
+            Ok(Event::Trouble(Trouble::Slow { .. })) => {}
+            Ok(event) => told.push(event),
+            Err(RecvTimeoutError::Disconnected) => return told,
+            Err(RecvTimeoutError::Timeout) => panic!("the thread does not end"),
+        }
+    }
 }
 
 fn folder() -> TempDir {
@@ -150,6 +158,17 @@ fn a_file_is_removed_only_when_it_was_told() {
     drop(recorder);
     assert_eq!(was_there.into_iter().count(), 0);
     assert!(!file.exists());
+}
+
+#[test]
+fn of_many_that_start_at_once_one_tells() {
+    let folder = folder();
+    fs::write(folder.path().join("ebbtide-drain-812-1"), DEAD).unwrap();
+    let starts: Vec<_> = (0..16).map(|_| recorded(folder.path(), &Drain::new())).collect();
+    let told: Vec<_> = starts.into_iter().flat_map(|(recorder, events)| end(recorder, events)).collect();
+    if cfg!(unix) {
+        assert!(matches!(told[..], [Event::Killed(_)]), "{told:?}");
+    }
 }
 
 #[test]

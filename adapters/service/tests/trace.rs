@@ -203,6 +203,33 @@ async fn a_span_of_the_user_is_neither_the_parent_nor_kept_open_nor_entered() {
     assert_eq!(lines.iter().filter(|it| it.starts_with("closed drain")).count(), 1);
 }
 
+#[tokio::test]
+async fn a_span_that_the_trace_of_a_drain_is_polled_in_is_neither_its_parent_nor_kept_open() {
+    let log = Log::default();
+    let _heard = log.heard();
+    let drain = Drain::new();
+    let guard = drain.guard();
+    drop(drain.start_because("SIGTERM"));
+    let mut trace = Box::pin(trace_drain(drain, None, sleep));
+    {
+        let user = tracing::info_span!(target: "user", "user");
+        let _in_it = user.enter();
+        assert!((&mut trace).now_or_never().is_none());
+    }
+    drop(guard);
+    trace.await;
+    assert_eq!(
+        without_summary(&log.closed()),
+        [
+            "span drain reason=SIGTERM",
+            "INFO started in drain",
+            "closed user",
+            "INFO ended in drain cut=0 elapsed=_ outcome=clean",
+            "closed drain",
+        ]
+    );
+}
+
 #[test]
 fn a_service_whose_runtime_ends_before_its_drain_closes_the_span_and_says_so() {
     let log = Log::default();
