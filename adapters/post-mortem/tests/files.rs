@@ -26,11 +26,11 @@ fn recorded(folder: &Path, drain: &Drain) -> (Recorder, Receiver<Event>) {
 fn found(folder: &Path) -> Vec<Event> {
     let drain = Drain::new();
     let (recorder, events) = recorded(folder, &drain);
-    end(recorder, events)
+    end(recorder, &events)
 }
 
 /// Ends the recording, and waits for the end of its thread. What it has told.
-fn end(recorder: Recorder, events: Receiver<Event>) -> Vec<Event> {
+fn end(recorder: Recorder, events: &Receiver<Event>) -> Vec<Event> {
     drop(recorder);
     let mut told = Vec::new();
     loop {
@@ -78,7 +78,7 @@ fn a_drain_has_a_file_from_its_beginning_to_its_end() {
     assert!(text.contains("\ncause SIGTERM\n") && text.contains("\nheld - 1 x upload\n"), "{text}");
 
     drop(upload);
-    assert!(end(recorder, events).is_empty());
+    assert!(end(recorder, &events).is_empty());
     assert!(files(folder.path()).is_empty());
 }
 
@@ -113,7 +113,7 @@ fn work_that_goes_on_after_a_forced_close_is_recorded_until_the_recorder_is_drop
         // It is written once a second.
         thread::sleep(Duration::from_millis(10));
     }
-    assert!(end(recorder, events).is_empty());
+    assert!(end(recorder, &events).is_empty());
     assert!(!file.exists());
     drop(guard);
 }
@@ -165,7 +165,7 @@ fn of_many_that_start_at_once_one_tells() {
     let folder = folder();
     fs::write(folder.path().join("ebbtide-drain-812-1"), DEAD).unwrap();
     let starts: Vec<_> = (0..16).map(|_| recorded(folder.path(), &Drain::new())).collect();
-    let told: Vec<_> = starts.into_iter().flat_map(|(recorder, events)| end(recorder, events)).collect();
+    let told: Vec<_> = starts.into_iter().flat_map(|(recorder, events)| end(recorder, &events)).collect();
     if cfg!(unix) {
         assert!(matches!(told[..], [Event::Killed(_)]), "{told:?}");
     }
@@ -257,7 +257,7 @@ fn a_missing_folder_is_told_and_the_drain_ends_as_without_it() {
     assert!(events.recv_timeout(Duration::from_millis(1_500)).is_err());
     drop(guard);
     assert_eq!(drain.state(), State::Closed);
-    assert!(end(recorder, events).is_empty() && !missing.exists());
+    assert!(end(recorder, &events).is_empty() && !missing.exists());
 }
 
 #[test]
