@@ -110,9 +110,17 @@ fn a_disk_that_does_not_answer_delays_neither_the_drain_nor_the_end() {
     let folder = folder("FROZEN");
     let drain = Drain::new();
     let guard = drain.watcher().labelled("upload");
-    let (recorder, events) = recorded(&folder, &drain);
+    let ((told, events), (asks, asked)) = (channel(), channel());
+    let held_by = move || {
+        asks.send(()).unwrap_or_default();
+        Vec::new()
+    };
+    let post_mortem = PostMortem::in_folder(&folder).held_by(held_by);
+    let recorder = post_mortem.on_event(move |it| told.send(it).unwrap_or_default()).record(&drain);
     freeze("--freeze", &folder);
     drop(drain.start());
+    // What it does next is to write.
+    asked.recv_timeout(PATIENCE).unwrap();
     end_in_time(&drain, guard, recorder);
     let event = events.recv_timeout(PATIENCE).unwrap();
     println!("{event}");
