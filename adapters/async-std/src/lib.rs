@@ -80,6 +80,8 @@ pub use bind::bind;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
 pub use ebbtide_accept::{Failure, Peer};
+#[cfg(feature = "tracing")]
+pub use ebbtide_service::trace_drain;
 #[cfg(feature = "service")]
 pub use ebbtide_service::{Event, Obstacle, Outcome, Part, PartError, Readiness, StartError};
 pub use half_close::{End, HalfClose};

@@ -6,9 +6,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use ebbtide::{Cause, Drain, Held, Label, Overdue};
+use ebbtide::{Cause, Drain, Drained, Held, Label, Overdue};
 
-use crate::outcome::PartError;
+use crate::outcome::{Outcome, PartError};
 
 /// Something that happened to a [`Service`](crate::Service). Its `Display` is a line for a log.
 #[derive(Clone, Debug)]
@@ -73,15 +73,7 @@ impl fmt::Display for Event {
             Self::LameDuck { cause, time } => write!(f, "lame duck, {:.1} s left: {cause}", time.as_secs_f64()),
             Self::Draining { cause } => write!(f, "draining: {cause}"),
             Self::Waiting { elapsed, parts } => {
-                write!(f, "draining for {:.0} s, waiting for ", elapsed.as_secs_f64())?;
-                for (at, (part, held)) in parts.iter().enumerate() {
-                    write!(f, "{}{part}", if at == 0 { "" } else { ", " })?;
-                    let inner: Vec<_> = held.iter().filter(|it| it.label() != part).map(ToString::to_string).collect();
-                    if !inner.is_empty() {
-                        write!(f, " ({})", inner.join(", "))?;
-                    }
-                }
-                Ok(())
+                write!(f, "draining for {:.0} s, waiting for {}", elapsed.as_secs_f64(), Waiting(parts))
             }
             Self::LastCall { part } => write!(f, "last call for {part}"),
             Self::Cut { part, overdue } => write!(f, "{part}: {overdue}"),
@@ -91,49 +83,78 @@ impl fmt::Display for Event {
     }
 }
 
-/// Who is told of events. On a thread of its own: a log that nobody reads holds up no drain.
-#[derive(Clone, Default)]
-pub(crate) struct Events(Option<Sender<Message>>);
+/// What is waited for, as a list for people.
+pub(crate) struct Waiting<'a>(pub(crate) &'a [(Label, Vec<Held>)]);
 
-enum Message {
+impl fmt::Display for Waiting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (part, held)) in self.0.iter().enumerate() {
+            write!(f, "{}{part}", if at == 0 { "" } else { ", " })?;
+            let inner: Vec<_> = held.iter().filter(|it| it.label() != part).map(ToString::to_string).collect();
+            if !inner.is_empty() {
+                write!(f, " ({})", inner.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who is told of events. Each on a thread of its own: a log that nobody reads holds up no drain.
+#[derive(Clone, Default)]
+pub(crate) struct Events {
+    listeners: Vec<Sender<Message>>,
+    /// Over when all of them have been told of everything.
+    told: Drain,
+}
+
+/// What is told.
+pub(crate) enum Message {
     Event(Event),
-    End,
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "only a subscriber is told of the outcome"))]
+    End(Outcome),
 }
 
 impl Events {
-    /// Has `told` told. The drain is over when it has been told of everything: see [`end`](Self::end).
-    pub(crate) fn new(mut told: impl FnMut(Event) + Send + 'static) -> (Self, Drain) {
+    /// Has `told` told, too.
+    pub(crate) fn add(&mut self, mut told: impl FnMut(Message) + Send + 'static) {
         let (sender, messages) = channel();
-        let drain = Drain::new();
-        let guard = drain.guard();
+        let guard = self.told.guard();
         let tell = move || {
             let _until_here = guard;
-            while let Ok(Message::Event(event)) = messages.recv() {
+            loop {
+                // Without an end, the service was dropped with its runtime.
+                let message = messages.recv().unwrap_or_else(|_| Message::End(Outcome::unknown()));
+                let is_end = matches!(message, Message::End(_));
                 // A panic of it is its own: the panic hook has told of it.
-                drop(catch_unwind(AssertUnwindSafe(|| told(event))));
+                drop(catch_unwind(AssertUnwindSafe(|| told(message))));
+                if is_end {
+                    break;
+                }
             }
         };
-        let thread = thread::Builder::new().name("service events".into()).spawn(tell);
-        (Self(thread.is_ok().then_some(sender)), drain)
+        if thread::Builder::new().name("service events".into()).spawn(tell).is_ok() {
+            self.listeners.push(sender);
+        }
     }
 
     pub(crate) fn tell(&self, event: Event) {
-        self.send(Message::Event(event));
+        let Some((last, others)) = self.listeners.split_last() else { return };
+        // What comes behind the end is heard by nobody.
+        for listener in others {
+            drop(listener.send(Message::Event(event.clone())));
+        }
+        drop(last.send(Message::Event(event)));
     }
 
-    /// Nothing more is told.
-    pub(crate) fn end(&self) {
-        self.send(Message::End);
+    /// Nothing more is told. What is returned is ready when everything was.
+    pub(crate) fn end(&self, outcome: &Outcome) -> Drained {
+        for listener in &self.listeners {
+            drop(listener.send(Message::End(outcome.clone())));
+        }
+        self.told.start()
     }
 
     pub(crate) fn is_heard(&self) -> bool {
-        self.0.is_some()
-    }
-
-    fn send(&self, message: Message) {
-        if let Some(sender) = &self.0 {
-            // What comes behind the end is heard by nobody.
-            drop(sender.send(message));
-        }
+        !self.listeners.is_empty()
     }
 }

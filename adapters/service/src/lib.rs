@@ -14,6 +14,9 @@ mod readiness;
 mod runtime;
 mod service;
 mod stage;
+mod status;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use event::Event;
 pub use listen::{Binding, Bound, Listen};
@@ -23,3 +26,6 @@ pub use plan::Overbooked;
 pub use readiness::{Obstacle, Readiness};
 pub use runtime::{LocalTask, Runtime, Task};
 pub use service::Service;
+pub use status::{PartStatus, StageStatus, Status};
+#[cfg(feature = "tracing")]
+pub use trace::trace_drain;

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ebbtide::{Cause, Drain, LameDuck, State};
+use ebbtide::{Cause, LameDuck, State};
 use futures_util::future::{join, join_all, select};
 
 use crate::event::Event;
@@ -13,6 +13,7 @@ use crate::planned::Whole;
 use crate::readiness::Readiness;
 use crate::runtime::Runtime;
 use crate::stage::{Draining, Stage};
+use crate::status::Showing;
 
 /// A service that runs.
 pub(crate) struct Life {
@@ -21,11 +22,10 @@ pub(crate) struct Life {
     pub(crate) obstacle: Option<StartError>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) readiness: Readiness,
+    pub(crate) showing: Showing,
     pub(crate) lame_duck: Duration,
     pub(crate) last_call: Duration,
     pub(crate) last_words: Duration,
-    /// Over when everything is told.
-    pub(crate) told: Option<Drain>,
 }
 
 /// For how long the end waits for who is told of it.
@@ -41,9 +41,11 @@ impl Life {
         let turns = told.map(|it| LameDuck::new(&it.drain, lame_duck)).collect();
         let was_ready = self.obstacle.is_none() && self.start::<R>().await;
         drain.watcher().await;
+        self.showing.asked();
         let cause = drain.cause().unwrap_or(Cause::Dropped);
         pass_lame_duck::<R>(&self.whole, lame_duck, turns, &cause).await;
 
+        self.showing.begun();
         self.whole.events.tell(Event::Draining { cause: cause.clone() });
         let mut draining = Draining {
             cause,
@@ -59,13 +61,11 @@ impl Life {
             cut.extend(cuts.parts);
         }
         let elapsed = draining.begun.elapsed();
-        self.whole.events.end();
-        if let Some(told) = self.told.take() {
-            select(told.start(), pin!(R::sleep(TELLING))).await;
-        }
         let failure = self.whole.first_failure.get().cloned();
         let obstacle = self.obstacle.map(Arc::new);
-        Outcome { cause: Some(draining.cause), elapsed, was_ready, was_forced, obstacle, failure, cut }
+        let outcome = Outcome { cause: Some(draining.cause), elapsed, was_ready, was_forced, obstacle, failure, cut };
+        select(self.whole.events.end(&outcome), pin!(R::sleep(TELLING))).await;
+        outcome
     }
 
     /// Starts the stages, the last one first, each when those behind it are ready. If the drain begins before that, the

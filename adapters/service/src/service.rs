@@ -11,7 +11,7 @@ use ebbtide::{Drain, Guard, Label};
 use ebbtide_accept::{Ended, Listener, Serve, Spawn};
 use ebbtide_signal::{InstallError, Signals, escalate};
 
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Message};
 use crate::life::Life;
 use crate::listen::Listen;
 use crate::outcome::{Outcome, PartError, StartError};
@@ -21,6 +21,7 @@ use crate::planned::{Listening, Matters, Planned, Whole, Work};
 use crate::readiness::Readiness;
 use crate::runtime::Runtime;
 use crate::stage::Stage;
+use crate::status::Status;
 
 /// A whole service: listeners, workers and closing actions, which start and end in an order, within one deadline.
 ///
@@ -56,11 +57,11 @@ pub struct Service<R> {
     /// The first listener that could not be bound.
     unbound: Option<PartError>,
     readiness: Readiness,
+    status: Status,
     lame_duck: Duration,
     deadline: Option<Duration>,
     last_call: Duration,
     events: Events,
-    told: Option<Drain>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -91,6 +92,7 @@ impl<R: Runtime> Service<R> {
         Self {
             guard: drain.guard().unwrap_or_else(|| unreachable!("nobody else has this drain")),
             readiness: Readiness::new(drain.watcher()),
+            status: Status::default(),
             drain,
             signals: None,
             stages: Vec::new(),
@@ -100,7 +102,6 @@ impl<R: Runtime> Service<R> {
             deadline: Some(DEADLINE),
             last_call: LAST_CALL,
             events: Events::default(),
-            told: None,
             runtime: PhantomData,
         }
     }
@@ -129,12 +130,15 @@ impl<R: Runtime> Service<R> {
         self
     }
 
-    /// Tells of what happens, while it does: each event is a line for a log. Default: nobody is told.
+    /// Tells of what happens, while it does: each event is a line for a log. Default: nobody is told. More than one may be.
     ///
     /// It is called on a thread of its own. So a log that blocks holds up nothing, and may miss the last lines.
-    pub fn on_event(mut self, told: impl FnMut(Event) + Send + 'static) -> Self {
-        let (events, told) = Events::new(told);
-        (self.events, self.told) = (events, Some(told));
+    pub fn on_event(mut self, mut told: impl FnMut(Event) + Send + 'static) -> Self {
+        self.events.add(move |message| {
+            if let Message::Event(event) = message {
+                told(event);
+            }
+        });
         self
     }
 
@@ -146,6 +150,11 @@ impl<R: Runtime> Service<R> {
     /// Whether the service is ready, for a probe, and a switch beside that.
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
+    }
+
+    /// What the service is doing, for people and for metrics. It knows of the stages once the service runs.
+    pub fn status(&self) -> Status {
+        self.status.clone()
     }
 
     /// A part that serves a listener: `connection` is called for each connection, with a guard of its own, as by the
@@ -406,8 +415,14 @@ impl<R: Runtime> Service<R> {
     }
 
     fn into_life(self) -> Life {
+        #[cfg(feature = "tracing")]
+        let events = crate::trace::listen(self.events, self.deadline);
+        #[cfg(not(feature = "tracing"))]
+        let events = self.events;
         let shares: Vec<_> = self.stages.iter().map(|it| it.share).collect();
         let (plan, overbooked) = Plan::new(self.deadline, &shares);
+        let shown = self.stages.iter().map(|it| (&it.parts[..], it.is_closing));
+        let showing = self.status.show(self.lame_duck, self.deadline, shown);
         let stages = self.stages.into_iter().zip(plan.stages);
         let stages = stages.map(|(it, limits)| Stage::new(&self.guard, limits, it.parts, it.is_closing)).collect();
         let (signals, unheard) = match self.signals.transpose() {
@@ -424,14 +439,14 @@ impl<R: Runtime> Service<R> {
             escalate(self.drain.clone(), signals);
         }
         Life {
-            whole: Whole { drain: self.drain, events: self.events, first_failure: Arc::default() },
+            whole: Whole { drain: self.drain, events, first_failure: Arc::default() },
             obstacle,
             stages,
             readiness: self.readiness,
+            showing,
             lame_duck: self.lame_duck,
             last_call: self.last_call,
             last_words: plan.last_words,
-            told: self.told,
         }
     }
 }
