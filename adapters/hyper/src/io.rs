@@ -23,9 +23,9 @@ pub struct Io<I: Read + Write + Unpin> {
     first: Vec<u8>,
     /// If hyper reads only what it needs (`half_close`): what was read ahead of it, to notice a client that disconnects.
     ahead: Option<Ahead>,
-    /// One for each direction: after an upgrade they may be polled by two tasks.
-    read_closed: Closed,
-    write_closed: Closed,
+    /// One for each direction, once the connection is in more tasks than one: after an upgrade two may poll these.
+    read_closed: Option<Box<Closed>>,
+    write_closed: Option<Box<Closed>>,
     shutdown: Shutdown,
     /// The last four bytes that were read as parts of heads; others than `HEAD_END` if bytes came after a head.
     tail: [u8; 4],
@@ -87,7 +87,7 @@ const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 impl<I: Read + Write + Unpin> Io<I> {
     /// `looks_ahead`: hyper does not read during a request, because of `half_close`.
     pub(crate) fn new(inner: I, tracker: Arc<Tracker>, looks_ahead: bool) -> Self {
-        let (read_closed, write_closed) = (tracker.watcher().closed(), tracker.watcher().closed());
+        let (read_closed, write_closed) = (None, None);
         let ahead = looks_ahead.then(Ahead::default);
         let budget = Budget::new(BUDGET);
         let first = Vec::new();
@@ -218,7 +218,7 @@ impl<I: Read + Write + Unpin> Io<I> {
 impl<I: Read + Write + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.read_closed, cx)?;
+        this.tracker.check_forced_close_alone(&mut this.read_closed, cx)?;
         if !this.first.is_empty() {
             this.hand_out_first(&mut buf);
             return Poll::Ready(Ok(()));
@@ -255,7 +255,7 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
 impl<I: Read + Write + Unpin> Write for Io<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_alone(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let written = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.tracker.written(&written);
@@ -268,7 +268,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_alone(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
         this.tracker.written(&written);
@@ -281,7 +281,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_alone(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let flushed = ready!(Pin::new(&mut this.inner).poll_flush(cx));
         // A flush is the last thing that hyper does in a poll, when all that it has of a response was written.
@@ -294,7 +294,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
     /// Closes our direction, and then lingers for as long as the policy says.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_alone(&mut this.write_closed, cx)?;
         if let Shutdown::Open = this.shutdown {
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
             this.tracker.half_closed(this.has_more());
