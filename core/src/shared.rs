@@ -486,8 +486,8 @@ impl WatcherCount {
 }
 
 impl GuardCount {
-    fn new(shared: Arc<Shared>, shard: usize, label: Option<Label>) -> Self {
-        Self { shared, shard, label, _apart: Apart::default() }
+    fn new(shared: Arc<Shared>, index: usize, label: Option<Label>) -> Self {
+        Self { shared, shard: index, label, _apart: Apart::default() }
     }
 
     pub(crate) fn label(&self) -> Option<&Label> {

@@ -197,7 +197,7 @@ impl Tracker {
     ///
     /// As [`check_forced_close`](Self::check_forced_close).
     #[inline]
-    pub fn check_forced_close_alone(&self, closed: &mut Option<Box<Closed>>, cx: &mut Context<'_>) -> io::Result<()> {
+    pub fn check_forced_close_lazily(&self, closed: &mut Option<Box<Closed>>, cx: &mut Context<'_>) -> io::Result<()> {
         if self.driver.is_alone() && !self.is_forced() {
             return Ok(());
         }

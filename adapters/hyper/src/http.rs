@@ -128,9 +128,7 @@ impl<E> Http<E> {
         B::Error: Into<BoxError>,
         Tasks<E>: auto::HttpServerConnExec<ResponseFuture<S::Future>, crate::DrainBody<B>>,
     {
-        self.serving(io, service, guard, true, |io, service| {
-            auto::Connection::new(io, service, self.builder.clone())
-        })
+        self.serving(io, service, guard, true, |io, service| auto::Connection::new(io, service, self.builder.clone()))
     }
 
     /// Like [`serve`](Self::serve), for a tower service: an axum router, or any stack of layers.

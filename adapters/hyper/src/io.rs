@@ -91,7 +91,17 @@ impl<I: Read + Write + Unpin> Io<I> {
         let ahead = looks_ahead.then(Ahead::default);
         let budget = Budget::new(BUDGET);
         let first = Vec::new();
-        Self { inner, tracker, first, ahead, read_closed, write_closed, shutdown: Shutdown::Open, tail: HEAD_END, budget }
+        Self {
+            inner,
+            tracker,
+            first,
+            ahead,
+            read_closed,
+            write_closed,
+            shutdown: Shutdown::Open,
+            tail: HEAD_END,
+            budget,
+        }
     }
 
     /// The wrapped I/O. The policy does not see bytes that are read or written directly on it.
@@ -218,7 +228,7 @@ impl<I: Read + Write + Unpin> Io<I> {
 impl<I: Read + Write + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close_alone(&mut this.read_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.read_closed, cx)?;
         if !this.first.is_empty() {
             this.hand_out_first(&mut buf);
             return Poll::Ready(Ok(()));
@@ -255,7 +265,7 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
 impl<I: Read + Write + Unpin> Write for Io<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.tracker.check_forced_close_alone(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let written = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.tracker.written(&written);
@@ -268,7 +278,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.tracker.check_forced_close_alone(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
         this.tracker.written(&written);
@@ -281,7 +291,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close_alone(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let flushed = ready!(Pin::new(&mut this.inner).poll_flush(cx));
         // A flush is the last thing that hyper does in a poll, when all that it has of a response was written.
@@ -294,7 +304,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
     /// Closes our direction, and then lingers for as long as the policy says.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close_alone(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.write_closed, cx)?;
         if let Shutdown::Open = this.shutdown {
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
             this.tracker.half_closed(this.has_more());
