@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// How many bytes ebbtide's connection may take more than hyper-util's.
-const PINNED: i64 = 0;
+const PINNED: i64 = 100;
 
 /// What malloc adds to a block.
 const BLOCK: i64 = 16;
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 fn each(serve: fn(TcpListener)) -> i64 {
     let [few, many] = CONNECTIONS.map(|connections| with_open(connections, serve));
     let [few, many] = [few, many].map(|it| it.bytes_current + BLOCK * it.count_current);
-    (many - few) / (CONNECTIONS[1] - CONNECTIONS[0]) as i64
+    (many - few) / i64::try_from(CONNECTIONS[1] - CONNECTIONS[0]).expect("few")
 }
 
 /// What is allocated while so many connections are open, by the only thread of the server.
