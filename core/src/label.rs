@@ -35,7 +35,7 @@ enum Kind {
 
 /// Equal only to its own clones.
 #[derive(Clone)]
-struct Live(Arc<Box<dyn Tells>>);
+struct Live(Arc<dyn Tells>);
 
 /// `Display`, and `Any` for the downcast.
 trait Tells: fmt::Display + Send + Sync {
@@ -89,7 +89,7 @@ impl Label {
     /// # drop(guard);
     /// ```
     pub fn live(what: impl fmt::Display + Send + Sync + 'static) -> Self {
-        Self(Kind::Live(Live(Arc::new(Box::new(what)))))
+        Self(Kind::Live(Live(Arc::from(Box::new(what) as Box<dyn Tells>))))
     }
 
     /// How many clones there are of a live label, itself included; `None` for other labels.
@@ -112,7 +112,7 @@ impl Label {
     #[must_use]
     pub fn downcast_ref<T: 'static>(&self) -> Option<&T> {
         match &self.0 {
-            Kind::Live(live) => (**live.0).as_any().downcast_ref(),
+            Kind::Live(live) => (*live.0).as_any().downcast_ref(),
             Kind::Words(_) | Kind::Place(_) => None,
         }
     }
@@ -146,13 +146,13 @@ impl RefUnwindSafe for Live {}
 
 impl Live {
     fn address(&self) -> usize {
-        core::ptr::from_ref::<Box<_>>(&self.0).addr()
+        core::ptr::from_ref::<dyn Tells>(&*self.0).addr()
     }
 }
 
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", *self.0)
+        write!(f, "\"{}\"", &*self.0)
     }
 }
 

@@ -41,12 +41,21 @@ pub(crate) struct Shared {
 
 /// The guards of one shard, or of one label, hold this by `Arc`. Its drop is the drop of the last of them.
 #[derive(Debug)]
-// Two cache lines, since processors fetch them in pairs. Without `std` there is one shard, so nothing to keep apart.
-#[cfg_attr(feature = "std", repr(align(128)))]
 pub(crate) struct GuardCount {
     pub(crate) shared: Arc<Shared>,
     shard: usize,
     label: Option<Label>,
+    _apart: Apart,
+}
+
+/// Keeps the counts of two shards apart: two cache lines, since processors fetch them in pairs. It is 16 bytes less, which the
+/// allocator adds. Without `std` there is one shard, so nothing to keep apart.
+///
+/// Not an alignment: each connection has a label, and an aligned allocation takes twice the memory.
+#[derive(Debug, Default)]
+struct Apart {
+    #[cfg(feature = "std")]
+    _lines: [usize; 7],
 }
 
 /// The watchers of one shard hold this by `Arc`.
@@ -155,7 +164,7 @@ impl Shared {
             // caller's is. Relaxed: only the decrements order the end of the drain.
             this.open_shards.fetch_add(1, Ordering::Relaxed);
             let shard = this.shard_index();
-            let guard_count = Arc::new(GuardCount { shared: this.clone(), shard, label: Some(label.clone()) });
+            let guard_count = Arc::new(GuardCount::new(this.clone(), shard, Some(label.clone())));
             // A clone, so that the label of the caller is dropped outside the lock: a live label may run foreign code.
             locked.labelled.insert(label.clone(), Arc::downgrade(&guard_count));
             Some(guard_count)
@@ -397,7 +406,7 @@ fn tie_knots(many: usize, known: &mut Vec<(Weak<GuardCount>, Weak<WatcherCount>)
         });
         let shared = watcher_count.shared.clone();
         watcher_counts = Some(watcher_count);
-        GuardCount { shared, shard: index, label: None }
+        GuardCount::new(shared, index, None)
     });
     let shared = guard_count.shared.clone();
     locked.guard_counts.push(guard_count);
@@ -477,6 +486,10 @@ impl WatcherCount {
 }
 
 impl GuardCount {
+    fn new(shared: Arc<Shared>, index: usize, label: Option<Label>) -> Self {
+        Self { shared, shard: index, label, _apart: Apart::default() }
+    }
+
     pub(crate) fn label(&self) -> Option<&Label> {
         self.label.as_ref()
     }

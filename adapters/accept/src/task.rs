@@ -37,8 +37,9 @@ pin_project! {
         // The future is dropped first, and the guard after it.
         #[pin]
         future: Until<Closed, F>,
-        held: Option<Guard>,
-        report: Option<Report>,
+        // Boxed, since few tasks have one.
+        held: Option<Box<Guard>>,
+        report: Option<Box<Report>>,
     }
 }
 
@@ -57,7 +58,7 @@ impl Report {
 impl<F> Task<F> {
     /// `held`: a guard for a future that has none of its own.
     pub(crate) fn new(future: Until<Closed, F>, held: Option<Guard>, report: Option<Report>) -> Self {
-        Self { future, held, report }
+        Self { future, held: held.map(Box::new), report: report.map(Box::new) }
     }
 }
 

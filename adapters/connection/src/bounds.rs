@@ -128,6 +128,21 @@ impl Bounds {
     };
 }
 
+/// [`Bounds`] in half of the memory, since each connection has them: nanoseconds, of which the most, 584 years, stands for
+/// every longer time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packed {
+    nanos: [u64; BOUNDS],
+}
+
+fn pack(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn unpack(nanos: u64) -> Duration {
+    if nanos == u64::MAX { Duration::MAX } else { Duration::from_nanos(nanos) }
+}
+
 macro_rules! setters {
     ($($bound:ident)*) => {
         /// Setters: each returns the bounds with one limit changed.
@@ -140,6 +155,23 @@ macro_rules! setters {
                     self
                 }
             )*
+        }
+
+        const BOUNDS: usize = [$(stringify!($bound)),*].len();
+
+        impl From<Bounds> for Packed {
+            fn from(Bounds { $($bound),* }: Bounds) -> Self {
+                Self { nanos: [$(pack($bound)),*] }
+            }
+        }
+
+        impl Packed {
+            // Inlined, so that only what is used is converted.
+            #[inline]
+            pub(crate) fn bounds(self) -> Bounds {
+                let [$($bound),*] = self.nanos;
+                Bounds { $($bound: unpack($bound)),* }
+            }
         }
     };
 }

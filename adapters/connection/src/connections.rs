@@ -206,6 +206,11 @@ struct Now {
 }
 
 impl Entry {
+    /// The label of the guard that the connection was accepted with.
+    pub(crate) fn name(&self) -> Option<&Label> {
+        self.name.as_ref()
+    }
+
     pub(crate) fn change(&self, state: ConnectionState) {
         let changed = self.now(|now| {
             let changed = now.state != state && now.frozen.is_none();

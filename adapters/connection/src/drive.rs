@@ -48,15 +48,31 @@ impl std::error::Error for Error {
 /// The driver of one connection: polls its protocol engine, and does what the policy says. `T` is the runtime's timer.
 pub struct Drive<T> {
     tracker: Arc<Tracker>,
-    draining: Option<Watcher>,
-    closed: Closed,
+    awaited: Awaited,
     /// The policy was not asked for a step yet.
     is_new: bool,
-    timers: [Option<Running<T>>; TIMERS.len()],
+    timers: Timers<T>,
 }
 
-/// The timers, in the order of `Drive::timers`.
+/// What the drain does next.
+enum Awaited {
+    Start(Watcher),
+    Close(Closed),
+}
+
 const TIMERS: [Timer; 4] = [Timer::Request, Timer::Age, Timer::State, Timer::Progress];
+
+struct Timers<T> {
+    request: Option<Running<T>>,
+    /// Boxed, since an idle connection of a running service has none of them.
+    others: Option<Box<Others<T>>>,
+}
+
+struct Others<T> {
+    age: Option<Running<T>>,
+    state: Option<Running<T>>,
+    progress: Option<Running<T>>,
+}
 
 struct Running<T> {
     epoch: u64,
@@ -74,11 +90,33 @@ impl<T: Future<Output = ()> + Unpin> Running<T> {
     }
 }
 
+impl<T> Timers<T> {
+    fn of(&mut self, timer: Timer) -> &mut Option<Running<T>> {
+        if timer == Timer::Request {
+            return &mut self.request;
+        }
+        let none = || Box::new(Others { age: None, state: None, progress: None });
+        let others = self.others.get_or_insert_with(none);
+        match timer {
+            Timer::Request => &mut self.request,
+            Timer::Age => &mut others.age,
+            Timer::State => &mut others.state,
+            Timer::Progress => &mut others.progress,
+        }
+    }
+
+    fn stop(&mut self, timer: Timer) {
+        if timer == Timer::Request || self.others.is_some() {
+            *self.of(timer) = None;
+        }
+    }
+}
+
 impl<T: Future<Output = ()> + Unpin> Drive<T> {
     /// The driver of this tracker's connection.
     pub fn new(tracker: Arc<Tracker>) -> Self {
-        let (draining, closed) = (Some(tracker.watcher().clone()), tracker.watcher().closed());
-        Self { tracker, draining, closed, is_new: true, timers: [None, None, None, None] }
+        let awaited = Awaited::Start(tracker.watcher().clone());
+        Self { tracker, awaited, is_new: true, timers: Timers { request: None, others: None } }
     }
 
     /// Polls the connection. `finish` asks the engine to end after the requests in flight, and `sleep` makes a timer.
@@ -105,7 +143,10 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     {
         loop {
             // A drain that has not started cannot be closed, so before the start this is the only event to wait for.
-            let is_running = self.draining.as_mut().is_some_and(|watcher| Pin::new(watcher).poll(cx).is_pending());
+            let is_running = match &mut self.awaited {
+                Awaited::Start(watcher) => Pin::new(watcher).poll(cx).is_pending(),
+                Awaited::Close(_) => false,
+            };
             if !is_running && self.has_ended(cx) {
                 return Poll::Ready(Err(Error::Forced));
             }
@@ -132,7 +173,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         sleep: impl Fn(Duration) -> T,
     ) -> ControlFlow<Poll<Result<(), Error>>> {
         self.is_new = false;
-        if self.draining.is_none() {
+        if let Awaited::Close(_) = self.awaited {
             self.tracker.polled_by(cx.waker());
         }
         // Under one lock, since the streams of HTTP/2 are tasks of their own.
@@ -164,22 +205,26 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
     /// Reports the start of the drain to the policy. Returns whether the drain was closed by force.
     #[inline(never)]
     fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        if Pin::new(&mut self.closed).poll(cx).is_ready() {
-            return true;
-        }
-        if self.draining.take().is_some() {
+        let mut closed = match &mut self.awaited {
+            Awaited::Start(watcher) => watcher.closed(),
+            Awaited::Close(closed) => return Pin::new(closed).poll(cx).is_ready(),
+        };
+        let is_over = Pin::new(&mut closed).poll(cx).is_ready();
+        self.awaited = Awaited::Close(closed);
+        if !is_over {
             self.tracker.policy(Policy::on_drain);
         }
-        false
+        is_over
     }
 
     /// Whether the timer for a request or for the connection's age has run out. It may be that of an earlier request, which the
     /// policy ignores.
     #[inline]
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let [request, age, ..] = &mut self.timers;
+        let Timers { request, others } = &mut self.timers;
+        let age = others.as_mut().and_then(|it| it.age.as_mut());
         // Without `||`: both must be polled.
-        let [request, age] = [request, age].map(|it| it.as_mut().is_some_and(|running| running.is_over(cx)));
+        let [request, age] = [request.as_mut(), age].map(|it| it.is_some_and(|running| running.is_over(cx)));
         request || age
     }
 
@@ -190,11 +235,12 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         cx: &mut Context<'_>,
         sleep: impl Fn(Duration) -> T,
     ) -> bool {
-        for ((timer, wait), running) in TIMERS.into_iter().zip(waits).zip(&mut self.timers) {
+        for (timer, wait) in TIMERS.into_iter().zip(waits) {
             let Some(wait) = wait else {
-                *running = None;
+                self.timers.stop(timer);
                 continue;
             };
+            let running = self.timers.of(timer);
             if wait.is_lazy && running.as_mut().is_some_and(|it| it.epoch != wait.epoch && !it.is_over(cx)) {
                 continue;
             }

@@ -41,7 +41,7 @@
 //! assert!(!policy.lingers()); // nothing more is coming
 //! ```
 
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, Packed};
 use crate::state::ConnectionState;
 
 mod timers;
@@ -88,7 +88,7 @@ pub struct Interest {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is independent of the others")]
 pub struct Policy {
-    bounds: Bounds,
+    bounds: Packed,
     stage: Stage,
     state: ConnectionState,
     protocol: Protocol,
@@ -199,7 +199,7 @@ impl Policy {
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self {
-            bounds,
+            bounds: bounds.into(),
             stage: Stage::Preface(0),
             state: ConnectionState::New,
             protocol: Protocol::Http1,

@@ -35,8 +35,6 @@ pub struct Tracker {
     entry: Option<Arc<Entry>>,
     /// If the drain has a lame duck time.
     notice: Option<Notice>,
-    /// The [`Peer`] that can be asked what it has acknowledged: the label of the accept loop's guard. `guard` may have another.
-    peer: Option<Label>,
 }
 
 /// The turn of a connection in a lame duck time.
@@ -64,7 +62,6 @@ impl Tracker {
     pub fn new(accepted: impl Into<Accepted>, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
         let Accepted { guard, handshake } = accepted.into();
         let is_told = cfg!(target_os = "linux") && Peer::of(&guard).is_some_and(|peer| peer.addr().is_some());
-        let peer = if is_told { guard.label().cloned() } else { None };
         let entry = connections.map(|it| it.accept(guard.label().cloned()));
         let guard = match &entry {
             Some(entry) => guard.labelled(Label::live(EntryLabel(entry.clone()))),
@@ -72,7 +69,7 @@ impl Tracker {
         };
         let watcher = guard.watcher();
         let bounds = Bounds { age: own_age(&watcher, bounds.age), ..bounds };
-        let policy = if peer.is_some() {
+        let policy = if is_told {
             Policy::new(bounds).with_acknowledgements()
         } else {
             Policy::new(Bounds { stall: bounds.stall.saturating_mul(UNTOLD), ..bounds })
@@ -86,7 +83,6 @@ impl Tracker {
             gate: Gate::new(),
             driver: Driver::new(),
             entry,
-            peer,
         })
     }
 
@@ -193,6 +189,19 @@ impl Tracker {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the drain was closed by force"));
         }
         Ok(())
+    }
+
+    /// The same, with a `closed` that is made when it is needed: when another task may have a part of the connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_forced_close`](Self::check_forced_close).
+    #[inline]
+    pub fn check_forced_close_lazily(&self, closed: &mut Option<Box<Closed>>, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.driver.is_alone() && !self.is_forced() {
+            return Ok(());
+        }
+        self.check_forced_close(closed.get_or_insert_with(|| Box::new(self.watcher.closed())), cx)
     }
 
     /// Whether the drain was closed by force. (A guard is held here, so a closed drain was.)
@@ -333,7 +342,9 @@ impl Tracker {
     pub(crate) fn timer_over(&self, timer: Timer) {
         if self.policy(|it| it.needs_unacknowledged(timer)) {
             // Outside the lock: it is a system call.
-            let peer = self.peer.as_ref().and_then(|it| it.downcast_ref::<Peer>());
+            // The label of the accept loop's guard. A listed connection has another guard.
+            let label = self.entry.as_ref().map_or_else(|| self.guard.label(), |entry| entry.name());
+            let peer = label.and_then(Label::downcast_ref::<Peer>);
             let bytes = peer.and_then(Peer::unacknowledged);
             self.policy(|it| it.on_unacknowledged(bytes));
         }

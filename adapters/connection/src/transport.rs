@@ -49,14 +49,16 @@ const UNAVAILABLE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
 /// The interim response that every client of HTTP/1.1 accepts (RFC 9110, section 15.2).
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+const CONTINUE: &[u8; WHOLE as usize] = b"HTTP/1.1 100 Continue\r\n\r\n";
+const WHOLE: u8 = 25;
 
 /// The rest of a `100 Continue` that is still to be written. The default is none.
 ///
 /// It is written to a client that waits for it before it sends a body, and to one that may have disconnected.
 #[derive(Debug, Default)]
 pub struct Interim {
-    left: &'static [u8],
+    /// How many bytes of it. One byte, since each connection has this.
+    left: u8,
     /// It is written, and still to be flushed.
     is_to_flush: bool,
 }
@@ -65,20 +67,20 @@ impl Interim {
     /// A `100 Continue` to be written.
     #[must_use]
     pub fn due() -> Self {
-        Self { left: CONTINUE, is_to_flush: false }
+        Self { left: WHOLE, is_to_flush: false }
     }
 
     /// Whether some of it is still to be written or flushed.
     #[inline]
     #[must_use]
     pub fn is_due(&self) -> bool {
-        !self.left.is_empty() || self.is_to_flush
+        self.left > 0 || self.is_to_flush
     }
 
     /// Drops it, unless some of it was written: the final response begins.
     pub fn withdraw(&mut self) {
-        if self.left.len() == CONTINUE.len() {
-            self.left = &[];
+        if self.left == WHOLE {
+            self.left = 0;
         }
     }
 
@@ -88,9 +90,11 @@ impl Interim {
     ///
     /// Those of the stream.
     pub fn poll_write(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.left.is_empty() {
-            let written = ready!(transport.poll_write(cx, self.left))?;
-            self.left = &self.left[written..];
+        while self.left > 0 {
+            let rest = &CONTINUE[usize::from(WHOLE - self.left)..];
+            let written = ready!(transport.poll_write(cx, rest))?;
+            // No more than the rest, which fits.
+            self.left = u8::try_from(rest.len().saturating_sub(written)).unwrap_or_default();
             self.is_to_flush = true;
         }
         if self.is_to_flush {
@@ -158,7 +162,7 @@ impl Tracker {
     /// It does not wait: if the socket does not take the response at once, there is none.
     pub fn last_words(&self, transport: &mut impl Transport, mut interim: Interim) {
         interim.withdraw();
-        if !self.is_forced() || !interim.left.is_empty() || !self.policy(|it| it.owes_response()) {
+        if !self.is_forced() || interim.left > 0 || !self.policy(|it| it.owes_response()) {
             return;
         }
         let cx = &mut Context::from_waker(Waker::noop());

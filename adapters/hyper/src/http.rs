@@ -10,8 +10,8 @@ use hyper::body::{Body, Incoming};
 use hyper::rt::{Read, Timer, Write};
 use hyper::service::Service;
 use hyper::{Request, Response};
-use hyper_util::server::conn::auto;
 
+use crate::auto;
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::serve_connection::{Clock, ServeConnection};
@@ -22,17 +22,18 @@ use crate::tower::{Calling, Tower};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// hyper-util's connection of either protocol.
-type Auto<I, S, E> = auto::UpgradeableConnection<'static, Io<I>, DrainService<S>, Tasks<E>>;
+/// The connection of either protocol.
+type Auto<I, S, E> = auto::Connection<I, DrainService<S>, Tasks<E>>;
 
 /// A server of HTTP/1 and HTTP/2 connections on the same port, with upgrades and graceful shutdown.
 ///
 /// Make one, and call [`serve`](Self::serve) for every connection.
 #[derive(Clone)]
 pub struct Http<E> {
-    builder: auto::Builder<Tasks<E>>,
+    // Shared, since a clone of this is often kept for as long as the connection.
+    builder: Arc<auto::Builder<Tasks<E>>>,
     clock: Clock,
-    bounds: Bounds,
+    bounds: Arc<Bounds>,
     connections: Option<Connections>,
     extends: Extends,
 }
@@ -49,9 +50,9 @@ impl<E> Http<E> {
         builder.http1().timer(timer.clone()).header_read_timeout(None).half_close(true);
         builder.http2().timer(timer.clone());
         Self {
-            builder,
+            builder: Arc::new(builder),
             clock: Arc::new(timer),
-            bounds: Bounds::default(),
+            bounds: Arc::default(),
             connections: None,
             extends: Extends::Upgrades,
         }
@@ -59,7 +60,7 @@ impl<E> Http<E> {
 
     /// Sets the time limits of connections.
     pub fn bounds(mut self, bounds: Bounds) -> Self {
-        self.bounds = bounds;
+        self.bounds = Arc::new(bounds);
         self
     }
 
@@ -94,8 +95,11 @@ impl<E> Http<E> {
     ///
     /// A `header_read_timeout` that is set here counts in addition to [`Bounds::request`]. Leave HTTP/1's `half_close` on. With
     /// it, hyper reads during a request only if it waits for the body, and [`Bounds::progress`] relies on that.
-    pub fn builder(&mut self) -> &mut auto::Builder<Tasks<E>> {
-        &mut self.builder
+    pub fn builder(&mut self) -> &mut auto::Builder<Tasks<E>>
+    where
+        E: Clone,
+    {
+        Arc::make_mut(&mut self.builder)
     }
 
     /// Serves one connection until it ends or is upgraded, and shuts it down gracefully once the drain begins.
@@ -123,9 +127,7 @@ impl<E> Http<E> {
         B::Error: Into<BoxError>,
         Tasks<E>: auto::HttpServerConnExec<ResponseFuture<S::Future>, crate::DrainBody<B>>,
     {
-        self.serving(io, service, guard, true, |io, service| {
-            self.builder.serve_connection_with_upgrades(io, service).into_owned()
-        })
+        self.serving(io, service, guard, true, |io, service| auto::Connection::new(io, service, self.builder.clone()))
     }
 
     /// What a listener does with each of its connections: [`serve`](Self::serve), with a clone of `service`. `io` makes the
@@ -267,7 +269,7 @@ impl<E> Http<E> {
         looks_ahead: bool,
         build: impl FnOnce(Io<I>, DrainService<S>) -> C,
     ) -> ServeConnection<C> {
-        let tracker = Tracker::new(guard, self.bounds, self.connections.as_ref());
+        let tracker = Tracker::new(guard, *self.bounds, self.connections.as_ref());
         let engine =
             build(Io::new(io, tracker.clone(), looks_ahead), DrainService::new(service, tracker.clone(), self.extends));
         ServeConnection::new(engine, tracker, self.clock.clone())

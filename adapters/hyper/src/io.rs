@@ -1,7 +1,7 @@
 //! `Io`: the I/O of a connection, which holds its guard and reports reads and writes to the policy.
 
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,11 +19,13 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 pub struct Io<I: Read + Write + Unpin> {
     inner: I,
     tracker: Arc<Tracker>,
+    /// What was read to tell the protocol, and the policy has seen: hyper reads it once more.
+    first: Vec<u8>,
     /// If hyper reads only what it needs (`half_close`): what was read ahead of it, to notice a client that disconnects.
     ahead: Option<Ahead>,
-    /// One for each direction: after an upgrade they may be polled by two tasks.
-    read_closed: Closed,
-    write_closed: Closed,
+    /// One for each direction, once the connection is in more tasks than one: after an upgrade two may poll these.
+    read_closed: Option<Box<Closed>>,
+    write_closed: Option<Box<Closed>>,
     shutdown: Shutdown,
     /// The last four bytes that were read as parts of heads; others than `HEAD_END` if bytes came after a head.
     tail: [u8; 4],
@@ -77,21 +79,61 @@ const LOOK: usize = 4096;
 /// How many bytes are read before the task yields. hyper reads in a loop while a chunk size goes on, and leading zeros of one
 /// never end. Some of its reads have room for 400 KiB.
 const BUDGET: u32 = 128 * 1024;
+/// What a connection of HTTP/2 begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The end of a head. hyper also accepts two LF, after which the connection lingers.
 const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 
 impl<I: Read + Write + Unpin> Io<I> {
     /// `looks_ahead`: hyper does not read during a request, because of `half_close`.
     pub(crate) fn new(inner: I, tracker: Arc<Tracker>, looks_ahead: bool) -> Self {
-        let (read_closed, write_closed) = (tracker.watcher().closed(), tracker.watcher().closed());
+        let (read_closed, write_closed) = (None, None);
         let ahead = looks_ahead.then(Ahead::default);
         let budget = Budget::new(BUDGET);
-        Self { inner, tracker, ahead, read_closed, write_closed, shutdown: Shutdown::Open, tail: HEAD_END, budget }
+        let first = Vec::new();
+        Self {
+            inner,
+            tracker,
+            first,
+            ahead,
+            read_closed,
+            write_closed,
+            shutdown: Shutdown::Open,
+            tail: HEAD_END,
+            budget,
+        }
     }
 
     /// The wrapped I/O. The policy does not see bytes that are read or written directly on it.
     pub fn inner(&self) -> &I {
         &self.inner
+    }
+
+    /// Reads until the protocol is known: whether the client has sent the whole preface of HTTP/2.
+    pub(crate) fn poll_is_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while self.first.len() < PREFACE.len() {
+            // Taken, so that it is not what is read.
+            let mut first = mem::take(&mut self.first);
+            let mut space = [0; PREFACE.len()];
+            let mut more = ReadBuf::new(&mut space[first.len()..]);
+            let polled = Pin::new(&mut *self).poll_read(cx, more.unfilled());
+            first.extend_from_slice(more.filled());
+            let is_preface = !more.filled().is_empty() && PREFACE.starts_with(&first);
+            self.first = first;
+            ready!(polled)?;
+            if !is_preface {
+                return Poll::Ready(Ok(false));
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    #[cold]
+    fn hand_out_first(&mut self, buf: &mut ReadBufCursor<'_>) {
+        let (now, rest) = self.first.split_at(buf.remaining().min(self.first.len()));
+        buf.put_slice(now);
+        // A new one, to give the memory back: an idle connection keeps this for ever.
+        self.first = rest.to_vec();
     }
 
     /// Reads ahead while hyper serves a request: bytes of the next one, or the client's disconnect, which is the error.
@@ -186,7 +228,11 @@ impl<I: Read + Write + Unpin> Io<I> {
 impl<I: Read + Write + Unpin> Read for Io<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.read_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.read_closed, cx)?;
+        if !this.first.is_empty() {
+            this.hand_out_first(&mut buf);
+            return Poll::Ready(Ok(()));
+        }
         if this.hand_out(&mut buf) {
             return Poll::Ready(Ok(()));
         }
@@ -219,7 +265,7 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
 impl<I: Read + Write + Unpin> Write for Io<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let written = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.tracker.written(&written);
@@ -232,7 +278,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
         this.tracker.written(&written);
@@ -245,7 +291,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.write_closed, cx)?;
         ready!(this.poll_interim(cx))?;
         let flushed = ready!(Pin::new(&mut this.inner).poll_flush(cx));
         // A flush is the last thing that hyper does in a poll, when all that it has of a response was written.
@@ -258,7 +304,7 @@ impl<I: Read + Write + Unpin> Write for Io<I> {
     /// Closes our direction, and then lingers for as long as the policy says.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.tracker.check_forced_close(&mut this.write_closed, cx)?;
+        this.tracker.check_forced_close_lazily(&mut this.write_closed, cx)?;
         if let Shutdown::Open = this.shutdown {
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
             this.tracker.half_closed(this.has_more());

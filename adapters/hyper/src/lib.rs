@@ -71,6 +71,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod auto;
 #[cfg(feature = "tower")]
 mod end_bodies;
 mod ending_body;
@@ -91,7 +92,6 @@ pub use end_bodies::{EndBodies, EndBodiesFuture, EndBodiesService};
 pub use ending_body::{BodyEnd, EndingBody};
 pub use engine::Engine;
 pub use http::Http;
-pub use hyper_util::server::conn::auto;
 pub use io::Io;
 pub use news::News;
 pub use serve_connection::ServeConnection;

@@ -6,19 +6,20 @@
 //!
 //! The orderings are those of `alloc::sync::Arc`, and nowhere stronger: a stronger model would hide bugs.
 
+use alloc::boxed::Box;
 use core::ops::Deref;
 use std::sync as real;
 
 use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 
 #[derive(Debug)]
-pub(crate) struct Arc<T> {
+pub(crate) struct Arc<T: ?Sized> {
     counts: real::Arc<Counts>,
     value: Option<real::Arc<T>>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Weak<T> {
+pub(crate) struct Weak<T: ?Sized> {
     counts: real::Arc<Counts>,
     value: real::Weak<T>,
 }
@@ -46,12 +47,14 @@ impl<T> Arc<T> {
         Weak { counts: this.counts.clone(), value }
     }
 
-    pub(crate) fn strong_count(this: &Self) -> usize {
-        this.counts.strong.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn into_inner(mut this: Self) -> Option<T> {
         this.release().and_then(real::Arc::into_inner)
+    }
+}
+
+impl<T: ?Sized> Arc<T> {
+    pub(crate) fn strong_count(this: &Self) -> usize {
+        this.counts.strong.load(Ordering::Relaxed)
     }
 
     /// Lowers the count, and returns the real `Arc` for the caller to drop.
@@ -64,14 +67,21 @@ impl<T> Arc<T> {
     }
 }
 
-impl<T> Clone for Arc<T> {
+impl<T: ?Sized> From<Box<T>> for Arc<T> {
+    fn from(value: Box<T>) -> Self {
+        let counts = real::Arc::new(Counts { strong: AtomicUsize::new(1) });
+        Self { counts, value: Some(value.into()) }
+    }
+}
+
+impl<T: ?Sized> Clone for Arc<T> {
     fn clone(&self) -> Self {
         self.counts.strong.fetch_add(1, Ordering::Relaxed);
         Self { counts: self.counts.clone(), value: self.value.clone() }
     }
 }
 
-impl<T> Deref for Arc<T> {
+impl<T: ?Sized> Deref for Arc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -79,7 +89,7 @@ impl<T> Deref for Arc<T> {
     }
 }
 
-impl<T> Drop for Arc<T> {
+impl<T: ?Sized> Drop for Arc<T> {
     fn drop(&mut self) {
         drop(self.release());
     }

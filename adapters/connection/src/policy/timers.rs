@@ -117,7 +117,7 @@ impl Policy {
         *looks += 1;
         let silent = LOOK.saturating_mul(*looks);
         self.state_clock.restart();
-        if self.answer != Answer::Owed && silent > self.bounds.linger {
+        if self.answer != Answer::Owed && silent > self.bounds.bounds().linger {
             self.enter(Stage::Closed);
         }
     }
@@ -139,7 +139,7 @@ impl Policy {
     /// Whether to wait on, judged by what the client has acknowledged.
     fn goes_on(&mut self, timer: Timer, unacknowledged: Option<usize>) -> bool {
         let (Some((bound, asks)), Some(wait)) = (self.bound(timer), self.wait(timer)) else { return false };
-        let stall = if self.end == End::Open { self.bounds.progress } else { self.bounds.stall };
+        let stall = if self.end == End::Open { self.bounds.bounds().progress } else { self.bounds.bounds().stall };
         let answers_only = self.answers_only() && matches!(self.stage, Stage::Active | Stage::Idle);
         let clock = match timer {
             Timer::Request | Timer::Age => return false,
@@ -182,7 +182,7 @@ impl Policy {
     }
 
     fn bound(&self, timer: Timer) -> Option<(Duration, Asks)> {
-        let Bounds { silent, idle, head, preface, goaway, stall, linger, .. } = self.bounds;
+        let Bounds { silent, idle, head, preface, goaway, stall, linger, .. } = self.bounds.bounds();
         if self.end == End::Open && !matches!(self.stage, Stage::Lingering { .. }) {
             return self.bound_while_open(timer);
         }
@@ -221,7 +221,7 @@ impl Policy {
 
     /// The bound of a timer before the drain.
     fn bound_while_open(&self, timer: Timer) -> Option<(Duration, Asks)> {
-        let Bounds { request, keep_alive, progress, age, .. } = self.bounds;
+        let Bounds { request, keep_alive, progress, age, .. } = self.bounds.bounds();
         let is_http = !matches!(self.stage, Stage::Ending | Stage::Upgraded | Stage::Closed);
         let bound = match timer {
             // Epoch 0: no request yet.
@@ -240,7 +240,7 @@ impl Policy {
     }
 
     fn bound_of_body(&self) -> Option<(Duration, Asks)> {
-        let bound = self.bounds.progress;
+        let bound = self.bounds.bounds().progress;
         (bound < Duration::MAX && self.body != Body::NotAwaited).then_some((bound, Asks::OfBody))
     }
 

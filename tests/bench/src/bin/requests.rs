@@ -10,12 +10,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use ebbtide::Drain;
-use ebbtide_hyper::{Http, auto};
+use ebbtide_hyper::Http;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::rt::{Executor, Read, ReadBufCursor, Sleep, Timer, Write};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+use hyper_util::server::conn::auto;
 
 fn main() {
     let mut words = std::env::args().skip(1);
