@@ -96,9 +96,11 @@ impl Tracker {
         &self.watcher
     }
 
-    /// The watcher to put into requests. If the drain has a lame duck time, it is ready in the connection's turn.
+    /// The watcher to put into a request that begins. If the drain has a lame duck time, it is ready in the connection's turn;
+    /// behind that turn, at the drain. Else a client that comes back on the same connection would be told at once, and again.
     pub fn request_watcher(&self) -> Watcher {
-        self.notice.as_ref().map_or_else(|| self.watcher.clone(), |it| it.turn.watcher())
+        let turn = self.notice.as_ref().map(|it| &it.turn).filter(|it| !it.has_come());
+        turn.map_or_else(|| self.watcher.clone(), Turn::watcher)
     }
 
     /// Calls `f` with the policy, under its lock. The lock has contention only if several tasks have parts of the connection,

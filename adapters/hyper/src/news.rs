@@ -50,7 +50,7 @@ impl Roomy {
 
 impl News {
     /// A watcher that is ready once the drain begins, or earlier in the connection's turn of a
-    /// [lame duck time](ebbtide::LameDuck).
+    /// [lame duck time](ebbtide::LameDuck). Ask for it when the request begins: behind that turn it is ready at the drain.
     pub fn watcher(&self) -> Watcher {
         self.0.request_watcher()
     }

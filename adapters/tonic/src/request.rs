@@ -69,7 +69,7 @@ pub trait RequestExt: sealed::Sealed {
 
 impl<T> RequestExt for Request<T> {
     fn draining(&self) -> Result<Watcher, Status> {
-        draining(self.extensions()).ok_or_else(|| Status::internal("the request knows of no drain"))
+        news(self.extensions()).map(|it| it.turn).ok_or_else(|| Status::internal("the request knows of no drain"))
     }
 
     fn guard(&self) -> Result<Guard, Status> {
@@ -82,15 +82,9 @@ impl<T> RequestExt for Request<T> {
     }
 }
 
-/// What tells a call to end: its connection's turn in a lame duck time if that is still to come, and else the drain.
-pub(crate) fn draining(extensions: &Extensions) -> Option<Watcher> {
-    let News { turn, drain } = news(extensions)?;
-    Some(if has_begun(&turn) { drain } else { turn })
-}
-
 /// What a call can hear of.
 pub(crate) struct News {
-    /// Its connection's turn in a lame duck time, or the drain.
+    /// Its connection's turn in a lame duck time if that was still to come, or the drain.
     pub(crate) turn: Watcher,
     pub(crate) drain: Watcher,
 }

@@ -49,10 +49,7 @@ where
     Fut: Future<Output = http_types::Result<Response>> + Send + 'static,
 {
     let (life, guard) = Life::begin(listener.local_addr()?)?;
-    task::spawn(ebbtide_async_std::serve(listener, guard, move |stream, guard| {
-        let served = http.serve(HalfClose(stream), endpoint.clone(), guard);
-        async move { drop(served.await) }
-    }));
+    task::spawn(ebbtide_async_std::serve(listener, guard, http.service(HalfClose, endpoint)));
     life.end().await
 }
 

@@ -1,5 +1,7 @@
 //! smol and async-h1.
 
+use std::convert::identity;
+
 use ebbtide_async_h1::{Connections, Http};
 use ebbtide_example_servers::h1::endpoint;
 use ebbtide_examples::application::Application;
@@ -49,11 +51,7 @@ where
     Fut: Future<Output = http_types::Result<Response>> + Send + 'static,
 {
     let (life, guard) = Life::begin(listener.local_addr()?)?;
-    let served = ebbtide_smol::serve(listener, guard, move |stream, guard| {
-        let served = http.serve(stream, endpoint.clone(), guard);
-        async move { drop(served.await) }
-    });
-    smol::spawn(served).detach();
+    smol::spawn(ebbtide_smol::serve(listener, guard, http.service(identity, endpoint))).detach();
     life.end().await
 }
 

@@ -57,11 +57,7 @@ where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let (life, guard) = Life::begin(listener.local_addr()?)?;
-    let served = ebbtide_smol::serve(listener, guard, move |stream, guard| {
-        let (http, service) = (http.clone(), service.clone());
-        async move { drop(http.serve(FuturesIo::new(stream), service, guard).await) }
-    });
-    smol::spawn(served).detach();
+    smol::spawn(ebbtide_smol::serve(listener, guard, http.service(FuturesIo::new, service))).detach();
     life.end().await
 }
 

@@ -58,11 +58,7 @@ where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let (life, guard) = Life::begin(listener.local_addr()?)?;
-    let served = ebbtide_tokio::serve(listener, guard, move |stream, guard| {
-        let (http, service) = (http.clone(), service.clone());
-        async move { drop(http.serve(TokioIo::new(stream), service, guard).await) }
-    });
-    tokio::spawn(served);
+    tokio::spawn(ebbtide_tokio::serve(listener, guard, http.service(TokioIo::new, service)));
     life.end().await
 }
 
