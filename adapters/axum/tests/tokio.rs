@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::future::{IntoFuture, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -87,12 +87,12 @@ async fn as_a_part_of_a_service_it_ends_before_what_is_behind_it_and_has_the_ser
     for is_answered in [true, false] {
         let (app, mut begun, gate) = gated();
         let (listener, addr) = listen().await;
-        let closed = Arc::new(AtomicUsize::new(0));
-        let closes = closed.clone();
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let pool = is_closed.clone();
         let service = Service::without_signals()
             .deadline(if is_answered { ebbtide_testkit::PATIENCE } else { Duration::from_millis(1500) })
             .task("api", move |part| serve(listener, app).guard(part.guard()))
-            .finally("pool", async move { drop(closes.fetch_add(1, Ordering::SeqCst)) });
+            .finally("pool", async move { pool.store(true, Ordering::SeqCst) });
         let drain = service.drain().clone();
         let running = tokio::spawn(service.run());
         let mut slow = Client::connect(addr);
@@ -102,12 +102,12 @@ async fn as_a_part_of_a_service_it_ends_before_what_is_behind_it_and_has_the_ser
         if is_answered {
             // The port is closed, and the request is waited for.
             while Client::reach(addr).is_ok() {}
-            assert_eq!(closed.load(Ordering::SeqCst), 0);
+            assert!(!is_closed.load(Ordering::SeqCst));
             gate.add_permits(1);
             slow.expect_last("slow");
         }
         let outcome = running.await.expect("no panic");
-        assert_eq!((outcome.is_clean(), closed.load(Ordering::SeqCst)), (is_answered, 1), "{outcome}");
+        assert_eq!((outcome.is_clean(), is_closed.load(Ordering::SeqCst)), (is_answered, true), "{outcome}");
     }
 }
 

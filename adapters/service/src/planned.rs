@@ -76,6 +76,14 @@ impl Planned {
         Self { label, drain, guard, work, whose_end_matters: Matters::Failure, says_ready: false }
     }
 
+    /// Where it listens, if it does.
+    pub(crate) fn address(&self) -> Option<String> {
+        match &self.work {
+            Work::Listen(listening, _) => listening.address.clone(),
+            _ => None,
+        }
+    }
+
     /// What it is told of its listener, if it has one.
     pub(crate) fn listening(&mut self) -> Option<&mut Listening> {
         match &mut self.work {

@@ -70,7 +70,7 @@ impl Status {
         let mut drains = Vec::new();
         let mut part = |it: &Planned| {
             let drain = Arc::new(it.drain.clone());
-            let (label, address) = (it.label.clone(), it.address.clone());
+            let (label, address) = (it.label.clone(), it.address());
             let part = ShownPart { label, address, watcher: drain.watcher(), drain: Arc::downgrade(&drain) };
             drains.push(drain);
             part
