@@ -1,0 +1,56 @@
+//! Restarts replicas behind a proxy, under load that notices what it loses. `tests/rolling.sh` is the command.
+
+mod grpc;
+mod http;
+mod load;
+mod options;
+mod process;
+mod proxy;
+mod replica;
+mod rolling;
+mod setup;
+mod tally;
+#[path = "../../../adapters/tonic/examples/talk/mod.rs"]
+mod talk;
+mod websocket;
+
+use std::process::ExitCode;
+
+use options::{HELP, Options};
+
+/// Why it could not be tried.
+pub(crate) type Error = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rolling: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<ExitCode, Error> {
+    let Some(options) = Options::from_args()? else {
+        println!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    // One thread: the servers and the proxy have the rest.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut is_content = true;
+    for subject in &options.subjects {
+        for &setup in subject.setups {
+            if options.setups.is_empty() || options.setups.contains(&setup) {
+                let local = tokio::task::LocalSet::new();
+                let noticed = runtime.block_on(local.run_until(rolling::run(subject, setup, &options)))?;
+                is_content &= if options.control { noticed.failures > 0 } else { noticed.wrong.is_empty() };
+                for what in noticed.wrong {
+                    println!("{}: {what}", if options.control { "noticed, as it must be" } else { "WRONG" });
+                }
+                println!();
+            }
+        }
+    }
+    Ok(if is_content { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
