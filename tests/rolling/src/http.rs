@@ -119,6 +119,6 @@ fn seen(error: &hyper::Error) -> String {
     }
     match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
         Some(cause) => cause.kind().to_string(),
-        None => format!("{error}: {:?}", error.source()),
+        None => error.to_string(),
     }
 }

@@ -183,7 +183,7 @@ async fn slow(mut connection: Connection, mut dice: Dice, tally: Rc<RefCell<Tall
 async fn streams(mut connection: Connection, mut dice: Dice, tally: Rc<RefCell<Tally>>) {
     loop {
         let (chunks, ms) = (2 + dice.roll(9), 5 + dice.roll(75));
-        let expected: String = (0..chunks).map(|at| format!("chunk {at}\n")).collect();
+        let expected = (0..chunks).map(|at| format!("chunk {at}\n")).collect::<Vec<_>>().concat();
         ask(&mut connection, get(&format!("/stream?chunks={chunks}&ms={ms}")), expected.as_bytes(), &tally).await;
     }
 }

@@ -18,11 +18,11 @@ Restarts three replicas in turn behind a proxy, under load of mixed clients. No 
   --setup NAME      haproxy, haproxy-http2, haproxy-grpc or nginx [all that the server can]
   --rounds N        how often each replica is restarted [2]
   --faster N        divides the times of examples/deploy and the lame duck time [1]
-  --lame-duck-ms N  in place of the 5 s of examples/deploy; 0: none, and clients must notice [5000]
+  --lame-duck-ms N  in place of the 5 s of examples/deploy; 0: none [5000]
   --kill            restarts by SIGKILL
-  --control         is content only if the clients noticed: a test of the test
+  --control         wants it noticed, and by clients if it is by SIGKILL: a test of the test
 
-Exit code: 0 nobody noticed, 1 somebody did, 2 it could not be tried.";
+Exit code: 0 nobody noticed, 1 somebody did (or nobody, with --control), 2 it could not be tried.";
 
 #[derive(Debug)]
 pub(crate) struct Options {

@@ -50,7 +50,8 @@ impl Proxy {
             let text = fs::read_to_string(Path::new(FILES).join("haproxy.cfg"))?;
             let stats = folder.join("stats");
             let (stats, inter) = (stats.to_string_lossy(), format!("inter {}ms", 1000 / faster));
-            let mut others = vec![("10.0.0.", network.as_str()), ("/run/haproxy/admin.sock", &stats), ("inter 1s", &inter)];
+            let mut others =
+                vec![("10.0.0.", network.as_str()), ("/run/haproxy/admin.sock", &stats), ("inter 1s", &inter)];
             if setup == Setup::HaproxyHttp2 {
                 others.push(("default_backend replicas", "default_backend replicas-http2"));
             }
@@ -122,14 +123,13 @@ impl Proxy {
     }
 
     async fn haproxy_seen(&self) -> Result<Seen, Error> {
-        const COUNTS: [(&str, &str, bool); 7] = [
+        const COUNTS: [(&str, &str, bool); 6] = [
             ("stot", "requests", false),
             ("wretr", "retries", true),
             ("wredis", "redispatches", true),
             ("econ", "failed connects", true),
             ("eresp", "broken responses", true),
             ("srv_abrt", "aborts of replicas", true),
-            ("hrsp_5xx", "5xx", true),
         ];
         let mut seen = Seen::default();
         let rows = self.rows().await?;
@@ -145,9 +145,11 @@ impl Proxy {
 
     fn nginx_seen(&self) -> Result<Seen, Error> {
         const SENT: &str = "requests sent twice";
-        let mut seen = Seen { must_be_zero: vec![SENT], ..Seen::default() };
+        const OTHERS: &str = "other errors";
+        let mut seen = Seen { must_be_zero: vec![SENT, OTHERS], ..Seen::default() };
         let mut count = |name: &str, times| *seen.counts.entry(name.into()).or_default() += times;
         count(SENT, 0);
+        count(OTHERS, 0);
         for line in fs::read_to_string(self.folder.join("asked-again.log"))?.lines() {
             count("requests that another replica refused", 1);
             // "[0, 0, 117]": what each was sent. Only the last may have been sent something.
@@ -157,15 +159,13 @@ impl Proxy {
         }
         for line in fs::read_to_string(self.folder.join("error.log"))?.lines() {
             // A refused connect is how it learns that a replica has stopped.
-            let what = line.split("*").nth(1).and_then(|rest| rest.split_once(' ')).map_or(line, |(_, rest)| rest);
-            let what = what.split([',', '(']).next().unwrap_or(what).trim();
-            let is_refused = line.contains("(111: ");
-            count(if is_refused { "refused connects" } else { what }, 1);
+            let is_refused = line.contains("connect() failed (111: ");
+            count(if is_refused { "refused connects" } else { OTHERS }, 1);
         }
         Ok(seen)
     }
 
-    /// HAProxy's statistics of the replicas that are in use.
+    /// The statistics by `HAProxy` of the replicas that are in use.
     async fn rows(&self) -> Result<Vec<Row>, Error> {
         let backend = match self.setup {
             Setup::HaproxyHttp2 => "replicas-http2",
@@ -178,15 +178,17 @@ impl Proxy {
         stats.read_to_string(&mut text).await?;
         let mut lines = text.trim_start_matches("# ").lines();
         let names: Vec<_> = lines.next().unwrap_or_default().split(',').collect();
-        let rows = lines.map(|line| names.iter().zip(line.split(',')).map(|(n, v)| (n.to_string(), v.into())).collect());
-        let is_replica =
-            |row: &Row| row.get("pxname").is_some_and(|it| it == backend) && !["FRONTEND", "BACKEND"].contains(&&*row["svname"]);
+        let rows =
+            lines.map(|line| names.iter().zip(line.split(',')).map(|(n, v)| (n.to_string(), v.into())).collect());
+        let is_replica = |row: &Row| {
+            row.get("pxname").is_some_and(|it| it == backend) && !["FRONTEND", "BACKEND"].contains(&&*row["svname"])
+        };
         let rows: Vec<Row> = rows.filter(is_replica).collect();
         if rows.is_empty() { Err(format!("HAProxy says nothing of {backend}").into()) } else { Ok(rows) }
     }
 }
 
-/// A line of HAProxy's statistics, by the names of its columns.
+/// A line of these statistics, by the names of its columns.
 type Row = BTreeMap<String, String>;
 
 impl Seen {

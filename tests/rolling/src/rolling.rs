@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::Error;
 use crate::grpc::TOLD;
 use crate::load::Load;
 use crate::options::Options;
@@ -14,7 +15,6 @@ use crate::proxy::Proxy;
 use crate::replica::Replica;
 use crate::setup::{Setup, Subject};
 use crate::websocket::GOODBYE;
-use crate::Error;
 
 /// What was noticed.
 #[derive(Debug)]
@@ -77,7 +77,11 @@ pub(crate) async fn run(subject: &Subject, setup: Setup, options: &Options) -> R
     }
     let (shortest, longest) = (times.first().copied().unwrap_or_default(), times.last().copied().unwrap_or_default());
     println!("proxy: {seen}");
-    println!("replicas: {ends:?}; drain behind the lame duck time {} to {} ms", shortest.as_millis(), longest.as_millis());
+    println!(
+        "replicas: {ends:?}; drain behind the lame duck time {} to {} ms",
+        shortest.as_millis(),
+        longest.as_millis()
+    );
 
     let mut wrong: Vec<_> = seen.wrong().collect();
     if failures > 0 {
