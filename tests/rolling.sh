@@ -11,34 +11,20 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/debian.sh
+. tests/rolling/proxies.sh
 
-PATH=$PATH:/usr/sbin
 [ "$(uname)" = Linux ] || {
     echo "rolling: SKIPPED, its replicas have addresses of their own in 127.0.0.0/8, which only Linux has"
     exit 0
 }
 
-# Makes a program of Debian's one that can be called: PROGRAM PACKAGE...
-provide() {
-    local program=$1 root=$cache/$1
-    shift
-    command -v "$program" >/dev/null && return
-    command -v apt-get >/dev/null && unpack "$root" "$@" || return
-    mkdir -p "$root/bin"
-    printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$(libraries "$root")" "$root/usr/sbin/$program" >"$root/bin/$program.$$"
-    chmod +x "$root/bin/$program.$$"
-    mv "$root/bin/$program.$$" "$root/bin/$program"
-    PATH=$root/bin:$PATH
-    "$program" -v >/dev/null 2>&1
-}
-
 haproxy=() nginx=()
-if provide haproxy haproxy liblua5.3-0 libpcre2-8-0 libssl3 libsystemd0 libcrypt1; then
+if provide_haproxy; then
     haproxy=(--setup haproxy --setup haproxy-http2 --setup haproxy-grpc)
 else
     echo "rolling: HAProxy SKIPPED, it is not there and cannot be had"
 fi
-if provide nginx nginx libpcre2-8-0 libssl3 zlib1g libcrypt1; then
+if provide_nginx; then
     nginx=(--setup nginx)
 else
     echo "rolling: nginx SKIPPED, it is not there and cannot be had"

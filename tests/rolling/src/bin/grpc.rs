@@ -81,5 +81,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let routes = Routes::new(TalkServer::new(Slow));
     let server = serve(TcpListener::bind(&addr).await?, routes);
-    Ok(server.drain(&drain).lame_duck(lame_duck).deadline(lame_duck + deadline).await?)
+    Ok(server.drain(&drain).lame_duck(lame_duck).deadline(deadline).await?)
 }
