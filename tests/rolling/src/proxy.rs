@@ -152,10 +152,7 @@ impl Proxy {
         count(OTHERS, 0);
         for line in fs::read_to_string(self.folder.join("asked-again.log"))?.lines() {
             count("requests that another replica refused", 1);
-            // "[0, 0, 117]": what each was sent. Only the last may have been sent something.
-            let sent = line.rsplit_once('[').map_or("", |(_, sent)| sent.trim_end_matches(']'));
-            let in_vain = sent.rsplit_once(", ").map_or("", |(in_vain, _)| in_vain);
-            count(SENT, u64::from(in_vain.split(", ").any(|bytes| bytes != "0")));
+            count(SENT, u64::from(is_sent_twice(line)));
         }
         for line in fs::read_to_string(self.folder.join("error.log"))?.lines() {
             // A refused connect is how it learns that a replica has stopped.
@@ -217,6 +214,13 @@ fn with(mut text: String, others: &[(&str, &str)]) -> Result<String, Error> {
     Ok(text)
 }
 
+/// Whether a line of nginx.conf's log tells of a request of which more than one replica was sent something.
+fn is_sent_twice(line: &str) -> bool {
+    // It ends with what each was sent, "[0, 0, 117]". Only the last may have been sent something.
+    let sent = line.rsplit_once('[').map_or("", |(_, sent)| sent.trim_end_matches(']'));
+    sent.rsplit_once(", ").is_some_and(|(in_vain, _)| in_vain.split(", ").any(|bytes| bytes != "0"))
+}
+
 /// What includes the file of examples/deploy, as Debian's nginx.conf does.
 fn nginx_main(folder: &Path) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -227,4 +231,28 @@ fn nginx_main(folder: &Path) -> String {
          events {{ worker_connections 4000; }}\nhttp {{\n{temporary}include {folder}/proxy.conf;\n}}\n",
         folder = folder.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_connection_is_no_request_that_was_sent() {
+        assert!(!is_sent_twice("GET /hello [127.1.2.11:8080, 127.1.2.12:8080] [502, 200] [0, 38]"));
+        assert!(is_sent_twice("GET /hello [127.1.2.11:8080, 127.1.2.12:8080] [502, 200] [38, 38]"));
+    }
+
+    #[test]
+    fn a_file_in_which_nothing_can_be_replaced_is_an_error() {
+        assert_eq!(with("inter 1s fall 2".into(), &[("inter 1s", "inter 9s")]).unwrap(), "inter 9s fall 2");
+        assert!(with("inter 2s fall 2".into(), &[("inter 1s", "inter 9s")]).is_err());
+    }
+
+    #[test]
+    fn what_must_be_zero_is_told_if_it_is_not() {
+        let counts = BTreeMap::from([("retries".into(), 3), ("redispatches".into(), 0), ("requests".into(), 9)]);
+        let seen = Seen { counts, must_be_zero: vec!["retries", "redispatches"] };
+        assert_eq!(seen.wrong().collect::<Vec<_>>(), ["the proxy has seen 3 retries"]);
+    }
 }
