@@ -117,6 +117,18 @@ impl Proxy {
         }
     }
 
+    /// Waits until the proxy sends no more requests to this replica because of its readiness. That never is, if it does not ask.
+    pub(crate) async fn until_unused(&self, at: usize) -> Result<(), Error> {
+        if self.setup == Setup::Nginx {
+            std::future::pending::<()>().await;
+        }
+        while self.rows().await?.get(at).is_some_and(|row| !row["status"].starts_with("DOWN")) {
+            // Longer than elsewhere: each look is work for the proxy.
+            tokio::time::sleep(4 * PAUSE).await;
+        }
+        Ok(())
+    }
+
     /// What it has seen by now.
     pub(crate) async fn seen(&self) -> Result<Seen, Error> {
         if self.setup == Setup::Nginx { self.nginx_seen() } else { self.haproxy_seen().await }

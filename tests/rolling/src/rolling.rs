@@ -23,6 +23,8 @@ pub(crate) struct Noticed {
     pub(crate) failures: u64,
     /// Everything that should not have been.
     pub(crate) wrong: Vec<String>,
+    /// In how many restarts the proxy had not noticed by the end of the lame duck time. Then it had none, whatever the cause.
+    pub(crate) late: u32,
 }
 
 const REPLICAS: u8 = 3;
@@ -33,6 +35,8 @@ const START: Duration = Duration::from_secs(1);
 pub(crate) async fn run(subject: &Subject, setup: Setup, options: &Options) -> Result<Noticed, Error> {
     let folder = format!("ebbtide-rolling-{}-{}-{setup}", std::process::id(), subject.name);
     let folder = std::env::temp_dir().join(folder);
+    // Of a run before that was void.
+    drop(fs::remove_dir_all(&folder));
     fs::create_dir_all(&folder)?;
     let network = network();
     let mut replicas = Vec::new();
@@ -48,10 +52,17 @@ pub(crate) async fn run(subject: &Subject, setup: Setup, options: &Options) -> R
     tokio::time::sleep(START).await;
 
     let signal = if options.kill { Signal::KILL } else { Signal::TERM };
+    let mut late = 0;
     let (mut ends, mut times): (BTreeMap<String, u32>, Vec<Duration>) = Default::default();
     for _ in 0..options.rounds {
-        for replica in &mut replicas {
-            let (status, time) = replica.end(signal).await?;
+        for (at, replica) in replicas.iter_mut().enumerate() {
+            let noticed = async {
+                let in_time = tokio::time::timeout(options.lame_duck, proxy.until_unused(at)).await;
+                in_time.map_or(Ok(false), |unused| unused.map(|()| true))
+            };
+            let (ended, in_time) = tokio::join!(replica.end(signal), noticed);
+            let (status, time) = ended?;
+            late += u32::from(!in_time? && setup.is_haproxy());
             *ends.entry(status.to_string()).or_default() += 1;
             times.push(time.saturating_sub(options.lame_duck));
             replica.start_again().await?;
@@ -104,7 +115,7 @@ pub(crate) async fn run(subject: &Subject, setup: Setup, options: &Options) -> R
     } else {
         println!("logs: {}", folder.display());
     }
-    Ok(Noticed { failures, wrong })
+    Ok(Noticed { failures, wrong, late })
 }
 
 /// The first of 256 addresses of the loopback network that are this process's own: the ports are those of examples/deploy, and
