@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -37,23 +38,36 @@ impl Dice {
     }
 }
 
+/// Clients of one kind.
+#[derive(Debug)]
+struct Kind {
+    name: &'static str,
+    /// What they must have noted, or a drain has told them nothing.
+    must_note: Option<&'static str>,
+    tally: Rc<RefCell<Tally>>,
+}
+
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct Load {
-    pub(crate) tallies: Vec<(&'static str, Rc<RefCell<Tally>>)>,
+    kinds: Vec<Kind>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Load {
     /// Lets them run, against a proxy.
     pub(crate) fn start(proxy: SocketAddr, setup: Setup) -> Result<Self, Error> {
-        let mut load = Self { tallies: Vec::new(), tasks: Vec::new() };
+        let mut load = Self { kinds: Vec::new(), tasks: Vec::new() };
         if setup == Setup::HaproxyGrpc {
             let channel = grpc::channel(proxy)?;
-            for (name, call, clients) in
-                [("say", Call::Say, 12), ("count", Call::Count, 6), ("sum", Call::Sum, 6), ("echo", Call::Echo, 6)]
-            {
-                load.kind(name, clients, |_, tally| {
+            let calls = [
+                ("say", Call::Say, None, 12),
+                ("count", Call::Count, Some(grpc::TOLD), 6),
+                ("sum", Call::Sum, None, 6),
+                ("echo", Call::Echo, None, 6),
+            ];
+            for (name, call, must_note, clients) in calls {
+                load.kind(name, must_note, clients, |_, tally| {
                     let channel = channel.clone();
                     async move { grpc::client(channel, call, &tally).await }
                 });
@@ -61,39 +75,60 @@ impl Load {
             return Ok(load);
         }
         let open = move |version| Connection::new(proxy, version);
-        load.kind("GET, kept alive", 8, |dice, tally| kept(open(Version::HTTP_11), dice, tally));
+        load.kind("GET, kept alive", None, 8, |dice, tally| kept(open(Version::HTTP_11), dice, tally));
         if setup.is_haproxy() {
-            load.kind("GET, HTTP/2", 4, |dice, tally| kept(open(Version::HTTP_2), dice, tally));
+            load.kind("GET, HTTP/2", None, 4, |dice, tally| kept(open(Version::HTTP_2), dice, tally));
         }
-        load.kind("GET, new connection", 4, |dice, tally| new(open(Version::HTTP_11), dice, tally));
-        load.kind("POST, upload", 8, |dice, tally| uploads(open(Version::HTTP_11), dice, tally));
-        load.kind("GET, slow", 12, |dice, tally| slow(open(Version::HTTP_11), dice, tally));
-        load.kind("GET, stream", 8, |dice, tally| streams(open(Version::HTTP_11), dice, tally));
-        load.kind("GET, endless stream", 6, |_, tally| events(open(Version::HTTP_11), tally));
-        load.kind("WebSocket", 8, |dice, tally| async move { websocket::client(proxy, dice, &tally).await });
+        load.kind("GET, new connection", None, 4, |dice, tally| new(open(Version::HTTP_11), dice, tally));
+        load.kind("POST, upload", None, 8, |dice, tally| uploads(open(Version::HTTP_11), dice, tally));
+        load.kind("GET, slow", None, 12, |dice, tally| slow(open(Version::HTTP_11), dice, tally));
+        load.kind("GET, stream", None, 8, |dice, tally| streams(open(Version::HTTP_11), dice, tally));
+        load.kind("GET, endless stream", None, 6, |_, tally| events(open(Version::HTTP_11), tally));
+        load.kind("WebSocket", Some(websocket::GOODBYE), 8, |dice, tally| async move {
+            websocket::client(proxy, dice, &tally).await;
+        });
         Ok(load)
     }
 
     fn kind<F: Future<Output = ()> + 'static>(
         &mut self,
         name: &'static str,
+        must_note: Option<&'static str>,
         clients: u64,
         client: impl Fn(Dice, Rc<RefCell<Tally>>) -> F,
     ) {
         let tally = Rc::new(RefCell::new(Tally::default()));
         for at in 0..clients {
-            let seed = 0x9E37_79B9_7F4A_7C15 ^ ((self.tallies.len() as u64) << 32 | (at + 1));
+            let seed = 0x9E37_79B9_7F4A_7C15 ^ ((self.kinds.len() as u64) << 32 | (at + 1));
             self.tasks.push(tokio::task::spawn_local(client(Dice(seed), tally.clone())));
         }
-        self.tallies.push((name, tally));
+        self.kinds.push(Kind { name, must_note, tally });
     }
 
     pub(crate) fn failures(&self) -> u64 {
-        self.tallies.iter().map(|(_, tally)| tally.borrow().failures()).sum()
+        self.kinds.iter().map(|kind| kind.tally.borrow().failures()).sum()
     }
 
     pub(crate) fn answers(&self) -> usize {
-        self.tallies.iter().map(|(_, tally)| tally.borrow().answers()).sum()
+        self.kinds.iter().map(|kind| kind.tally.borrow().answers()).sum()
+    }
+
+    /// What should not have been, or was not though it should.
+    pub(crate) fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.failures() > 0 {
+            wrong.push(format!("{} requests failed", self.failures()));
+        }
+        for Kind { name, must_note, tally } in &self.kinds {
+            let tally = tally.borrow();
+            if tally.answers() == 0 {
+                wrong.push(format!("{name}: nothing was answered"));
+            }
+            if let Some(what) = must_note.filter(|what| tally.notes(what) == 0) {
+                wrong.push(format!("{name}: there were no {what}"));
+            }
+        }
+        wrong
     }
 
     /// Stops them. What is under way counts for nothing. Fails if a client has panicked.
@@ -106,6 +141,15 @@ impl Load {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "| client | answered | failed | 99.9 % | worst | failed by | noted |\n|---|---|---|---|---|---|---|",
+        )?;
+        self.kinds.iter().try_for_each(|kind| write!(f, "\n| {} | {} |", kind.name, kind.tally.borrow()))
     }
 }
 

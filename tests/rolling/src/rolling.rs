@@ -1,20 +1,18 @@
 //! One rolling restart, and what was noticed of it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use rustix::process::Signal;
 
 use crate::Error;
-use crate::grpc::TOLD;
 use crate::load::Load;
 use crate::options::Options;
 use crate::proxy::Proxy;
 use crate::replica::Replica;
 use crate::setup::{Setup, Subject};
-use crate::websocket::GOODBYE;
 
 /// What was noticed.
 #[derive(Debug)]
@@ -48,74 +46,89 @@ pub(crate) async fn run(subject: &Subject, setup: Setup, options: &Options) -> R
     }
     let proxy = Proxy::start(setup, &folder, network, options.faster).await?;
     let mut load = Load::start(proxy.addr, setup)?;
-    let begun = Instant::now();
     tokio::time::sleep(START).await;
-
-    let signal = if options.kill { Signal::KILL } else { Signal::TERM };
-    let mut late = 0;
-    let (mut ends, mut times): (BTreeMap<String, u32>, Vec<Duration>) = Default::default();
-    for _ in 0..options.rounds {
-        for (at, replica) in replicas.iter_mut().enumerate() {
-            let noticed = async {
-                let in_time = tokio::time::timeout(options.lame_duck, proxy.until_unused(at)).await;
-                in_time.map_or(Ok(false), |unused| unused.map(|()| true))
-            };
-            let (ended, in_time) = tokio::join!(replica.end(signal), noticed);
-            let (status, time) = ended?;
-            late += u32::from(!in_time? && setup.is_haproxy());
-            *ends.entry(status.to_string()).or_default() += 1;
-            times.push(time.saturating_sub(options.lame_duck));
-            replica.start_again().await?;
-            proxy.until_all_are_used().await?;
-        }
-    }
-    let (seen, took) = (proxy.seen().await?, begun.elapsed());
+    let restarts = Restarts::of(&mut replicas, &proxy, options).await?;
+    let seen = proxy.seen().await?;
     load.end().await?;
 
-    times.sort_unstable();
     let (requests, failures) = (load.answers(), load.failures());
-    println!(
-        "{} behind {setup}: {} rounds of {REPLICAS} restarts by {} in {:.0} s, lame duck time {} ms: {requests} answered, {failures} failed",
-        subject.name,
-        options.rounds,
-        if options.kill { "SIGKILL" } else { "SIGTERM" },
-        took.as_secs_f64(),
-        options.lame_duck.as_millis(),
-    );
-    println!("| client | answered | failed | 99.9 % | worst | failed by | noted |\n|---|---|---|---|---|---|---|");
-    for (kind, tally) in &load.tallies {
-        println!("| {kind} | {} |", tally.borrow());
-    }
-    let (shortest, longest) = (times.first().copied().unwrap_or_default(), times.last().copied().unwrap_or_default());
-    println!("proxy: {seen}");
-    println!(
-        "replicas: {ends:?}; drain behind the lame duck time {} to {} ms",
-        shortest.as_millis(),
-        longest.as_millis()
-    );
-
+    println!("{} behind {setup}: {restarts}: {requests} answered, {failures} failed", subject.name);
+    println!("{load}\nproxy: {seen}");
     let mut wrong: Vec<_> = seen.wrong().collect();
-    if failures > 0 {
-        wrong.push(format!("{failures} requests failed"));
-    }
-    wrong.extend(ends.keys().filter(|end| *end != "exit status: 0").map(|end| format!("a replica ended by {end}")));
-    for (kind, tally) in &load.tallies {
-        let tally = tally.borrow();
-        let goodbyes = match *kind {
-            "WebSocket" => tally.notes(GOODBYE),
-            "count" => tally.notes(TOLD),
-            _ => u64::MAX,
-        };
-        if tally.answers() == 0 || (goodbyes == 0 && !options.kill) {
-            wrong.push(format!("{kind}: nothing was tried"));
-        }
-    }
+    wrong.extend(restarts.wrong());
+    wrong.extend(load.wrong());
     if wrong.is_empty() || options.control {
         fs::remove_dir_all(&folder)?;
     } else {
         println!("logs: {}", folder.display());
     }
-    Ok(Noticed { failures, wrong, late })
+    Ok(Noticed { failures, wrong, late: if setup.is_haproxy() { restarts.late } else { 0 } })
+}
+
+/// What came of the restarts, as far as the replicas tell.
+#[derive(Debug)]
+struct Restarts {
+    signal: Signal,
+    lame_duck: Duration,
+    /// How they ended, and how often so.
+    ends: BTreeMap<String, u32>,
+    /// From the end of the lame duck time to the end.
+    shortest: Duration,
+    longest: Duration,
+    late: u32,
+    took: Duration,
+}
+
+impl Restarts {
+    /// Restarts each in turn, again and again. The next one waits until the proxy uses all.
+    async fn of(replicas: &mut [Replica], proxy: &Proxy, options: &Options) -> Result<Self, Error> {
+        let begun = Instant::now();
+        let mut this = Self {
+            signal: if options.kill { Signal::KILL } else { Signal::TERM },
+            lame_duck: options.lame_duck,
+            ends: BTreeMap::new(),
+            shortest: Duration::MAX,
+            longest: Duration::ZERO,
+            late: 0,
+            took: Duration::ZERO,
+        };
+        for _ in 0..options.rounds {
+            for (at, replica) in replicas.iter_mut().enumerate() {
+                let noticed = tokio::time::timeout(options.lame_duck, proxy.until_unused(at));
+                let (ended, noticed) = tokio::join!(replica.end(this.signal), noticed);
+                let (status, time) = ended?;
+                match noticed {
+                    Ok(unused) => unused?,
+                    Err(_) => this.late += 1,
+                }
+                *this.ends.entry(status.to_string()).or_default() += 1;
+                let time = time.saturating_sub(options.lame_duck);
+                (this.shortest, this.longest) = (this.shortest.min(time), this.longest.max(time));
+                replica.start_again().await?;
+                proxy.until_all_are_used().await?;
+            }
+        }
+        this.took = begun.elapsed();
+        Ok(this)
+    }
+
+    fn wrong(&self) -> impl Iterator<Item = String> {
+        let others = self.ends.keys().filter(|end| *end != "exit status: 0");
+        others.map(|end| format!("a replica ended by {end}"))
+    }
+}
+
+impl fmt::Display for Restarts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ends: Vec<_> = self.ends.iter().map(|(end, times)| format!("{times} x {end}")).collect();
+        let (ends, signal) = (ends.join(", "), if self.signal == Signal::KILL { "SIGKILL" } else { "SIGTERM" });
+        let (took, lame_duck) = (self.took.as_secs(), self.lame_duck.as_millis());
+        let (shortest, longest) = (self.shortest.as_millis(), self.longest.as_millis());
+        write!(
+            f,
+            "restarted by {signal} in {took} s ({ends}; {shortest} to {longest} ms behind {lame_duck} ms of lame duck time)"
+        )
+    }
 }
 
 /// The first of 256 addresses of the loopback network that are this process's own: the ports are those of examples/deploy, and
