@@ -17,6 +17,7 @@ mod websocket;
 use std::process::ExitCode;
 
 use options::{HELP, Options};
+use rolling::Noticed;
 
 /// Why it could not be tried.
 pub(crate) type Error = Box<dyn std::error::Error>;
@@ -51,14 +52,12 @@ fn run() -> Result<ExitCode, Error> {
                 };
                 let mut noticed = run()?;
                 for _ in 1..ATTEMPTS {
-                    if noticed.late == 0 || noticed.wrong.is_empty() || options.control || options.kill {
+                    if noticed.misjudged == 0 || noticed.wrong.is_empty() || options.control || options.kill {
                         break;
                     }
                     // A machine that stood still, or is too slow for such times, says nothing about the server.
-                    println!(
-                        "VOID, and again: the proxy noticed {} restarts too late: {:?}\n",
-                        noticed.late, noticed.wrong
-                    );
+                    let Noticed { misjudged, wrong, .. } = noticed;
+                    println!("VOID, and again: the proxy misjudged replicas {misjudged} times: {wrong:?}\n");
                     noticed = run()?;
                 }
                 is_content &= match (options.control, options.kill) {

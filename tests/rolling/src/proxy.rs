@@ -33,6 +33,8 @@ pub(crate) struct Seen {
 }
 
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/deploy");
+/// How often a replica was taken out.
+const DOWNS: &str = "downs";
 /// How long a start, or a change of a replica's state, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Of nginx.conf, between what is refused and the next try, in seconds: nginx takes no shorter ones.
@@ -135,8 +137,9 @@ impl Proxy {
     }
 
     async fn haproxy_seen(&self) -> Result<Seen, Error> {
-        const COUNTS: [(&str, &str, bool); 6] = [
+        const COUNTS: [(&str, &str, bool); 7] = [
             ("stot", "requests", false),
+            ("chkdown", DOWNS, false),
             ("wretr", "retries", true),
             ("wredis", "redispatches", true),
             ("econ", "failed connects", true),
@@ -201,6 +204,11 @@ impl Proxy {
 type Row = BTreeMap<String, String>;
 
 impl Seen {
+    /// How often a replica was taken out beyond this, if the proxy counts that.
+    pub(crate) fn downs_beyond(&self, expected: u32) -> u64 {
+        self.counts.get(DOWNS).map_or(0, |downs| downs.saturating_sub(expected.into()))
+    }
+
     /// What must be zero and is not.
     pub(crate) fn wrong(&self) -> impl Iterator<Item = String> {
         let wrong = self.must_be_zero.iter().filter(|name| self.counts.get(**name).is_some_and(|it| *it > 0));

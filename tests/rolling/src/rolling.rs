@@ -21,8 +21,8 @@ pub(crate) struct Noticed {
     pub(crate) failures: u64,
     /// Everything that should not have been.
     pub(crate) wrong: Vec<String>,
-    /// In how many restarts the proxy had not noticed by the end of the lame duck time. Then it had none, whatever the cause.
-    pub(crate) late: u32,
+    /// How often the proxy noticed only behind the lame duck time, or took a replica for one that is not ready though it is.
+    pub(crate) misjudged: u64,
 }
 
 const REPLICAS: u8 = 3;
@@ -62,7 +62,8 @@ pub(crate) async fn run(subject: &Subject, setup: Setup, options: &Options) -> R
     } else {
         println!("logs: {}", folder.display());
     }
-    Ok(Noticed { failures, wrong, late: if setup.is_haproxy() { restarts.late } else { 0 } })
+    let late = if setup.is_haproxy() { restarts.late.into() } else { 0 };
+    Ok(Noticed { failures, wrong, misjudged: late + seen.downs_beyond(restarts.ends.values().sum()) })
 }
 
 /// What came of the restarts, as far as the replicas tell.
