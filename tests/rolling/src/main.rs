@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use options::{HELP, Options};
 use rolling::Noticed;
+use setup::{Setup, Subject};
 
 /// Why it could not be tried.
 pub(crate) type Error = Box<dyn std::error::Error>;
@@ -46,20 +47,8 @@ fn run() -> Result<ExitCode, Error> {
     for subject in &options.subjects {
         for &setup in subject.setups {
             if options.setups.is_empty() || options.setups.contains(&setup) {
-                let run = || {
-                    let local = tokio::task::LocalSet::new();
-                    runtime.block_on(local.run_until(rolling::run(subject, setup, &options)))
-                };
-                let mut noticed = run()?;
-                for _ in 1..ATTEMPTS {
-                    if noticed.misjudged == 0 || noticed.wrong.is_empty() || options.control || options.kill {
-                        break;
-                    }
-                    // A machine that stood still, or is too slow for such times, says nothing about the server.
-                    let Noticed { misjudged, wrong, .. } = noticed;
-                    println!("VOID, and again: the proxy misjudged replicas {misjudged} times: {wrong:?}\n");
-                    noticed = run()?;
-                }
+                let local = tokio::task::LocalSet::new();
+                let noticed = runtime.block_on(local.run_until(tried(subject, setup, &options)))?;
                 is_content &= match (options.control, options.kill) {
                     (false, _) => noticed.wrong.is_empty(),
                     // That a replica was killed is seen without clients.
@@ -74,4 +63,18 @@ fn run() -> Result<ExitCode, Error> {
         }
     }
     Ok(if is_content { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Restarts the replicas. Does so again if the proxy was wrong about them: a machine that stood still, or is too slow for such
+/// times, says nothing about the server.
+async fn tried(subject: &Subject, setup: Setup, options: &Options) -> Result<Noticed, Error> {
+    let is_meant = options.kill || options.lame_duck.is_zero();
+    for _ in 1..ATTEMPTS {
+        let noticed = rolling::run(subject, setup, options).await?;
+        if is_meant || noticed.misjudged == 0 || noticed.wrong.is_empty() {
+            return Ok(noticed);
+        }
+        println!("VOID, and again: the proxy misjudged replicas {} times: {:?}\n", noticed.misjudged, noticed.wrong);
+    }
+    rolling::run(subject, setup, options).await
 }
