@@ -86,7 +86,7 @@ impl Proxy {
 
     async fn until_answering(&mut self) -> Result<(), Error> {
         let begun = Instant::now();
-        while TcpStream::connect(self.addr).await.is_err() {
+        while !self.is_listening().await {
             if let Some(status) = self.process.ended()? {
                 return Err(format!("the proxy has ended, {status}: {}", self.folder.display()).into());
             }
@@ -96,6 +96,12 @@ impl Proxy {
             tokio::time::sleep(PAUSE).await;
         }
         self.until_all_are_used().await
+    }
+
+    async fn is_listening(&self) -> bool {
+        // HAProxy has its port first, and the socket of its statistics later.
+        TcpStream::connect(self.addr).await.is_ok()
+            && (self.setup == Setup::Nginx || UnixStream::connect(self.folder.join("stats")).await.is_ok())
     }
 
     /// Waits until the proxy sends requests to every replica.
