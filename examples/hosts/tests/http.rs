@@ -266,7 +266,7 @@ async fn the_deadline_ends_a_host_whose_request_does_not_end() {
     });
     for (at, is_cut) in is_cut.await.into_iter().enumerate() {
         let row = row(&page, HOSTS[at].0);
-        assert_eq!(is_cut, row.contains("the deadline cuts its connections, too"), "{row}");
+        assert_eq!(is_cut, row.contains("its connections end with it"), "{row}");
     }
 }
 
