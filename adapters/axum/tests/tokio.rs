@@ -391,6 +391,29 @@ async fn a_stream_of_events_ends_with_the_drain_and_says_when_to_come_back() {
     ended(server).await.expect("nothing was cut");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_comes_back_on_a_connection_that_was_told_is_not_told_again_before_the_drain() {
+    let ending = |Draining(draining): Draining| async {
+        let last = |it: &Watcher| Ok::<_, Infallible>(Event::default().data(format!("{:?}", it.state())));
+        Sse::new(Ending::new(stream::pending(), draining, last))
+    };
+    let app = gated().0.route("/ending", get(ending));
+    let ((listener, addr), drain) = (listen().await, Drain::new());
+    let server = run(serve(listener, app).drain(&drain).lame_duck(Duration::from_secs(2)));
+    // The turn of the first connection is late in that time, and that of the second is early.
+    let _first = Client::idle(addr);
+    let mut client = http2::Client::connect(addr);
+    let stream = client.get("/ending");
+    client.until_settled();
+    drop(drain.start());
+    assert_eq!(client.response(stream), "data: Running\n\n");
+    // At once, as clients do that were told nothing else.
+    let stream = client.get("/ending");
+    assert_eq!(client.response(stream), "data: Draining\n\n");
+    client.expect_fin();
+    ended(server).await.expect("nothing was cut");
+}
+
 /// A service that knows of no drain, and whose responses have no end. It says when one has begun.
 fn endless() -> (Router, UnboundedReceiver<()>) {
     let (begun, has_begun) = unbounded_channel();
