@@ -1,0 +1,4 @@
+//! x
+mod control;
+mod protocol;
+mod wire;
