@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Control {
                 let socket = bind_control(path)?;
                 Ok(Found::Nobody(Self { socket: Arc::new(socket), lock: Arc::new(lock.into()) }))
             }
-            Err(rustix::io::Errno::WOULDBLOCK) => match UnixStream::connect(path) {
+            Err(rustix::io::Errno::WOULDBLOCK) => match connect(path) {
                 Ok(stream) => Ok(Found::Predecessor(stream)),
                 Err(error) if is_absent(&error) => Ok(Found::Busy),
                 Err(error) => Err(error),
@@ -63,8 +63,11 @@ impl Control {
 
     /// The next connection, if there is one.
     pub(crate) fn accept(&self) -> io::Result<Option<UnixStream>> {
-        match rustix::net::accept_with(&self.socket, rustix::net::SocketFlags::CLOEXEC) {
-            Ok(stream) => Ok(Some(stream.into())),
+        match rustix::net::accept(&self.socket) {
+            Ok(stream) => {
+                rustix::io::fcntl_setfd(&stream, rustix::io::FdFlags::CLOEXEC)?;
+                Ok(Some(stream.into()))
+            }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -110,9 +113,7 @@ fn bind_control(path: &Path) -> io::Result<OwnedFd> {
         Err(error) => return Err(error),
     }
     let address = SocketAddrUnix::new(path)?;
-    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
-    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&socket, true)?;
+    let socket = stream_socket()?;
     bind(&socket, &address)?;
     // Nobody can connect before `listen`.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
@@ -120,8 +121,22 @@ fn bind_control(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Without waiting: the queue of a process that is stopped may be full.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = stream_socket()?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+fn stream_socket() -> io::Result<OwnedFd> {
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
+}
+
 /// Whether nobody listens at a path.
-pub(crate) fn is_absent(error: &io::Error) -> bool {
+fn is_absent(error: &io::Error) -> bool {
     // A full queue is `WouldBlock`.
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock)
 }

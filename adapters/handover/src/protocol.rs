@@ -32,7 +32,7 @@ mod successor;
 mod exploration;
 
 pub(crate) use generation::Generation;
-pub(crate) use message::{Entry, HEADER, Header, Kind, LONGEST_NAME, Malformed, Message, Offer};
+pub(crate) use message::{Entry, HEADER, Header, Kind, LONGEST_NAME, Message, Offer};
 #[cfg(doc)]
 use predecessor::Predecessor;
 #[cfg(doc)]

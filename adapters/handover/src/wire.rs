@@ -74,6 +74,13 @@ impl Wire {
         !self.unwritten.is_empty()
     }
 
+    /// Drops what was to be written. Returns `false` if a part of a message is written: then nothing can follow it.
+    pub(crate) fn forget_unwritten(&mut self) -> bool {
+        let is_between = self.unwritten.front().is_none_or(|it| it.written == 0);
+        self.unwritten.clear();
+        is_between
+    }
+
     /// Writes what can be written.
     ///
     /// # Errors
@@ -181,7 +188,7 @@ const RECEIVE: RecvFlags = RecvFlags::empty();
 fn close_on_exec(descriptors: &[OwnedFd]) {
     if cfg!(target_vendor = "apple") {
         for it in descriptors {
-            drop(rustix::io::fcntl_setfd(it, rustix::io::FdFlags::CLOEXEC));
+            let _is_no_error = rustix::io::fcntl_setfd(it, rustix::io::FdFlags::CLOEXEC);
         }
     }
 }
