@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use ebbtide::{Closed, Drain, Label};
+use ebbtide::{Closed, Drain, Label, Watcher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::connection::{Connection, Slot};
@@ -21,6 +21,7 @@ use crate::control::{Control, Credentials};
 use crate::event::{Event as Told, Events};
 use crate::protocol::{Action, Entry, Event, Fate, Generation, Link, Message, Notice, Offer, Wait};
 use crate::shared::Shared;
+use crate::systemd;
 use crate::wire::{Incoming, Lack, Wire};
 
 /// What others ask of the thread.
@@ -59,7 +60,8 @@ pub(crate) struct Driver {
     answer: Option<Sender<Result<(), String>>>,
     /// When the control socket is tried again.
     rests_until: Option<Instant>,
-    reported: Option<(Instant, String)>,
+    /// When to tell next how the drains go, and how many guards there were when it was told last.
+    reported: Option<(Instant, Option<usize>)>,
     pub(crate) is_whole: bool,
     pub(crate) refused: Option<String>,
     pub(crate) must_retry: bool,
@@ -81,7 +83,9 @@ struct Slotted {
 
 struct Drained {
     drain: Drain,
+    begins: Watcher,
     closed: Closed,
+    has_begun: bool,
     is_over: bool,
 }
 
@@ -224,10 +228,10 @@ impl Driver {
                 Command::Drains(drain) => {
                     if let Some(by) = self.shared.superseded.cause() {
                         contain(|| drop(drain.start_by(by)));
-                        self.reported = Some((Instant::now() + REPORT, String::new()));
+                        self.reported = Some((Instant::now() + REPORT, None));
                     }
-                    let closed = drain.watcher().closed();
-                    self.drains.push(Drained { drain, closed, is_over: false });
+                    let (begins, closed) = (drain.watcher(), drain.watcher().closed());
+                    self.drains.push(Drained { drain, begins, closed, has_begun: false, is_over: false });
                 }
                 Command::Give { listener, connection, slot } => self.give(listener, connection, slot),
                 Command::Adopts { listener, connections } => drop(self.adopting.insert(listener, connections)),
@@ -387,6 +391,9 @@ impl Driver {
     /// Opens the listeners.
     fn open(&mut self) {
         contain(|| drop(self.shared.serving.start()));
+        let stored = self.shared.listeners().iter().filter(|(name, socket)| systemd::store(name, socket)).count();
+        self.shared.are_stored.store(stored > 0, Ordering::SeqCst);
+        systemd::ready("serving");
         self.answer_ready(Ok(()));
     }
 
@@ -458,8 +465,11 @@ impl Driver {
 
     fn supersede(&mut self, pid: u32) {
         self.leave(Label::live(Superseded(pid)));
+        self.shared.supersede(pid);
+        // With `NotifyAccess=main` it believes only this process.
+        systemd::superseded(pid);
         self.events.tell(Told::Superseded { pid });
-        self.reported = Some((Instant::now() + REPORT, String::new()));
+        self.reported = Some((Instant::now() + REPORT, None));
     }
 
     /// Stops accepting, at once and for good, and starts the drains.
@@ -510,17 +520,25 @@ impl Driver {
         }
     }
 
+    /// Tells the successor, or else the manager, how the drains go.
     fn report(&mut self, now: Instant) {
         let Some((_, before)) = self.reported.take() else { return };
         if self.drains.iter().all(|it| it.is_over) {
             return;
         }
-        let guards: usize = self.drains.iter().map(|it| it.drain.guards()).sum();
-        let text = format!("{guards} held");
-        if text != before {
-            self.tell(Event::Report(text.clone()));
+        let guards = self.guards();
+        if self.shared.has_left() {
+            if before != Some(guards) {
+                self.tell(Event::Report(format!("{guards} held")));
+            }
+        } else {
+            systemd::remains(&format!("draining: {guards} held"), before.is_none_or(|it| guards < it));
         }
-        self.reported = Some((now + REPORT, text));
+        self.reported = Some((now + REPORT, Some(guards)));
+    }
+
+    fn guards(&self) -> usize {
+        self.drains.iter().map(|it| it.drain.guards()).sum()
     }
 
     /// Says goodbye once the drains are over.
@@ -528,6 +546,14 @@ impl Driver {
         let waker = self.shared.wake.clone().into();
         let mut cx = Context::from_waker(&waker);
         let was_over = self.drains.iter().all(|it| it.is_over);
+        for it in self.drains.iter_mut().filter(|it| !it.has_begun) {
+            it.has_begun = Pin::new(&mut it.begins).poll(&mut cx) == Poll::Ready(());
+            if it.has_begun && !self.shared.has_left() {
+                let why = it.drain.cause().map_or_else(String::new, |it| format!("draining: {it}"));
+                systemd::stopping(&why);
+                self.reported = Some((Instant::now() + REPORT, None));
+            }
+        }
         for it in self.drains.iter_mut().filter(|it| !it.is_over) {
             it.is_over = Pin::new(&mut it.closed).poll(&mut cx) == Poll::Ready(());
         }
@@ -547,7 +573,7 @@ impl Driver {
     /// other already.
     fn say_goodbye(mut self) {
         if !self.has_said_goodbye {
-            let guards: usize = self.drains.iter().map(|it| it.drain.guards()).sum();
+            let guards = self.guards();
             let text = if guards > 0 { format!("ended, with {guards} held") } else { "ended".to_owned() };
             self.tell(Event::Bye(text));
         }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 /// Something that happened to a [`Handover`](crate::Handover). Its `Display` is a line for a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,25 +88,41 @@ impl fmt::Display for Event {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events(Option<SyncSender<Event>>);
 
+/// The end of that thread: when all [`Events`] are dropped, and everything is told.
+#[derive(Debug)]
+pub(crate) struct Ended(Receiver<()>);
+
 /// How many events may wait to be told. Others are lost.
 const MOST: usize = 1024;
 
 impl Events {
-    pub(crate) fn new(mut told: impl FnMut(Event) + Send + 'static) -> Self {
+    pub(crate) fn new(mut told: impl FnMut(Event) + Send + 'static) -> (Self, Ended) {
         let (sender, events) = sync_channel(MOST);
+        let (until_here, ended) = channel();
         let tell = move || {
+            let _until_here: Sender<()> = until_here;
             while let Ok(event) = events.recv() {
                 // A panic of it is its own: the panic hook has told of it.
                 drop(catch_unwind(AssertUnwindSafe(|| told(event))));
             }
         };
         let thread = thread::Builder::new().name("handover events".into()).spawn(tell);
-        Self(thread.is_ok().then_some(sender))
+        (Self(thread.is_ok().then_some(sender)), Ended(ended))
     }
 
     pub(crate) fn tell(&self, event: Event) {
         if let Some(sender) = &self.0 {
             drop(sender.try_send(event));
         }
+    }
+}
+
+/// How long the end of a process may be held up by a log.
+const LAST_LINES: Duration = Duration::from_millis(100);
+
+impl Ended {
+    /// Waits for the last lines, though not for a log that nobody reads.
+    pub(crate) fn wait(&self) {
+        drop(self.0.recv_timeout(LAST_LINES));
     }
 }

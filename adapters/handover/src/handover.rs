@@ -22,9 +22,10 @@ use crate::connection::{Adopted, Connection, Given, MOST_STATE};
 use crate::control::{Control, Found, holder};
 use crate::driver::{Command, Driver};
 use crate::environment::Environment;
-use crate::event::{Event, Events};
+use crate::event::{Ended, Event, Events};
 use crate::listener::{Named, Origin, Registration};
 use crate::protocol::{Entry, Generation, Kind, LONGEST_NAME};
+use crate::replace::{Program, Replacer};
 use crate::shared::Shared;
 use crate::wake::Wake;
 
@@ -38,6 +39,8 @@ pub struct Handover {
     shared: Arc<Shared>,
     sockets: Mutex<Sockets>,
     events: Events,
+    told: Option<Ended>,
+    patience: Duration,
     predecessor: Option<u32>,
     /// Whether the predecessor has ended before it gave everything.
     is_orphan: bool,
@@ -61,6 +64,7 @@ pub struct Builder {
     path: Option<PathBuf>,
     patience: Duration,
     events: Events,
+    told: Option<Ended>,
 }
 
 /// Why this process did not take over, or must not serve.
@@ -99,12 +103,12 @@ impl Handover {
     /// The directory should be writable for that user only, such as systemd's `RuntimeDirectory=`. Beside the socket a lock
     /// file is made, with `.lock` behind its name; it is never removed.
     pub fn at(path: impl Into<PathBuf>) -> Builder {
-        Builder { path: Some(path.into()), patience: PATIENCE, events: Events::default() }
+        Builder { path: Some(path.into()), patience: PATIENCE, events: Events::default(), told: None }
     }
 
     /// A handover without a control socket: listeners are inherited from systemd, or bound. There is no successor.
     pub fn from_environment() -> Builder {
-        Builder { path: None, patience: PATIENCE, events: Events::default() }
+        Builder { path: None, patience: PATIENCE, events: Events::default(), told: None }
     }
 
     /// The TCP listener of this name: taken over, inherited or bound, in non-blocking mode.
@@ -263,6 +267,11 @@ impl Handover {
         drop(self.shared.command(Command::Drains(drain.clone())));
     }
 
+    /// Starts a successor of this process on demand. It has the [patience](Builder::patience) of this handover.
+    pub fn replacer(&self, program: Program) -> Replacer {
+        Replacer::new(program, self.shared.clone(), self.patience)
+    }
+
     /// Gives connections to the successor.
     pub fn giver(&self) -> Giver {
         Giver { shared: self.shared.clone() }
@@ -308,6 +317,10 @@ impl Drop for Handover {
             // It waits for nothing then.
             drop(thread.join());
         }
+        self.events = Events::default();
+        if let Some(told) = &self.told {
+            told.wait();
+        }
     }
 }
 
@@ -323,7 +336,8 @@ impl Builder {
     ///
     /// It is called on a thread of its own. If it blocks for long, events are lost.
     pub fn on_event(mut self, told: impl FnMut(Event) + Send + 'static) -> Self {
-        self.events = Events::new(told);
+        let (events, told) = Events::new(told);
+        (self.events, self.told) = (events, Some(told));
         self
     }
 
@@ -357,6 +371,8 @@ impl Builder {
             shared,
             sockets: Mutex::new(sockets),
             events: self.events,
+            told: self.told,
+            patience: self.patience,
             predecessor,
             is_orphan,
             is_locked: self.path.is_some(),

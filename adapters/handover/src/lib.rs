@@ -22,7 +22,10 @@ mod listener;
 #[cfg(test)]
 mod pause;
 mod protocol;
+mod replace;
 mod shared;
+#[cfg_attr(not(any(target_os = "linux", target_os = "android")), path = "no_systemd.rs")]
+mod systemd;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -32,3 +35,4 @@ pub use connection::{Adopted, Connection, Given};
 pub use event::Event;
 pub use handover::{Builder, Giver, Handover, Superseded, TakeoverError};
 pub use listener::{Departing, Named, Origin};
+pub use replace::{Program, ReplaceError, Replacer, Replacing};

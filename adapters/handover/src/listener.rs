@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use async_channel::Receiver;
@@ -170,6 +171,9 @@ pub struct Departing<S> {
 impl<S> Departing<S> {
     fn leaves_its_queue(&self) -> bool {
         let Registration { shared, origin, .. } = &self.registration;
+        if shared.are_stored.load(Ordering::SeqCst) {
+            return true;
+        }
         match origin {
             Origin::Bound => shared.has_left(),
             Origin::TakenOver => shared.has_left() || !shared.is_serving(),

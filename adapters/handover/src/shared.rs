@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +19,10 @@ pub(crate) struct Shared {
     pub(crate) serving: Drain,
     /// Nothing is accepted any more: the successor does.
     pub(crate) has_left: AtomicBool,
+    /// The manager has the listeners, too, for a next start.
+    pub(crate) are_stored: AtomicBool,
+    /// The process number of the successor that is in charge; 0: none.
+    by: AtomicU32,
     /// A successor has descriptors of the listeners, or may have them.
     pub(crate) is_lent: AtomicBool,
     /// What a successor gets.
@@ -33,6 +37,8 @@ impl Shared {
             superseded: Drain::new(),
             serving: Drain::new(),
             has_left: AtomicBool::new(false),
+            are_stored: AtomicBool::new(false),
+            by: AtomicU32::new(0),
             is_lent: AtomicBool::new(false),
             listeners: Mutex::default(),
             commands,
@@ -50,6 +56,14 @@ impl Shared {
 
     pub(crate) fn has_left(&self) -> bool {
         self.has_left.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn superseded_by(&self) -> Option<u32> {
+        Some(self.by.load(Ordering::SeqCst)).filter(|it| *it > 0)
+    }
+
+    pub(crate) fn supersede(&self, by: u32) {
+        self.by.store(by, Ordering::SeqCst);
     }
 
     pub(crate) fn is_lent(&self) -> bool {

@@ -3,10 +3,13 @@
 mod hostile;
 mod killed;
 mod process;
+mod replaced;
 mod restart;
+mod systemd;
 
 use std::io::{self, BufRead, Read};
 use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
 use std::time::Duration;
 use std::{env, process as std_process};
 
@@ -14,7 +17,7 @@ use ebbtide::Drain;
 use futures_lite::AsyncWriteExt;
 use futures_lite::future::block_on;
 
-use crate::Handover;
+use crate::{Handover, Program};
 
 /// The process that the other tests start. It answers every connection with its process number.
 #[test]
@@ -26,6 +29,10 @@ fn child() {
         drop((&stream).read_to_end(&mut heard));
         println!("heard: {}", String::from_utf8_lossy(&heard));
         return;
+    }
+    if env::args().any(|it| it == CHECK) {
+        println!("checked");
+        std_process::exit(env::var("EBBTIDE_CHECK").map_or(0, |it| it.parse().expect("a number")));
     }
     let number = |name: &str, default| env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(default);
     let patience = Duration::from_millis(number("EBBTIDE_PATIENCE_MS", 30_000));
@@ -59,12 +66,45 @@ fn child() {
         println!("error: {error}");
         std_process::exit(4);
     }
+    if env::var_os("EBBTIDE_OBEYS").is_some() {
+        obey(&handover, &drain);
+    }
     println!("ready {}", std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count));
     block_on(async {
-        handover.superseded().await;
+        drain.watcher().await;
         drain.start().await.expect("nothing is cut");
     });
     println!("drained");
+}
+
+/// What the test harness takes, and the program takes for a check.
+const CHECK: &str = "--include-ignored";
+
+/// Does what is said, a line each. It ends with the test that says it.
+fn obey(handover: &Handover, drain: &Drain) {
+    let program = match env::var_os("EBBTIDE_PROGRAM") {
+        Some(program) => Program::at(program, []),
+        None => Program::this().expect("a path").check(CHECK),
+    };
+    let (replacer, drain, guard) = (handover.replacer(program), drain.clone(), Mutex::new(drain.guard().filter(|_| env::var_os("EBBTIDE_HOLDS").is_some())));
+    // Inherited: a line of the test is for whichever process reads it.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        while io::stdin().read_line(&mut line).is_ok_and(|it| it > 0) {
+            match line.trim() {
+                "replace" => match block_on(replacer.replace()) {
+                    // The next lines are for that one.
+                    Ok(pid) => return println!("replaced by {pid}"),
+                    Err(error) => println!("error: {error}"),
+                },
+                "stop" => drop(drain.start()),
+                "let go" => drop(guard.lock().expect("no panic").take()),
+                _ => {}
+            }
+            line.clear();
+        }
+        std_process::exit(0);
+    });
 }
 
 fn serve<L>(listener: L, drain: &Drain)

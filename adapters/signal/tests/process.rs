@@ -98,7 +98,7 @@ fn child() {
     });
     let drain = Drain::new();
     let guard = drain.guard();
-    let signals = Signals::new().expect("the first");
+    let mut signals = Signals::new().expect("the first");
     match role.as_str() {
         "escalates" => {
             escalate(drain.clone(), signals);
@@ -108,6 +108,19 @@ fn child() {
             println!("because of {}", drain.cause().expect("it has begun"));
             let overdue = block_on(drain.start()).expect_err("a guard is held");
             println!("cut {}", overdue.guards());
+            loop {
+                std::thread::park();
+            }
+        }
+        "splits off" => {
+            let mut hangups = signals.split_off(Signal::Hangup);
+            escalate(drain.clone(), signals);
+            println!("ready");
+            assert_eq!(block_on(hangups.recv()), Signal::Hangup);
+            println!("heard it, and goes on: {}", drain.state() == ebbtide::State::Running);
+            assert_eq!(block_on(hangups.recv()), Signal::Hangup);
+            drop(hangups);
+            println!("has dropped it");
             loop {
                 std::thread::park();
             }
@@ -202,6 +215,18 @@ fn the_first_signal_starts_the_second_forces_the_third_kills_by_itself() {
     process.says("cut 1");
     process.send(Sent::TERM);
     assert_eq!(process.end().signal(), Some(Sent::TERM.as_raw()));
+}
+
+#[test]
+fn a_signal_that_is_split_off_starts_no_drain_and_kills_once_it_is_dropped() {
+    let mut process = Process::run("splits off");
+    process.says("ready");
+    process.send(Sent::HUP);
+    process.says("heard it, and goes on: true");
+    process.send(Sent::HUP);
+    process.says("has dropped it");
+    process.send(Sent::HUP);
+    assert_eq!(process.end().signal(), Some(Sent::HUP.as_raw()));
 }
 
 /// As in a container, where the kernel ignores what would kill the first process.

@@ -49,7 +49,7 @@ fn a_predecessor_that_is_killed_at_any_step_leaves_everything_to_the_successor()
 #[test]
 fn a_successor_that_hangs_is_given_up_and_is_told_when_it_wakes() {
     let place = Place::new("hung");
-    let first = place.start(&[("EBBTIDE_PATIENCE_MS", "300")]);
+    let first = place.start(&[("EBBTIDE_PATIENCE_MS", "5000")]);
     let port = first.port();
     first.says("ready");
     let mut hung = place.start(&[("EBBTIDE_WAITS", "1")]);

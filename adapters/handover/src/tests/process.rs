@@ -104,7 +104,12 @@ impl Process {
 
     /// Has it go on, if it lives.
     pub(super) fn goes_on(&mut self) {
-        drop(self.child.stdin.as_mut().expect("piped").write_all(b"\n"));
+        self.hears("");
+    }
+
+    /// Tells it this line, if it lives.
+    pub(super) fn hears(&mut self, line: &str) {
+        drop(self.child.stdin.as_mut().expect("piped").write_all(format!("{line}\n").as_bytes()));
     }
 
     pub(super) fn signal(&self, signal: Signal) {

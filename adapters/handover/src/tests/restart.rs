@@ -1,9 +1,14 @@
 //! Restarts that nobody notices.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::io::Read;
+
+use futures_lite::StreamExt;
+use futures_lite::future::block_on;
 
 use super::process::{Load, Place, Process, ask, until_answered_by};
+use crate::{Connection, Handover, Named, Origin};
 
 #[test]
 fn twenty_generations_lose_no_client_and_leak_no_descriptor() {
@@ -101,4 +106,93 @@ fn an_address_that_has_changed_is_bound() {
     first.ends();
     assert_eq!(ask(free).expect("it listens"), next.id());
     assert!(ask(port).is_err(), "the old one is closed");
+}
+
+#[test]
+fn datagrams_and_their_socket_go_to_the_successor() {
+    let place = Place::new("datagrams");
+    let take = || Handover::at(place.socket()).start().expect("a path");
+    let first = take();
+    let socket = first.udp("dns", "127.0.0.1:0").expect("a port");
+    let local = first.unix_datagram("log", place.file("log")).expect("a path");
+    let address = socket.get_ref().local_addr().expect("bound");
+    first.ready().expect("alone");
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    client.send_to(b"queued", address).expect("sent");
+    // One process can be two generations.
+    let second = take();
+    let taken = second.udp("dns", address).expect("it came");
+    let taken_local = second.unix_datagram("log", place.file("log")).expect("it came");
+    assert_eq!([taken.origin(), taken_local.origin()], [Origin::TakenOver; 2]);
+    second.ready().expect("the first answers");
+    block_on(first.superseded());
+    drop((first, socket, local));
+    let mut bytes = [0; 16];
+    let length = taken.get_ref().recv(&mut bytes).expect("it is queued");
+    assert_eq!(&bytes[..length], b"queued");
+}
+
+/// A pair of processes, in this one: the first is superseded.
+fn two(place: &Place) -> (Handover, Handover, u16, Named<std::net::TcpListener>) {
+    let take = || Handover::at(place.socket()).start().expect("a path");
+    let first = take();
+    let listener = first.tcp("api", "127.0.0.1:0").expect("a port");
+    let address = listener.get_ref().local_addr().expect("bound");
+    first.ready().expect("alone");
+    let second = take();
+    let taken = second.tcp("api", address).expect("it came");
+    (first, second, address.port(), taken)
+}
+
+#[test]
+fn connections_go_to_the_successor_one_by_one() {
+    let place = Place::new("connections");
+    let (first, second, port, taken) = two(&place);
+    let mut adopted = second.adopted("api");
+    second.ready().expect("the first answers");
+    block_on(first.superseded());
+    let giver = first.giver();
+    // More than may be on their way at a time.
+    let (given, clients): (Vec<_>, Vec<_>) = (0..300)
+        .map(|at| {
+            let client = TcpStream::connect(("127.0.0.1", port)).expect("there is room");
+            let (socket, _) = taken.get_ref().accept().expect("it is there");
+            let connection = Connection { socket: socket.into(), peer: at.to_string(), state: vec![7; at] };
+            (giver.give("api", connection), client)
+        })
+        .unzip();
+    for (at, (given, mut client)) in given.into_iter().zip(clients).enumerate() {
+        block_on(given).expect("it is taken");
+        let connection = block_on(adopted.next()).expect("it comes");
+        assert_eq!((&*connection.peer, connection.state.len()), (&*at.to_string(), at));
+        TcpStream::from(connection.socket).write_all(b"hello").expect("it is open");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("text");
+        assert_eq!(answer, "hello", "the first has no descriptor of it any more");
+    }
+    // Nobody has asked for those of this name, and nobody is there in the end: both stay.
+    let pair = || UnixStream::pair().expect("two sockets").0;
+    let stays = |name: &str| block_on(giver.give(name, Connection { socket: pair().into(), peer: String::new(), state: Vec::new() }));
+    stays("other").expect_err("it stays");
+    drop(adopted);
+    stays("api").expect_err("it stays");
+    drop(second);
+    stays("api").expect_err("it stays");
+}
+
+#[test]
+fn nothing_is_accepted_before_the_process_is_ready() {
+    let place = Place::new("closed");
+    let (first, second, port, taken) = two(&place);
+    let mut taken = taken.map(smol::net::TcpListener::try_from).expect("a listener");
+    let client = TcpStream::connect(("127.0.0.1", port)).expect("there is room");
+    let mut accept = || {
+        block_on(futures_lite::future::poll_once(std::future::poll_fn(|cx| {
+            ebbtide_accept::Listener::<ebbtide_smol::Smol>::poll_accept(&mut taken, cx)
+        })))
+    };
+    assert!(accept().is_none());
+    second.ready().expect("the first answers");
+    while accept().is_none() {}
+    drop((first, client));
 }
