@@ -49,7 +49,7 @@ fn replacing<S>(
 }
 
 /// Whether a socket that listens here is what one of these addresses asks for.
-pub(crate) fn fits(bound: io::Result<SocketAddr>, addresses: &[SocketAddr]) -> bool {
+pub(crate) fn fits(bound: &io::Result<SocketAddr>, addresses: &[SocketAddr]) -> bool {
     let Ok(bound) = bound else { return false };
     addresses.iter().any(|it| it.ip() == bound.ip() && (it.port() == bound.port() || it.port() == 0))
 }

@@ -1,8 +1,8 @@
 //! `Driver`: the sockets and the clock of the protocol, on one thread.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::future::Future;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,16 +27,26 @@ use crate::wire::{Incoming, Lack, Wire};
 /// What others ask of the thread.
 pub(crate) enum Command {
     /// The process can serve, and has these listeners.
-    Ready { listeners: Vec<Entry>, answer: Sender<Result<(), String>> },
+    Ready {
+        listeners: Vec<Entry>,
+        answer: Sender<Result<(), String>>,
+    },
     /// The predecessor has not answered, and is not waited for any more.
     Open,
     /// A listener is used no more.
     Retire,
     /// This drain is to begin when the successor is in charge.
     Drains(Drain),
-    Give { listener: String, connection: Connection, slot: Arc<Slot> },
+    Give {
+        listener: String,
+        connection: Connection,
+        slot: Arc<Slot>,
+    },
     /// Connections of this listener are to be served.
-    Adopts { listener: String, connections: async_channel::Sender<Connection> },
+    Adopts {
+        listener: String,
+        connections: async_channel::Sender<Connection>,
+    },
     End,
 }
 
@@ -53,7 +63,7 @@ pub(crate) struct Driver {
     events: Events,
     /// How long a successor may take to start.
     patience: Duration,
-    offers: HashMap<u32, (Arc<OwnedFd>, String, Vec<u8>, Arc<Slot>)>,
+    leaving: HashMap<u32, Leaving>,
     next_offer: u32,
     adopting: HashMap<String, async_channel::Sender<Connection>>,
     drains: Vec<Drained>,
@@ -62,15 +72,29 @@ pub(crate) struct Driver {
     rests_until: Option<Instant>,
     /// When to tell next how the drains go, and how many guards there were when it was told last.
     reported: Option<(Instant, Option<usize>)>,
-    pub(crate) is_whole: bool,
-    pub(crate) refused: Option<String>,
-    pub(crate) must_retry: bool,
-    /// The predecessor has ended before this process was ready.
-    pub(crate) is_orphan: bool,
+    pub(crate) start: Start,
     predecessor: Option<u32>,
     has_ended: bool,
     has_said_goodbye: bool,
     is_ready: bool,
+}
+
+/// How the taking over goes.
+#[derive(Debug, Default)]
+pub(crate) struct Start {
+    pub(crate) is_whole: bool,
+    pub(crate) must_retry: bool,
+    /// The predecessor has ended before this process was ready.
+    pub(crate) is_orphan: bool,
+    pub(crate) refused: Option<String>,
+}
+
+/// A connection on its way to the successor.
+struct Leaving {
+    socket: Arc<OwnedFd>,
+    peer: String,
+    state: Vec<u8>,
+    slot: Arc<Slot>,
 }
 
 /// A link.
@@ -99,12 +123,7 @@ const REST: Duration = Duration::from_millis(100);
 const REPORT: Duration = Duration::from_secs(1);
 
 impl Driver {
-    pub(crate) fn new(
-        commands: Receiver<Command>,
-        shared: Arc<Shared>,
-        events: Events,
-        patience: Duration,
-    ) -> Self {
+    pub(crate) fn new(commands: Receiver<Command>, shared: Arc<Shared>, events: Events, patience: Duration) -> Self {
         Self {
             generation: Generation::first(std::process::id()),
             control: None,
@@ -115,17 +134,14 @@ impl Driver {
             shared,
             events,
             patience,
-            offers: HashMap::new(),
+            leaving: HashMap::new(),
             next_offer: 0,
             adopting: HashMap::new(),
             drains: Vec::new(),
             answer: None,
             rests_until: None,
             reported: None,
-            is_whole: false,
-            refused: None,
-            must_retry: false,
-            is_orphan: false,
+            start: Start::default(),
             predecessor: None,
             has_ended: false,
             has_said_goodbye: false,
@@ -146,7 +162,7 @@ impl Driver {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
         let (generation, actions) = Generation::after(std::process::id());
-        (self.generation, self.must_retry) = (generation, false);
+        (self.generation, self.start.must_retry) = (generation, false);
         self.wires.insert(Link::BACK, Slotted::new(stream, credentials.pid)?);
         self.act(actions, &mut Vec::new());
         Ok(())
@@ -217,12 +233,12 @@ impl Driver {
                 Command::Ready { listeners, answer } => {
                     (self.answer, self.is_ready) = (Some(answer), true);
                     self.tell(Event::Ready(listeners));
-                    if let Some(why) = &self.refused {
+                    if let Some(why) = &self.start.refused {
                         let why = why.clone();
                         self.answer_ready(Err(why));
                     }
                 }
-                Command::Open if self.refused.is_none() => self.open(),
+                Command::Open if self.start.refused.is_none() => self.open(),
                 Command::Open => {}
                 Command::Retire => self.tell(Event::Stopping),
                 Command::Drains(drain) => {
@@ -248,7 +264,7 @@ impl Driver {
         self.next_offer = self.next_offer.wrapping_add(1);
         let Connection { socket, peer, state } = connection;
         let offer = Offer { id, listener, peer: peer.clone(), state: state.clone() };
-        self.offers.insert(id, (Arc::new(socket), peer, state, slot));
+        self.leaving.insert(id, Leaving { socket: Arc::new(socket), peer, state, slot });
         self.tell(Event::Give(offer));
     }
 
@@ -372,16 +388,16 @@ impl Driver {
                 Action::Whole => {
                     let (pid, listeners) = (self.predecessor.unwrap_or_default(), self.arrived.len());
                     self.events.tell(Told::TookOver { pid, listeners });
-                    self.is_whole = true;
+                    self.start.is_whole = true;
                 }
                 Action::InCharge => {
-                    self.is_orphan |= !self.is_ready;
+                    self.start.is_orphan |= !self.is_ready;
                     self.events.tell(Told::InCharge);
                 }
-                Action::Retry => (self.must_retry, self.is_orphan) = (true, true),
+                Action::Retry => (self.start.must_retry, self.start.is_orphan) = (true, true),
                 Action::Refused(why) => self.refuse(why),
                 Action::Superseded(pid) => self.supersede(pid),
-                Action::Serve(offer) => self.adopt(offer, descriptors),
+                Action::Serve(offer) => self.adopt(&offer, descriptors),
                 Action::Settle(id, fate) => self.settle(id, fate),
                 Action::Tell(notice) => self.events.tell(told(notice)),
             }
@@ -408,7 +424,7 @@ impl Driver {
                 let listeners = self.shared.listeners();
                 entries.iter().filter_map(|it| listeners.get(&it.name).cloned()).collect()
             }
-            Message::Connection(offer) => self.offers.get(&offer.id).map(|(socket, ..)| socket.clone()).into_iter().collect(),
+            Message::Connection(offer) => self.leaving.get(&offer.id).map(|it| it.socket.clone()).into_iter().collect(),
             _ => Vec::new(),
         };
         if let Some(slot) = self.wires.get_mut(&link) {
@@ -451,12 +467,12 @@ impl Driver {
     fn refuse(&mut self, why: String) {
         self.wires.remove(&Link::BACK);
         self.arrived.clear();
-        (self.control, self.refused) = (None, Some(why.clone()));
-        if self.answer_ready(Err(why.clone())) {
-            return;
+        self.control = None;
+        if !self.answer_ready(Err(why.clone())) {
+            // It may be serving already: it was said to be ready, and the predecessor took long to answer.
+            self.leave(&Label::live(format!("the predecessor serves on: {why}")));
         }
-        // It may be serving already: it was said to be ready, and the predecessor took long to answer.
-        self.leave(Label::live(format!("the predecessor serves on: {why}")));
+        self.start.refused = Some(why);
     }
 
     fn answer_ready(&mut self, answer: Result<(), String>) -> bool {
@@ -464,7 +480,7 @@ impl Driver {
     }
 
     fn supersede(&mut self, pid: u32) {
-        self.leave(Label::live(Superseded(pid)));
+        self.leave(&Label::live(Superseded(pid)));
         self.shared.supersede(pid);
         // With `NotifyAccess=main` it believes only this process.
         systemd::superseded(pid);
@@ -473,7 +489,7 @@ impl Driver {
     }
 
     /// Stops accepting, at once and for good, and starts the drains.
-    fn leave(&mut self, why: Label) {
+    fn leave(&mut self, why: &Label) {
         self.shared.has_left.store(true, Ordering::SeqCst);
         self.shared.listeners().clear();
         self.control = None;
@@ -484,7 +500,7 @@ impl Driver {
         }
     }
 
-    fn adopt(&mut self, offer: Offer, descriptors: &mut Vec<OwnedFd>) {
+    fn adopt(&mut self, offer: &Offer, descriptors: &mut Vec<OwnedFd>) {
         let Some(connections) = self.adopting.get(&offer.listener) else { return };
         for socket in descriptors.drain(..) {
             let connection = Connection { socket, peer: offer.peer.clone(), state: offer.state.clone() };
@@ -493,7 +509,7 @@ impl Driver {
     }
 
     fn settle(&mut self, id: u32, fate: Fate) {
-        let Some((socket, peer, state, slot)) = self.offers.remove(&id) else { return };
+        let Some(Leaving { socket, peer, state, slot }) = self.leaving.remove(&id) else { return };
         let answer = match (fate, Arc::try_unwrap(socket)) {
             (Fate::Kept, Ok(socket)) => Err(Connection { socket, peer, state }),
             // No wire has it any more, since it is answered or the wire has gone.
@@ -577,8 +593,8 @@ impl Driver {
             let text = if guards > 0 { format!("ended, with {guards} held") } else { "ended".to_owned() };
             self.tell(Event::Bye(text));
         }
-        for (_, _, _, slot) in self.offers.into_values() {
-            contain(|| slot.answer(Ok(())));
+        for it in self.leaving.into_values() {
+            contain(|| it.slot.answer(Ok(())));
         }
     }
 }

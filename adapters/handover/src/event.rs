@@ -123,6 +123,6 @@ const LAST_LINES: Duration = Duration::from_millis(100);
 impl Ended {
     /// Waits for the last lines, though not for a log that nobody reads.
     pub(crate) fn wait(&self) {
-        drop(self.0.recv_timeout(LAST_LINES));
+        let _is_told = self.0.recv_timeout(LAST_LINES);
     }
 }

@@ -122,7 +122,7 @@ impl Handover {
     /// [`ready`](Self::ready).
     pub fn tcp(&self, name: &str, address: impl ToSocketAddrs) -> io::Result<Named<TcpListener>> {
         let addresses: Vec<_> = address.to_socket_addrs()?.collect();
-        let fits = |socket: &TcpListener| bind::fits(socket.local_addr(), &addresses);
+        let fits = |socket: &TcpListener| bind::fits(&socket.local_addr(), &addresses);
         self.named(name, Kind::Tcp, fits, || bind::tcp(&addresses))
     }
 
@@ -149,7 +149,7 @@ impl Handover {
     /// As [`tcp`](Self::tcp).
     pub fn udp(&self, name: &str, address: impl ToSocketAddrs) -> io::Result<Named<UdpSocket>> {
         let addresses: Vec<_> = address.to_socket_addrs()?.collect();
-        let fits = |socket: &UdpSocket| bind::fits(socket.local_addr(), &addresses);
+        let fits = |socket: &UdpSocket| bind::fits(&socket.local_addr(), &addresses);
         self.named(name, Kind::Udp, fits, || bind::udp(&addresses))
     }
 
@@ -358,13 +358,9 @@ impl Builder {
         if let Some(path) = &self.path {
             find(&mut driver, path)?;
         }
-        let sockets = Sockets {
-            arrived: std::mem::take(&mut driver.arrived),
-            environment,
-            chosen: Vec::new(),
-            is_ready: false,
-        };
-        let (predecessor, is_orphan) = (driver.predecessor(), driver.is_orphan);
+        let sockets =
+            Sockets { arrived: std::mem::take(&mut driver.arrived), environment, chosen: Vec::new(), is_ready: false };
+        let (predecessor, is_orphan) = (driver.predecessor(), driver.start.is_orphan);
         let thread = thread::Builder::new().name("ebbtide-handover".into());
         let thread = thread.spawn(move || driver.run()).map_err(TakeoverError::System)?;
         Ok(Handover {
@@ -393,13 +389,13 @@ fn find(driver: &mut Driver, path: &Path) -> Result<(), TakeoverError> {
             }
             Found::Predecessor(stream) => {
                 driver.ask(stream).map_err(named).map_err(TakeoverError::System)?;
-                while !driver.is_whole && !driver.must_retry && driver.refused.is_none() {
+                while !driver.start.is_whole && !driver.start.must_retry && driver.start.refused.is_none() {
                     driver.step(None);
                 }
-                if let Some(why) = driver.refused.take() {
+                if let Some(why) = driver.start.refused.take() {
                     return Err(TakeoverError::Refused { why });
                 }
-                if driver.is_whole {
+                if driver.start.is_whole {
                     return Ok(());
                 }
             }

@@ -86,7 +86,11 @@ fn obey(handover: &Handover, drain: &Drain) {
         Some(program) => Program::at(program, []),
         None => Program::this().expect("a path").check(CHECK),
     };
-    let (replacer, drain, guard) = (handover.replacer(program), drain.clone(), Mutex::new(drain.guard().filter(|_| env::var_os("EBBTIDE_HOLDS").is_some())));
+    let (replacer, drain, guard) = (
+        handover.replacer(program),
+        drain.clone(),
+        Mutex::new(drain.guard().filter(|_| env::var_os("EBBTIDE_HOLDS").is_some())),
+    );
     // Inherited: a line of the test is for whichever process reads it.
     std::thread::spawn(move || {
         let mut line = String::new();

@@ -57,13 +57,7 @@ const SPACE: usize = rustix::cmsg_space!(ScmRights(253));
 impl Wire {
     pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self {
-            stream,
-            unwritten: VecDeque::new(),
-            input: Vec::new(),
-            descriptors: Vec::new(),
-            is_truncated: false,
-        })
+        Ok(Self { stream, unwritten: VecDeque::new(), input: Vec::new(), descriptors: Vec::new(), is_truncated: false })
     }
 
     pub(crate) fn send(&mut self, message: &Message, descriptors: Vec<Arc<OwnedFd>>) {

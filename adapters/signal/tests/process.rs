@@ -98,7 +98,7 @@ fn child() {
     });
     let drain = Drain::new();
     let guard = drain.guard();
-    let mut signals = Signals::new().expect("the first");
+    let signals = Signals::new().expect("the first");
     match role.as_str() {
         "escalates" => {
             escalate(drain.clone(), signals);
@@ -112,19 +112,7 @@ fn child() {
                 std::thread::park();
             }
         }
-        "splits off" => {
-            let mut hangups = signals.split_off(Signal::Hangup);
-            escalate(drain.clone(), signals);
-            println!("ready");
-            assert_eq!(block_on(hangups.recv()), Signal::Hangup);
-            println!("heard it, and goes on: {}", drain.state() == ebbtide::State::Running);
-            assert_eq!(block_on(hangups.recv()), Signal::Hangup);
-            drop(hangups);
-            println!("has dropped it");
-            loop {
-                std::thread::park();
-            }
-        }
+        "splits off" => split_off(&drain, signals),
         "wakes what panics" => {
             // Both lists are woken from the signals' thread: the watchers by the first signal, the guards by the second.
             let (mut watcher, mut work) =
@@ -199,6 +187,20 @@ fn child() {
         }
         other => panic!("no role {other}"),
     }
+    loop {
+        std::thread::park();
+    }
+}
+
+fn split_off(drain: &Drain, mut signals: Signals) {
+    let mut hangups = signals.split_off(Signal::Hangup);
+    escalate(drain.clone(), signals);
+    println!("ready");
+    assert_eq!(block_on(hangups.recv()), Signal::Hangup);
+    println!("heard it, and goes on: {}", drain.state() == ebbtide::State::Running);
+    assert_eq!(block_on(hangups.recv()), Signal::Hangup);
+    drop(hangups);
+    println!("has dropped it");
     loop {
         std::thread::park();
     }

@@ -31,6 +31,7 @@ struct World {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "they are what the invariants are about")]
 struct Process {
     life: Life,
     generation: Option<Generation>,
@@ -146,9 +147,8 @@ impl World {
             match process.life {
                 // They are alike, so in one order.
                 Life::Unborn if at == 1 || self.processes[at - 1].life != Life::Unborn => outer.push(Step::Start(at)),
-                Life::Unborn => {}
                 Life::Connecting if !self.someone_has_control() => own.push(Step::Start(at)),
-                Life::Connecting | Life::Ended => {}
+                Life::Unborn | Life::Connecting | Life::Ended => {}
                 Life::Running => {
                     let generation = process.generation.as_ref().expect("it runs");
                     if process.refused.is_some() {
@@ -211,13 +211,7 @@ impl World {
                 let successor = self.backlog.pop_front().expect("enabled");
                 let link = Link(self.processes[at].next_link);
                 self.processes[at].next_link += 1;
-                let end = |process, link| End {
-                    process,
-                    link,
-                    is_open: true,
-                    is_told: false,
-                    inbox: VecDeque::new(),
-                };
+                let end = |process, link| End { process, link, is_open: true, is_told: false, inbox: VecDeque::new() };
                 self.wires.push(Wire { ends: [end(successor, Link::BACK), end(at, link)] });
                 let (generation, actions) = Generation::after(pid(successor));
                 self.processes[successor].life = Life::Running;

@@ -138,9 +138,7 @@ impl Predecessor {
                 takeover.phase = Phase::Answering;
                 vec![Action::Wait(link, None), Action::Send(link, Message::Draining)]
             }
-            (phase, message) => {
-                self.failed(link, format!("it said {message:?} at the wrong time ({phase:?})"))
-            }
+            (phase, message) => self.failed(link, format!("it said {message:?} at the wrong time ({phase:?})")),
         }
     }
 
@@ -151,11 +149,7 @@ impl Predecessor {
         self.takeover = Some(Takeover { link, pid, phase: Phase::Sending(0) });
         let listeners = u16::try_from(self.listeners.len()).unwrap_or(u16::MAX);
         let welcome = Message::Welcome { pid: self.pid, generation: self.generation, listeners };
-        vec![
-            Action::Tell(Notice::Begun { pid }),
-            Action::Send(link, welcome),
-            Action::Wait(link, Some(Wait::Answer)),
-        ]
+        vec![Action::Tell(Notice::Begun { pid }), Action::Send(link, welcome), Action::Wait(link, Some(Wait::Answer))]
     }
 
     /// Why nobody can take over now.

@@ -153,7 +153,7 @@ fn connections_go_to_the_successor_one_by_one() {
     block_on(first.superseded());
     let giver = first.giver();
     // More than may be on their way at a time.
-    let (given, clients): (Vec<_>, Vec<_>) = (0..300)
+    let (on_their_way, clients): (Vec<_>, Vec<_>) = (0..300)
         .map(|at| {
             let client = TcpStream::connect(("127.0.0.1", port)).expect("there is room");
             let (socket, _) = taken.get_ref().accept().expect("it is there");
@@ -161,8 +161,8 @@ fn connections_go_to_the_successor_one_by_one() {
             (giver.give("api", connection), client)
         })
         .unzip();
-    for (at, (given, mut client)) in given.into_iter().zip(clients).enumerate() {
-        block_on(given).expect("it is taken");
+    for (at, (answer, mut client)) in on_their_way.into_iter().zip(clients).enumerate() {
+        block_on(answer).expect("it is taken");
         let connection = block_on(adopted.next()).expect("it comes");
         assert_eq!((&*connection.peer, connection.state.len()), (&*at.to_string(), at));
         TcpStream::from(connection.socket).write_all(b"hello").expect("it is open");
@@ -172,7 +172,9 @@ fn connections_go_to_the_successor_one_by_one() {
     }
     // Nobody has asked for those of this name, and nobody is there in the end: both stay.
     let pair = || UnixStream::pair().expect("two sockets").0;
-    let stays = |name: &str| block_on(giver.give(name, Connection { socket: pair().into(), peer: String::new(), state: Vec::new() }));
+    let stays = |name: &str| {
+        block_on(giver.give(name, Connection { socket: pair().into(), peer: String::new(), state: Vec::new() }))
+    };
     stays("other").expect_err("it stays");
     drop(adopted);
     stays("api").expect_err("it stays");

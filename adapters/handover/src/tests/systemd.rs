@@ -72,6 +72,7 @@ fn listeners_come_from_the_manager_and_are_stored_there() {
     process.hears("stop");
     process.says("drained");
     // Nobody is refused: the manager has it, and a next process.
+    listener.set_nonblocking(false).expect("a socket");
     let client = std::thread::spawn(move || ask(port));
     drop(listener.accept().expect("the client"));
     drop(client.join().expect("no panic"));
