@@ -25,22 +25,22 @@ SIGHUP starts the program anew, which takes over. The first SIGTERM or SIGINT dr
 
 /// The flags' values.
 #[derive(Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Main listener.
-    pub addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     /// Diagnostics listener.
-    pub diag_addr: SocketAddr,
+    pub(crate) diag_addr: SocketAddr,
     /// Control socket.
-    pub handover: Option<PathBuf>,
+    pub(crate) handover: Option<PathBuf>,
     /// Deadline of the drain; `None`: none.
-    pub drain_timeout: Option<Duration>,
+    pub(crate) drain_timeout: Option<Duration>,
     /// Lame duck time.
-    pub ready_delay: Duration,
+    pub(crate) ready_delay: Duration,
 }
 
 impl Options {
     /// Reads the command line. If there is nothing to serve, it is how the program ends.
-    pub fn from_args() -> Result<Self, ExitCode> {
+    pub(crate) fn from_args() -> Result<Self, ExitCode> {
         match Self::parse(Parser::from_env()) {
             Ok(Some(options)) => Ok(options),
             Ok(None) => Err(ExitCode::SUCCESS),
@@ -82,7 +82,7 @@ impl Options {
     }
 
     /// How the handover starts.
-    pub fn handover(&self) -> Builder {
+    pub(crate) fn handover(&self) -> Builder {
         let handover = self.handover.as_ref().map_or_else(Handover::from_environment, Handover::at);
         handover.on_event(|event| println!("handover: {event}"))
     }

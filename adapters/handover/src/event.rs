@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ pub(crate) struct Events(Option<SyncSender<Event>>);
 
 /// The end of that thread: when all [`Events`] are dropped, and everything is told.
 #[derive(Debug)]
-pub(crate) struct Ended(Receiver<()>);
+pub(crate) struct Ended(Mutex<Receiver<()>>);
 
 /// How many events may wait to be told. Others are lost.
 const MOST: usize = 1024;
@@ -107,7 +108,7 @@ impl Events {
             }
         };
         let thread = thread::Builder::new().name("handover events".into()).spawn(tell);
-        (Self(thread.is_ok().then_some(sender)), Ended(ended))
+        (Self(thread.is_ok().then_some(sender)), Ended(Mutex::new(ended)))
     }
 
     pub(crate) fn tell(&self, event: Event) {
@@ -123,6 +124,7 @@ const LAST_LINES: Duration = Duration::from_millis(100);
 impl Ended {
     /// Waits for the last lines, though not for a log that nobody reads.
     pub(crate) fn wait(&self) {
-        let _is_told = self.0.recv_timeout(LAST_LINES);
+        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _is_told = ended.recv_timeout(LAST_LINES);
     }
 }

@@ -198,3 +198,11 @@ fn nothing_is_accepted_before_the_process_is_ready() {
     while accept().is_none() {}
     drop((first, client));
 }
+
+#[test]
+fn a_handover_may_be_shared_by_threads() {
+    fn is_shared<T: Send + Sync + 'static>() {}
+    is_shared::<Handover>();
+    is_shared::<crate::Giver>();
+    is_shared::<crate::Replacer>();
+}
