@@ -96,7 +96,8 @@ impl fmt::Debug for Given {
     }
 }
 
-/// The connections that come from the predecessor for one listener, as a stream. It ends with the handover.
+/// The connections that come from the predecessor for one listener, as a stream. It ends with the predecessor, or when this
+/// process is superseded itself.
 ///
 /// While it exists, the predecessor is told that they are served. So serve all that it yields.
 #[must_use = "the connections in it are served by nobody"]

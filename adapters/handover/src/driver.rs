@@ -250,7 +250,12 @@ impl Driver {
                     self.drains.push(Drained { drain, begins, closed, has_begun: false, is_over: false });
                 }
                 Command::Give { listener, connection, slot } => self.give(listener, connection, slot),
-                Command::Adopts { listener, connections } => drop(self.adopting.insert(listener, connections)),
+                Command::Adopts { listener, connections } => {
+                    // Without a predecessor the stream is over at once.
+                    if self.wires.contains_key(&Link::BACK) {
+                        self.adopting.insert(listener, connections);
+                    }
+                }
                 Command::End => {
                     self.has_ended = true;
                     return;
@@ -399,7 +404,12 @@ impl Driver {
                 Action::Superseded(pid) => self.supersede(pid),
                 Action::Serve(offer) => self.adopt(&offer, descriptors),
                 Action::Settle(id, fate) => self.settle(id, fate),
-                Action::Tell(notice) => self.events.tell(told(notice)),
+                Action::Tell(notice) => {
+                    if matches!(notice, Notice::Ended { .. }) {
+                        self.adopting.clear();
+                    }
+                    self.events.tell(told(notice));
+                }
             }
         }
     }

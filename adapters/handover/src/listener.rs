@@ -127,8 +127,10 @@ where
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<L::Stream>> {
         if let Some(adopted) = &mut self.adopted {
-            if let Poll::Ready(Some(connection)) = adopted.as_mut().poll_next(cx) {
-                return Poll::Ready(L::adopt(connection.socket.into()));
+            match adopted.as_mut().poll_next(cx) {
+                Poll::Ready(Some(connection)) => return Poll::Ready(L::adopt(connection.socket.into())),
+                Poll::Ready(None) => self.adopted = None,
+                Poll::Pending => {}
             }
         }
         if Pin::new(&mut self.serving).poll(cx).is_pending() || self.registration.shared.has_left() {

@@ -62,6 +62,11 @@ pub struct Replacer {
 pub enum ReplaceError {
     /// A replacement is under way.
     UnderWay,
+    /// This process has a successor already. That one can be replaced.
+    Superseded {
+        /// The successor.
+        by: u32,
+    },
     /// The program cannot be started.
     Start {
         /// Which.
@@ -168,11 +173,10 @@ impl Replacer {
         }
         let this = self.clone();
         let work = move || {
-            systemd::reloading();
-            let replaced = this.run();
-            if let Err(error) = &replaced {
-                systemd::ready(&error.to_string());
-            }
+            let replaced = match this.shared.superseded_by() {
+                Some(by) => Err(ReplaceError::Superseded { by }),
+                None => this.run(),
+            };
             this.is_under_way.store(false, Ordering::SeqCst);
             drop(answer.try_send(replaced));
         };
@@ -183,7 +187,15 @@ impl Replacer {
     }
 
     fn run(&self) -> Result<u32, ReplaceError> {
-        self.program.checked()?;
+        systemd::reloading();
+        let replaced = self.program.checked().and_then(|()| self.start());
+        if let Err(error) = &replaced {
+            systemd::ready(&error.to_string());
+        }
+        replaced
+    }
+
+    fn start(&self) -> Result<u32, ReplaceError> {
         let mut child = self.program.start(None)?;
         let begun = Instant::now();
         loop {
@@ -235,6 +247,7 @@ impl fmt::Display for ReplaceError {
         f.write_str("not replaced: ")?;
         match self {
             Self::UnderWay => f.write_str("a replacement is under way"),
+            Self::Superseded { by } => write!(f, "process {by} is in charge already"),
             Self::Start { program, error } => write!(f, "cannot start {}: {error}", program.display()),
             Self::Check { status: Some(status) } => write!(f, "the check of the program failed ({status})"),
             Self::Check { status: None } => f.write_str("the check of the program took too long, and was killed"),

@@ -183,6 +183,24 @@ fn connections_go_to_the_successor_one_by_one() {
 }
 
 #[test]
+fn an_accept_loop_takes_connections_of_the_predecessor_like_others() {
+    let place = Place::new("adopts");
+    let (first, second, port, taken) = two(&place);
+    let client = TcpStream::connect(("127.0.0.1", port)).expect("there is room");
+    let (socket, _) = taken.get_ref().accept().expect("it is there");
+    let mut taken = taken.map(smol::net::TcpListener::try_from).expect("a listener");
+    second.ready().expect("the first answers");
+    block_on(first.superseded());
+    let given = first.giver().give("api", Connection { socket: socket.into(), peer: String::new(), state: Vec::new() });
+    let accepted = block_on(std::future::poll_fn(|cx| {
+        ebbtide_accept::Listener::<ebbtide_smol::Smol>::poll_accept(&mut taken, cx)
+    }));
+    let accepted = accepted.expect("it comes");
+    assert_eq!(accepted.peer_addr().expect("open"), client.local_addr().expect("open"));
+    block_on(given).expect("it is taken");
+}
+
+#[test]
 fn nothing_is_accepted_before_the_process_is_ready() {
     let place = Place::new("closed");
     let (first, second, port, taken) = two(&place);
