@@ -115,8 +115,6 @@ struct Drained {
 
 /// How long the other side may take for the next message.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How many links there are at most. More clients than that are hung up on.
-const MOST_LINKS: usize = 32;
 /// How long the control socket rests without descriptors.
 const REST: Duration = Duration::from_millis(100);
 /// How often the successor hears how the drain goes.
@@ -283,10 +281,6 @@ impl Driver {
                 return self.events.tell(Told::Control { error: error.to_string() });
             }
         };
-        // Who is hung up on learns nothing, and gives nothing to do.
-        if self.wires.len() >= MOST_LINKS {
-            return;
-        }
         let Ok(credentials) = Credentials::of(&stream) else { return };
         let Ok(mut slot) = Slotted::new(stream, credentials.pid) else { return };
         let link = Link(self.next_link);

@@ -102,6 +102,22 @@ impl Handover {
     ///
     /// The directory should be writable for that user only, such as systemd's `RuntimeDirectory=`. Beside the socket a lock
     /// file is made, with `.lock` behind its name; it is never removed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("ebbtide-{}-at", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("control");
+    /// use ebbtide_handover::Handover;
+    ///
+    /// let handover = Handover::at(&path).on_event(|event| println!("{event}")).start()?;
+    /// assert_eq!(handover.predecessor(), None);
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn at(path: impl Into<PathBuf>) -> Builder {
         Builder { path: Some(path.into()), patience: PATIENCE, events: Events::default(), told: None }
     }
@@ -120,6 +136,29 @@ impl Handover {
     ///
     /// The address cannot be bound. A socket of this name has another kind, or the name is taken. Listeners were added after
     /// [`ready`](Self::ready).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("ebbtide-{}-tcp", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("control");
+    /// use ebbtide_handover::{Handover, Origin};
+    ///
+    /// let first = Handover::at(&path).start()?;
+    /// let listener = first.tcp("api", "127.0.0.1:0")?;
+    /// assert_eq!(listener.origin(), Origin::Bound);
+    /// first.ready()?;
+    ///
+    /// // The next process, or here the same one again.
+    /// let second = Handover::at(&path).start()?;
+    /// let taken = second.tcp("api", listener.get_ref().local_addr()?)?;
+    /// assert_eq!(taken.origin(), Origin::TakenOver);
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tcp(&self, name: &str, address: impl ToSocketAddrs) -> io::Result<Named<TcpListener>> {
         let addresses: Vec<_> = address.to_socket_addrs()?.collect();
         let fits = |socket: &TcpListener| bind::fits(&socket.local_addr(), &addresses);
@@ -256,6 +295,28 @@ impl Handover {
 
     /// A future that is ready when a successor is in charge. Start the drain then, or have it started: see
     /// [`drains`](Self::drains).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("ebbtide-{}-superseded", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("control");
+    /// # futures_lite::future::block_on(async {
+    /// use ebbtide_handover::Handover;
+    ///
+    /// let first = Handover::at(&path).start()?;
+    /// first.ready()?;
+    /// let second = Handover::at(&path).start()?;
+    /// second.ready()?;
+    /// first.superseded().await;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn superseded(&self) -> Superseded {
         Superseded { watcher: self.shared.superseded.watcher() }
     }
@@ -263,6 +324,30 @@ impl Handover {
     /// Starts this drain when a successor is in charge. Its cause says so. The successor hears how it goes.
     ///
     /// It keeps the drain, so dropping yours does not start it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("ebbtide-{}-drains", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("control");
+    /// use ebbtide::Drain;
+    /// use ebbtide_handover::Handover;
+    ///
+    /// let first = Handover::at(&path).start()?;
+    /// let drain = Drain::new();
+    /// first.drains(&drain);
+    /// first.ready()?;
+    /// let second = Handover::at(&path).start()?;
+    /// second.ready()?;
+    /// # let watcher = drain.watcher();
+    /// # futures_lite::future::block_on(watcher);
+    /// assert!(drain.cause().unwrap().to_string().starts_with("superseded by process "));
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drains(&self, drain: &Drain) {
         drop(self.shared.command(Command::Drains(drain.clone())));
     }

@@ -1,7 +1,7 @@
 //! Restarts that nobody notices.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use futures_lite::StreamExt;
@@ -132,22 +132,30 @@ fn datagrams_and_their_socket_go_to_the_successor() {
     assert_eq!(&bytes[..length], b"queued");
 }
 
-/// A pair of processes, in this one: the first is superseded.
-fn two(place: &Place) -> (Handover, Handover, u16, Named<std::net::TcpListener>) {
+/// Two processes, in this one: the second is about to be ready.
+struct Two {
+    first: Handover,
+    second: Handover,
+    of_first: Named<TcpListener>,
+    of_second: Named<TcpListener>,
+    port: u16,
+}
+
+fn two(place: &Place) -> Two {
     let take = || Handover::at(place.socket()).start().expect("a path");
     let first = take();
-    let listener = first.tcp("api", "127.0.0.1:0").expect("a port");
-    let address = listener.get_ref().local_addr().expect("bound");
+    let of_first = first.tcp("api", "127.0.0.1:0").expect("a port");
+    let address = of_first.get_ref().local_addr().expect("bound");
     first.ready().expect("alone");
     let second = take();
-    let taken = second.tcp("api", address).expect("it came");
-    (first, second, address.port(), taken)
+    let of_second = second.tcp("api", address).expect("it came");
+    Two { first, second, of_first, of_second, port: address.port() }
 }
 
 #[test]
 fn connections_go_to_the_successor_one_by_one() {
     let place = Place::new("connections");
-    let (first, second, port, taken) = two(&place);
+    let Two { first, second, of_first: _kept, of_second: taken, port } = two(&place);
     let mut adopted = second.adopted("api");
     second.ready().expect("the first answers");
     block_on(first.superseded());
@@ -185,7 +193,7 @@ fn connections_go_to_the_successor_one_by_one() {
 #[test]
 fn an_accept_loop_takes_connections_of_the_predecessor_like_others() {
     let place = Place::new("adopts");
-    let (first, second, port, taken) = two(&place);
+    let Two { first, second, of_first: _kept, of_second: taken, port } = two(&place);
     let client = TcpStream::connect(("127.0.0.1", port)).expect("there is room");
     let (socket, _) = taken.get_ref().accept().expect("it is there");
     let mut taken = taken.map(smol::net::TcpListener::try_from).expect("a listener");
@@ -203,7 +211,7 @@ fn an_accept_loop_takes_connections_of_the_predecessor_like_others() {
 #[test]
 fn nothing_is_accepted_before_the_process_is_ready() {
     let place = Place::new("closed");
-    let (first, second, port, taken) = two(&place);
+    let Two { first, second, of_first: _kept, of_second: taken, port } = two(&place);
     let mut taken = taken.map(smol::net::TcpListener::try_from).expect("a listener");
     let client = TcpStream::connect(("127.0.0.1", port)).expect("there is room");
     let mut accept = || {
@@ -215,6 +223,25 @@ fn nothing_is_accepted_before_the_process_is_ready() {
     second.ready().expect("the first answers");
     while accept().is_none() {}
     drop((first, client));
+}
+
+#[test]
+fn the_queue_is_left_to_the_successor() {
+    use ebbtide_accept::{Listener, Socket};
+    let place = Place::new("queue");
+    let Two { first, second, of_first, of_second, port } = two(&place);
+    let mut of_first = of_first.map(smol::net::TcpListener::try_from).expect("a listener");
+    second.ready().expect("the first answers");
+    block_on(first.superseded());
+    let client = TcpStream::connect(("127.0.0.1", port)).expect("there is room");
+    let polled = std::future::poll_fn(|cx| Listener::<ebbtide_smol::Smol>::poll_accept(&mut of_first, cx));
+    assert!(block_on(futures_lite::future::poll_once(polled)).is_none());
+    let departing = Listener::<ebbtide_smol::Smol>::into_socket(of_first).expect("a socket");
+    assert_eq!(departing.accept().expect_err("it is another's").kind(), std::io::ErrorKind::WouldBlock);
+    assert!(!departing.refuse());
+    drop(departing);
+    let (_, address) = of_second.get_ref().accept().expect("it is queued");
+    assert_eq!(address, client.local_addr().expect("open"));
 }
 
 #[test]
