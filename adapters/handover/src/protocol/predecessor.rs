@@ -265,3 +265,33 @@ impl Predecessor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_most_64_connections_are_unanswered_and_the_others_follow_one_by_one() {
+        let link = Link(1);
+        let mut this = Predecessor::new(7, 0);
+        this.ready(Vec::new());
+        this.connected(link);
+        for message in [Message::Hello { pid: 8 }, Message::Received, Message::Ready] {
+            this.received(link, message);
+        }
+        assert_eq!(this.written(link)[0], Action::Superseded(8));
+        let sent = |actions: Vec<Action>| {
+            actions.iter().filter(|it| matches!(it, Action::Send(_, Message::Connection(_)))).count()
+        };
+        let offer = |id| Offer { id, listener: "api".into(), peer: String::new(), state: Vec::new() };
+        let count: usize = (0..100).map(|id| sent(this.give(offer(id)))).sum();
+        assert_eq!(count, MOST_UNANSWERED);
+        assert_eq!(sent(this.received(link, Message::Adopted { id: 0 })), 1);
+        assert_eq!(sent(this.received(link, Message::Declined { id: 1 })), 1);
+        // One that is answered twice makes no room.
+        assert_eq!(sent(this.received(link, Message::Adopted { id: 0 })), 0);
+        let kept =
+            this.closed(link, String::new()).into_iter().filter(|it| matches!(it, Action::Settle(_, Fate::Kept)));
+        assert_eq!(kept.count(), 98);
+    }
+}

@@ -1,11 +1,14 @@
 //! What systemd is told and what it passes, played by the test.
 
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::process::{Place, ask};
 
@@ -19,7 +22,21 @@ impl Manager {
         (Self(socket), path.to_str().expect("text").to_owned())
     }
 
-    /// The next message that is not a status alone.
+    /// The next message, which comes with a descriptor.
+    fn stores(&self) -> (String, OwnedFd) {
+        let mut bytes = [0; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC);
+        let text = String::from_utf8_lossy(&bytes[..received.expect("it is told something").bytes]).into_owned();
+        let descriptor = control.drain().find_map(|it| match it {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        (text, descriptor.expect("it comes with one"))
+    }
+
+    /// The next message.
     fn hears(&self) -> String {
         let mut bytes = [0; 4096];
         let length = self.0.recv(&mut bytes).expect("it is told something");
@@ -76,4 +93,22 @@ fn listeners_come_from_the_manager_and_are_stored_there() {
     let client = std::thread::spawn(move || ask(port));
     drop(listener.accept().expect("the client"));
     drop(client.join().expect("no panic"));
+}
+
+#[test]
+fn a_stored_listener_takes_clients_between_a_stop_and_the_next_start() {
+    let place = Place::new("stored");
+    let (manager, notify) = Manager::at(&place);
+    let path = place.file("service");
+    let said = path.to_str().expect("text");
+    let variables = [("EBBTIDE_UNIX", said), ("EBBTIDE_OBEYS", "1"), ("FDSTORE", "8"), ("NOTIFY_SOCKET", &notify)];
+    let mut process = place.start(&variables);
+    process.says("ready");
+    let mut stored = [manager.stores(), manager.stores()];
+    stored.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert!(stored[1].0.starts_with("FDSTORE=1\nFDNAME=unix"), "{stored:?}");
+    process.hears("stop");
+    process.says("drained");
+    process.ends();
+    UnixStream::connect(&path).expect("it waits in the queue");
 }
