@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -45,7 +45,11 @@ pub struct Signals {
 
 /// Where the signals' thread delivers them.
 #[derive(Debug)]
-pub(crate) struct Inbox(Mutex<Receiver>);
+pub(crate) struct Inbox {
+    receiver: Mutex<Receiver>,
+    /// Signals that arrive elsewhere.
+    split_off: Mutex<Vec<(Signal, Arc<Inbox>)>>,
+}
 
 #[derive(Debug)]
 pub(crate) enum Receiver {
@@ -104,7 +108,7 @@ impl Signals {
         if INSTALLED.swap(true, Ordering::SeqCst) {
             return Err(InstallError::Twice);
         }
-        let inbox = Arc::new(Inbox(Mutex::new(Receiver::Stream { arrived: VecDeque::new(), waker: None })));
+        let inbox = Arc::new(Inbox::new(VecDeque::new()));
         let delivered = inbox.clone();
         if let Err(error) = platform::install(&signals, move |signal| delivered.deliver(signal)) {
             INSTALLED.store(false, Ordering::SeqCst);
@@ -122,6 +126,45 @@ impl Signals {
         Recv { signals: self }
     }
 
+    /// Splits one signal off, those of it that have arrived too: this stream does not have it any more, the returned one has
+    /// no other.
+    ///
+    /// So a `SIGHUP` can mean "restart", while the others end the service by [`escalate`](crate::escalate()). Once the returned
+    /// stream is dropped, the signal has its default action again.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn restart() {}
+    /// # async fn run(drain: ebbtide::Drain) -> Result<(), Box<dyn std::error::Error>> {
+    /// use ebbtide_signal::{Signal, Signals, escalate};
+    ///
+    /// let mut signals = Signals::of([Signal::Interrupt, Signal::Terminate, Signal::Hangup])?;
+    /// let mut hangups = signals.split_off(Signal::Hangup);
+    /// escalate(drain, signals);
+    /// loop {
+    ///     hangups.recv().await;
+    ///     restart().await;
+    /// }
+    /// # }
+    /// ```
+    pub fn split_off(&mut self, signal: Signal) -> Self {
+        let mut elsewhere = self.inbox.split_off();
+        let arrived = self.inbox.with(|receiver| match receiver {
+            Receiver::Stream { arrived, .. } => {
+                let (split, kept) = arrived.drain(..).partition(|(it, _)| *it == signal);
+                *arrived = kept;
+                split
+            }
+            Receiver::Escalation(_) | Receiver::Nobody => VecDeque::new(),
+        });
+        let inbox = Arc::new(Inbox::new(arrived));
+        elsewhere.retain(|(it, _)| *it != signal);
+        elsewhere.push((signal, inbox.clone()));
+        drop(elsewhere);
+        Self { inbox, escalated: false }
+    }
+
     /// Gives all signals, those that have arrived too, to an escalation, for the rest of the process.
     pub(crate) fn escalate(mut self, escalation: &Escalation) {
         self.escalated = true;
@@ -135,8 +178,16 @@ impl Signals {
 }
 
 impl Inbox {
+    fn new(arrived: VecDeque<(Signal, Instant)>) -> Self {
+        Self { receiver: Mutex::new(Receiver::Stream { arrived, waker: None }), split_off: Mutex::default() }
+    }
+
     fn with<R>(&self, f: impl FnOnce(&mut Receiver) -> R) -> R {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.receiver.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn split_off(&self) -> MutexGuard<'_, Vec<(Signal, Arc<Self>)>> {
+        self.split_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Called on the signals' thread.
@@ -147,6 +198,13 @@ impl Inbox {
             Die,
         }
         let at = Instant::now();
+        // Held until it is delivered here: what is split off meanwhile takes it along.
+        let split_off = self.split_off();
+        if let Some((_, inbox)) = split_off.iter().find(|(it, _)| *it == signal) {
+            let inbox = inbox.clone();
+            drop(split_off);
+            return inbox.deliver(signal);
+        }
         let then = self.with(|receiver| match receiver {
             Receiver::Stream { arrived, waker } => {
                 arrived.push_back((signal, at));
@@ -155,7 +213,8 @@ impl Inbox {
             Receiver::Escalation(escalation) => Then::Step(escalation.clone()),
             Receiver::Nobody => Then::Die,
         });
-        // Outside the lock: wakers run foreign code, and so may the drain.
+        // Outside the locks: wakers run foreign code, and so may the drain.
+        drop(split_off);
         match then {
             Then::Wake(waker) => contain(|| waker.map_or((), Waker::wake)),
             Then::Step(escalation) => escalation.step(signal, at),

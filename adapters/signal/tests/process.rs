@@ -112,6 +112,7 @@ fn child() {
                 std::thread::park();
             }
         }
+        "splits off" => split_off(&drain, signals),
         "wakes what panics" => {
             // Both lists are woken from the signals' thread: the watchers by the first signal, the guards by the second.
             let (mut watcher, mut work) =
@@ -191,6 +192,20 @@ fn child() {
     }
 }
 
+fn split_off(drain: &Drain, mut signals: Signals) {
+    let mut hangups = signals.split_off(Signal::Hangup);
+    escalate(drain.clone(), signals);
+    println!("ready");
+    assert_eq!(block_on(hangups.recv()), Signal::Hangup);
+    println!("heard it, and goes on: {}", drain.state() == ebbtide::State::Running);
+    assert_eq!(block_on(hangups.recv()), Signal::Hangup);
+    drop(hangups);
+    println!("has dropped it");
+    loop {
+        std::thread::park();
+    }
+}
+
 #[test]
 fn the_first_signal_starts_the_second_forces_the_third_kills_by_itself() {
     let mut process = Process::run("escalates");
@@ -202,6 +217,18 @@ fn the_first_signal_starts_the_second_forces_the_third_kills_by_itself() {
     process.says("cut 1");
     process.send(Sent::TERM);
     assert_eq!(process.end().signal(), Some(Sent::TERM.as_raw()));
+}
+
+#[test]
+fn a_signal_that_is_split_off_starts_no_drain_and_kills_once_it_is_dropped() {
+    let mut process = Process::run("splits off");
+    process.says("ready");
+    process.send(Sent::HUP);
+    process.says("heard it, and goes on: true");
+    process.send(Sent::HUP);
+    process.says("has dropped it");
+    process.send(Sent::HUP);
+    assert_eq!(process.end().signal(), Some(Sent::HUP.as_raw()));
 }
 
 /// As in a container, where the kernel ignores what would kill the first process.

@@ -1,0 +1,127 @@
+//! A server that is replaced by a new version of itself, and no client notices: on tokio and hyper.
+//!
+//! `cargo run --example restart -- --handover /tmp/restart`. Then the same in another terminal: it takes over. Or send the
+//! first one a `SIGHUP`: it starts its successor. `curl 127.0.0.1:8080/pid` tells which process answers.
+//!
+//! `restart_smol.rs` is the same on smol. One of them can take over from the other.
+
+#[path = "restart/options.rs"]
+mod options;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::process::{ExitCode, Termination};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ebbtide_examples::Runtime;
+use ebbtide_examples::application::{Application, Body};
+use ebbtide_handover::{Handover, Program};
+use ebbtide_hyper::{Bounds, Http};
+use ebbtide_signal::{Signal, Signals, escalate};
+use ebbtide_tokio::{Event, Outcome, Service};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor as Executor, TokioIo as Io, TokioTimer as Timer};
+use options::Options;
+use tokio::net::TcpListener;
+
+#[derive(Clone)]
+struct Tokio;
+
+impl Runtime for Tokio {
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(time)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+}
+
+async fn answer(request: Request<Incoming>, application: Application<Tokio>) -> Result<Response<Body>, Infallible> {
+    if request.uri().path() == "/pid" {
+        return Ok(text(StatusCode::OK, std::process::id().to_string()));
+    }
+    application.call(request).await
+}
+
+fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+    let mut response = Response::new(Full::new(text.into().into()).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+async fn serve(options: Options, handover: Handover) -> Result<Outcome, Box<dyn Error>> {
+    let mut signals = Signals::new()?;
+    let listener = handover.tcp("main", options.addr)?.map(TcpListener::from_std)?;
+    let diagnostics = handover.tcp("diagnostics", options.diag_addr)?.map(TcpListener::from_std)?;
+
+    let service = Service::without_signals().deadline(options.drain_timeout).lame_duck(options.ready_delay);
+    let (drain, readiness, handover) = (service.drain().clone(), service.readiness(), Arc::new(handover));
+    handover.drains(&drain);
+    if options.handover.is_some() {
+        let replacer = handover.replacer(Program::this()?.check("--check"));
+        let mut hangups = signals.split_off(Signal::Hangup);
+        Tokio.spawn(async move {
+            loop {
+                hangups.recv().await;
+                if let Err(error) = replacer.replace().await {
+                    println!("{error}");
+                }
+            }
+        });
+    }
+    let (ready, failing) = (handover.clone(), drain.clone());
+    let http = Http::new(Executor::new(), Timer::new()).extend_every_request();
+    // A prober's connection is nothing to wait for.
+    let probe = Http::new(Executor::new(), Timer::new()).bounds(Bounds::NONE);
+    let service = service
+        .on_event(move |event| {
+            println!("{event}");
+            if let (Event::Ready, Err(error)) = (&event, ready.ready()) {
+                drop(failing.start_because(error.to_string()));
+            }
+        })
+        .serve("main", listener, move |stream, guard| {
+            let application = Application::new(Tokio);
+            http.serve(Io::new(stream), service_fn(move |request| answer(request, application.clone())), guard)
+        })
+        .then() // it answers until the main server has drained
+        .serve("diagnostics", diagnostics, move |stream, guard| {
+            let readiness = readiness.clone();
+            let answer = move |request: Request<Incoming>| {
+                let response = match request.uri().path() {
+                    "/ready" if readiness.is_ready() => text(StatusCode::OK, "ready"),
+                    "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+                    "/live" => text(StatusCode::OK, "alive"),
+                    _ => text(StatusCode::NOT_FOUND, "not found"),
+                };
+                async { Ok::<_, Infallible>(response) }
+            };
+            probe.serve(Io::new(stream), service_fn(answer), guard)
+        });
+    escalate(drain, signals);
+    Ok(service.run().await)
+}
+
+fn main() -> ExitCode {
+    let options = match Options::from_args() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    // Before there is a runtime: it takes variables out of the environment.
+    let ended = match options.handover().start() {
+        Ok(handover) => ebbtide_tokio::run(serve(options, handover)),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(outcome) => outcome.report(),
+        Err(error) => {
+            eprintln!("restart: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
