@@ -1,0 +1,523 @@
+//! Who looks: on demand, and by itself while there is a drain or somebody who watches.
+
+use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use ebbtide::{Cause, Drain, Held, Overdue, State, Watcher};
+use ebbtide_connection::{ConnectionInfo, Connections};
+
+use crate::action::Posted;
+use crate::history::{History, Point};
+use crate::snapshot::{Counts, Cut, Kind, Part, Phase, Progress, ROWS, Row, Seconds, Snapshot, Stage};
+use crate::text::clipped;
+use crate::view::{Look, ObstacleKind, PartSeen, StageSeen, View};
+
+/// What all clones of a probe share.
+pub(crate) struct Observer {
+    pub(crate) drain: Drain,
+    pub(crate) view: Box<dyn View>,
+    settings: Mutex<Settings>,
+    record: Mutex<Record>,
+    latest: Mutex<Option<Latest>>,
+    /// Starts with the next look, and another one takes its place: so those who wait are woken outside the lock.
+    tick: Mutex<Drain>,
+    scrape: Mutex<Drain>,
+    streams: AtomicUsize,
+    /// Tells this process from the one that takes its place.
+    pub(crate) boot: String,
+    thread: OnceLock<Thread>,
+}
+
+/// What is told after the probe was made.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) connections: Option<Connections>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) own: Option<String>,
+    pub(crate) inside: Option<Arc<Inside>>,
+    pub(crate) killed: Vec<String>,
+}
+
+pub(crate) type Inside = dyn Fn(Held) -> Vec<Held> + Send + Sync;
+
+/// What a look remembers for the next one.
+#[derive(Default)]
+struct Record {
+    seen: HashMap<(String, String), Instant>,
+    history: History,
+    ended: Option<Duration>,
+    names: BTreeSet<String>,
+}
+
+struct Latest {
+    at: Instant,
+    cost: Duration,
+    snapshot: Arc<Snapshot>,
+}
+
+/// How often it looks while a drain goes on.
+const TICK: Duration = Duration::from_millis(250);
+/// How often it looks while somebody watches a service that runs.
+const CALM: Duration = Duration::from_secs(1);
+/// By which factor it rests longer than a look took: ten thousand connections take their time.
+const REST: u32 = 20;
+/// The same, between looks on demand.
+const REUSE: u32 = 10;
+/// How many labels the metrics tell apart. Those that come later are counted together.
+const LABELS: usize = 32;
+/// In bytes: of a label in the metrics, of a cause there, and of anything on the page.
+const SHORT: usize = 64;
+const REASON: usize = 40;
+const LONG: usize = 200;
+const REQUESTS: usize = 4;
+const CUTS: usize = 50;
+
+impl Observer {
+    pub(crate) fn begin(drain: Drain, view: Box<dyn View>) -> Arc<Self> {
+        let settings = Settings {
+            name: program(),
+            connections: None,
+            deadline: None,
+            own: None,
+            inside: None,
+            killed: Vec::new(),
+        };
+        let watcher = drain.watcher();
+        let begun = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let this = Arc::new(Self {
+            drain,
+            view,
+            settings: Mutex::new(settings),
+            record: Mutex::default(),
+            latest: Mutex::default(),
+            tick: Mutex::default(),
+            scrape: Mutex::default(),
+            streams: AtomicUsize::new(0),
+            boot: format!("{:x}-{:x}", std::process::id(), begun.as_nanos()),
+            thread: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&this);
+        let thread = thread::Builder::new().name("ebbtide probe".to_owned()).spawn(move || watch(&weak, watcher));
+        // Without a thread it looks on demand alone.
+        if let Ok(thread) = thread {
+            let _ = this.thread.set(thread.thread().clone());
+        }
+        this
+    }
+
+    pub(crate) fn set(&self, set: impl FnOnce(&mut Settings)) {
+        set(&mut lock(&self.settings));
+        *lock(&self.latest) = None;
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        lock(&self.settings).clone()
+    }
+
+    /// What is to be seen, or was a moment ago: as long ago as it takes to look a few times.
+    pub(crate) fn look(&self) -> Arc<Snapshot> {
+        let reused = lock(&self.latest).as_ref().filter(|it| it.at.elapsed() < it.cost * REUSE).map(|it| it.snapshot.clone());
+        reused.unwrap_or_else(|| self.look_anew())
+    }
+
+    pub(crate) fn look_anew(&self) -> Arc<Snapshot> {
+        let begun = Instant::now();
+        let snapshot = Arc::new(self.take());
+        let at = Instant::now();
+        let latest = Latest { at, cost: at - begun, snapshot: snapshot.clone() };
+        let _dropped_outside_the_lock = lock(&self.latest).replace(latest);
+        snapshot
+    }
+
+    /// Ready with the next look.
+    pub(crate) fn next_tick(&self) -> Watcher {
+        lock(&self.tick).watcher()
+    }
+
+    /// Ready with the next scrape.
+    pub(crate) fn next_scrape(&self) -> Watcher {
+        lock(&self.scrape).watcher()
+    }
+
+    pub(crate) fn was_scraped(&self) {
+        renew(&self.scrape);
+    }
+
+    /// A place among the streams, of which there are `most`.
+    pub(crate) fn place(self: &Arc<Self>, most: usize) -> Option<Place> {
+        let taken = self.streams.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |it| (it < most).then_some(it + 1));
+        taken.ok()?;
+        self.wake();
+        Some(Place(self.clone()))
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    fn take(&self) -> Snapshot {
+        let settings = self.settings();
+        let look = self.view.look();
+        let obstacle = self.view.obstacle();
+        let cause = self.drain.cause();
+        let connections = settings.connections.as_ref();
+        let (mut rows, counts) = connections.map(|it| (rows_of(&it.list()), Some(counts(it)))).unwrap_or_default();
+        // How a connection of the list calls itself as a label: by its name and a colon, and then by what it is doing.
+        let known: HashMap<_, _> = rows.iter().enumerate().map(|(at, it)| (it.what.clone(), at)).collect();
+        let mut sums = Sums::default();
+        let own = settings.own.as_deref();
+        for stage in &look.stages {
+            for part in stage.parts.iter().filter(|it| is_waited_for(it, stage, own)) {
+                add(&mut rows, &known, part, settings.inside.as_deref(), &mut sums);
+            }
+        }
+        let has_drained = has_drained(&look, own);
+        let phase = match &obstacle {
+            None => Phase::Ready,
+            Some(it) if it.kind == ObstacleKind::Starting => Phase::Starting,
+            Some(it) if it.kind == ObstacleKind::SwitchedOff => Phase::SwitchedOff,
+            Some(_) if has_drained => Phase::Drained,
+            Some(_) if look.lame_duck.is_some() => Phase::LameDuck,
+            Some(_) => Phase::Draining,
+        };
+        let cuts: Vec<_> = look.stages.iter().flat_map(|it| &it.parts).flat_map(cuts_of).collect();
+
+        let mut record = lock(&self.record);
+        if phase == Phase::Drained {
+            record.ended = record.ended.or(look.elapsed);
+        }
+        let elapsed = record.ended.or(look.elapsed);
+        record.age(&mut rows, Instant::now());
+        if let Some(at) = elapsed {
+            record.history.add(Point { at, guards: sums.guards });
+        }
+        let labels = record.labels(&sums.labels);
+        let cut_labels = record.classes(cuts.iter().map(|it| (&it.what[..], it.guards)));
+        let history = record.history.points().to_vec();
+        drop(record);
+
+        rows.sort_by_key(|it| std::cmp::Reverse(it.seconds));
+        let held_more = rows.len().saturating_sub(ROWS);
+        rows.truncate(ROWS);
+        let deadline = look.deadline.or(settings.deadline);
+        let goes_on = matches!(phase, Phase::Draining);
+        let left = deadline.zip(elapsed.filter(|_| goes_on)).map(|(it, elapsed)| it.saturating_sub(elapsed));
+        Snapshot {
+            name: settings.name.clone(),
+            process: std::process::id(),
+            phase,
+            ready: obstacle.is_none(),
+            obstacle: obstacle.map(|it| clipped(it.text, LONG)),
+            reason: cause.as_ref().map(|it| self.reason(it)),
+            cause: cause.map(|it| clipped(it, LONG)),
+            lame_duck_left_seconds: look.lame_duck.map(Seconds),
+            elapsed_seconds: elapsed.map(Seconds),
+            deadline_seconds: deadline.map(Seconds),
+            left_seconds: left.map(Seconds),
+            guards: sums.guards,
+            connections: counts,
+            stages: look.stages.iter().map(|it| stage(it, own)).filter(|it| !it.parts.is_empty()).collect(),
+            held: rows,
+            held_more,
+            cut: cuts.into_iter().take(CUTS).collect(),
+            killed: settings.killed,
+            labels,
+            cut_labels,
+            history,
+            sections: OnceLock::new(),
+        }
+    }
+
+    /// A cause in one word. In a process there is one drain, but a fleet has many: so an error is not told with its text.
+    fn reason(&self, cause: &Cause) -> String {
+        match cause {
+            Cause::Called(_) => "called".to_owned(),
+            Cause::Dropped => "dropped".to_owned(),
+            Cause::Said(label) if label.downcast_ref::<Posted>().is_some() => "post".to_owned(),
+            Cause::Said(label) if self.view.is_failure(label) => "failure".to_owned(),
+            Cause::Said(label) => clipped(label, REASON),
+            _ => "other".to_owned(),
+        }
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+/// Looks while there is a reason to, until nobody has the probe any more.
+fn watch(observer: &Weak<Observer>, mut draining: Watcher) {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        let is_draining = Pin::new(&mut draining).poll(&mut context).is_ready();
+        let Some(observer) = observer.upgrade() else { return };
+        let begun = Instant::now();
+        let has_watchers = observer.streams.load(Ordering::SeqCst) > 0;
+        let goes_on = is_draining && observer.drain.state() != State::Closed;
+        if is_draining || has_watchers {
+            // A label of a user's that panics when it is shown ends nothing but this look.
+            drop(catch_unwind(AssertUnwindSafe(|| drop(observer.look_anew()))));
+            renew(&observer.tick);
+        }
+        let rest = begun.elapsed() * REST;
+        drop(observer);
+        match (goes_on, has_watchers) {
+            (true, _) => thread::park_timeout(rest.max(TICK)),
+            (false, true) => thread::park_timeout(rest.max(CALM)),
+            (false, false) => thread::park(),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// A place among the streams.
+pub(crate) struct Place(Arc<Observer>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes those who wait for it.
+fn renew(event: &Mutex<Drain>) {
+    let old = mem::take(&mut *lock(event));
+    drop(old.start());
+}
+
+/// The name of the program's file.
+fn program() -> String {
+    let path = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&path).file_stem().map_or_else(|| "service".to_owned(), |it| clipped(it.display(), SHORT))
+}
+
+/// How many guards are held in all, and by label.
+#[derive(Default)]
+struct Sums {
+    guards: usize,
+    labels: HashMap<String, usize>,
+}
+
+impl Sums {
+    fn add(&mut self, label: &str, guards: usize) {
+        *self.labels.entry(label.to_owned()).or_default() += guards;
+    }
+}
+
+const CONNECTION: &str = "connection";
+const UNLABELLED: &str = "unlabelled";
+const OTHER: &str = "other";
+
+impl Record {
+    /// Since when rows that do not tell themselves have been seen.
+    fn age(&mut self, rows: &mut [Row], now: Instant) {
+        let mut seen = HashMap::with_capacity(self.seen.len());
+        for row in rows.iter_mut().filter(|it| it.kind != Kind::Connection) {
+            let key = (row.part.clone().unwrap_or_default(), row.what.clone());
+            let since = self.seen.get(&key).copied().unwrap_or(now);
+            row.seconds = Seconds(now - since);
+            seen.insert(key, since);
+        }
+        self.seen = seen;
+    }
+
+    /// The labels that are told apart, those that nobody holds now among them.
+    fn labels(&mut self, sums: &HashMap<String, usize>) -> Vec<(String, usize)> {
+        let mut labels = self.classes(sums.iter().map(|(label, guards)| (&label[..], *guards)));
+        let absent = self.names.iter().filter(|it| labels.iter().all(|(label, _)| label != *it));
+        let absent: Vec<_> = absent.map(|it| (it.clone(), 0)).collect();
+        labels.extend(absent);
+        labels.sort();
+        labels
+    }
+
+    fn classes<'a>(&mut self, labels: impl Iterator<Item = (&'a str, usize)>) -> Vec<(String, usize)> {
+        let mut classes = HashMap::<_, usize>::new();
+        for (label, guards) in labels {
+            *classes.entry(self.class(label)).or_default() += guards;
+        }
+        let mut classes: Vec<_> = classes.into_iter().collect();
+        classes.sort();
+        classes
+    }
+
+    /// What the metrics call a label: itself, unless there are too many of its kind.
+    fn class(&mut self, label: &str) -> String {
+        let address = label.split_once(": ").map_or(label, |it| it.0);
+        if address.parse::<SocketAddr>().is_ok() {
+            return CONNECTION.to_owned();
+        }
+        let label = clipped(label, SHORT);
+        if self.names.contains(&label) || [CONNECTION, UNLABELLED, OTHER].contains(&&label[..]) {
+            return label;
+        }
+        if self.names.len() == LABELS {
+            return OTHER.to_owned();
+        }
+        self.names.insert(label.clone());
+        label
+    }
+}
+
+fn counts(connections: &Connections) -> Counts {
+    let list = connections.list();
+    Counts {
+        requests: list.iter().map(|it| it.requests().len()).sum(),
+        cut_by_bounds: connections.cut_by_bounds(),
+        ..Counts::from(connections.counts())
+    }
+}
+
+fn rows_of(list: &[ConnectionInfo]) -> Vec<Row> {
+    list.iter().map(row_of).collect()
+}
+
+fn row_of(it: &ConnectionInfo) -> Row {
+    let mut requests: Vec<_> = it.requests().iter().take(REQUESTS).map(|it| clipped(format_args!("{} {}", it.method(), it.path()), LONG)).collect();
+    if it.requests().len() > REQUESTS {
+        requests.push(format!("{} more", it.requests().len() - REQUESTS));
+    }
+    Row {
+        kind: Kind::Connection,
+        what: it.name().map_or_else(|| format!("connection {}", it.id()), |name| clipped(name, LONG)),
+        part: None,
+        state: Some(it.state().to_string()),
+        requests,
+        guards: 1,
+        seconds: Seconds(it.age()),
+    }
+}
+
+/// Whether the drain waits for it. A closing action whose turn has not come is not waited for yet.
+fn is_waited_for(part: &PartSeen, stage: &StageSeen, own: Option<&str>) -> bool {
+    let is_to_come = stage.is_closing && part.state == State::Running;
+    !is_own(part, own) && part.state != State::Closed && !is_to_come
+}
+
+fn is_own(part: &PartSeen, own: Option<&str>) -> bool {
+    own.is_some() && part.name.as_ref().map(ToString::to_string).as_deref() == own
+}
+
+/// Whether all has ended but what serves the probe, and what is behind it.
+fn has_drained(look: &Look, own: Option<&str>) -> bool {
+    let at = look.stages.iter().position(|it| it.parts.iter().any(|it| is_own(it, own)));
+    let Some(at) = at else { return look.state == State::Closed };
+    let mut others = look.stages[..=at].iter().flat_map(|it| &it.parts).filter(|it| !is_own(it, own));
+    look.state != State::Running && others.all(|it| it.state == State::Closed)
+}
+
+/// Adds what a part holds.
+fn add(rows: &mut Vec<Row>, known: &HashMap<String, usize>, part: &PartSeen, inside: Option<&Inside>, sums: &mut Sums) {
+    let before = rows.len();
+    let name = part.name.as_ref().map(|it| clipped(it, LONG));
+    let (mut others, mut is_told) = (part.guards, false);
+    let inside = |it: &Held| match inside {
+        Some(inside) => inside(it.clone()),
+        None => vec![it.clone()],
+    };
+    for held in &part.held {
+        others = others.saturating_sub(held.guards());
+        for held in inside(held) {
+            let what = clipped(held.label(), LONG);
+            let connection = known.get(what.split_once(": ").map_or(&what[..], |it| it.0));
+            if let Some(row) = connection.map(|at| &mut rows[*at]) {
+                row.part.clone_from(&name);
+                is_told = true;
+                sums.add(CONNECTION, held.guards());
+                continue;
+            }
+            sums.add(&what, held.guards());
+            if Some(&what) != name.as_ref() {
+                let (kind, guards) = (Kind::Label, held.guards());
+                rows.push(Row { part: name.clone(), ..row(kind, what, guards) });
+            }
+        }
+    }
+    if others > 0 {
+        sums.add(UNLABELLED, others);
+        let what = if others == 1 { "a guard" } else { "guards" };
+        rows.push(Row { part: name.clone(), ..row(Kind::Unlabelled, format!("{what} without a label"), others) });
+    }
+    // A part that holds nothing else is waited for itself.
+    is_told |= rows.len() > before;
+    if let Some(name) = name.filter(|_| part.state == State::Draining && !is_told && part.guards > 0) {
+        rows.push(Row { part: Some(name.clone()), ..row(Kind::Label, name, part.guards) });
+    }
+    sums.guards += part.guards;
+}
+
+fn row(kind: Kind, what: String, guards: usize) -> Row {
+    Row { kind, what, part: None, state: None, requests: Vec::new(), guards, seconds: Seconds::default() }
+}
+
+fn stage(stage: &StageSeen, own: Option<&str>) -> Stage {
+    let named = stage.parts.iter().filter_map(|it| it.name.as_ref().map(|name| (name, it)));
+    let parts: Vec<_> = named
+        .map(|(name, part)| Part {
+            name: clipped(name, SHORT),
+            address: part.address.clone(),
+            state: progress(part, stage.is_closing),
+            guards: part.guards,
+            cut: part.overdue.as_ref().map_or(0, Overdue::guards),
+            own: is_own(part, own),
+        })
+        .collect();
+    let states = || parts.iter().map(|it| it.state);
+    let state = if states().any(|it| it == Progress::Draining) {
+        Progress::Draining
+    } else if states().all(|it| it >= Progress::Closed) {
+        states().max().unwrap_or(Progress::Closed)
+    } else {
+        states().min().unwrap_or(Progress::Closed)
+    };
+    Stage { state, closing: stage.is_closing, parts }
+}
+
+fn progress(part: &PartSeen, is_closing: bool) -> Progress {
+    match part.state {
+        State::Running if is_closing => Progress::Waiting,
+        State::Running if part.guards == 0 => Progress::Ended,
+        State::Running => Progress::Running,
+        State::Draining => Progress::Draining,
+        State::Closed if part.overdue.is_some() => Progress::Cut,
+        State::Closed => Progress::Closed,
+    }
+}
+
+fn cuts_of(part: &PartSeen) -> Vec<Cut> {
+    let Some(overdue) = &part.overdue else { return Vec::new() };
+    let name = part.name.as_ref().map(|it| clipped(it, SHORT));
+    let cut = |what: String, guards| Cut { part: name.clone(), what, guards };
+    let mut cuts: Vec<_> = overdue.held().iter().map(|it| cut(clipped(it.label(), LONG), it.guards())).collect();
+    let labelled: usize = cuts.iter().map(|it| it.guards).sum();
+    let others = overdue.guards().saturating_sub(labelled);
+    if others > 0 {
+        cuts.push(cut(UNLABELLED.to_owned(), others));
+    }
+    cuts
+}

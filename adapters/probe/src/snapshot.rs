@@ -1,0 +1,169 @@
+//! What a probe shows, as it was at one moment.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ebbtide_connection::ConnectionCounts;
+use serde::{Serialize, Serializer};
+
+use crate::history::Point;
+use crate::page::Sections;
+
+/// What a probe shows, as it was at one moment. It is what `/drain` is as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Snapshot {
+    pub(crate) name: String,
+    pub(crate) process: u32,
+    pub(crate) phase: Phase,
+    pub(crate) ready: bool,
+    /// Why it is not ready.
+    pub(crate) obstacle: Option<String>,
+    /// Why the drain began.
+    pub(crate) cause: Option<String>,
+    /// The cause in one word, of which there are few.
+    pub(crate) reason: Option<String>,
+    pub(crate) lame_duck_left_seconds: Option<Seconds>,
+    pub(crate) elapsed_seconds: Option<Seconds>,
+    pub(crate) deadline_seconds: Option<Seconds>,
+    pub(crate) left_seconds: Option<Seconds>,
+    /// Of the parts that are waited for, without the one that serves the probe.
+    pub(crate) guards: usize,
+    pub(crate) connections: Option<Counts>,
+    pub(crate) stages: Vec<Stage>,
+    /// What is held: the oldest first, and no more than [`ROWS`].
+    pub(crate) held: Vec<Row>,
+    /// How many more there are.
+    pub(crate) held_more: usize,
+    pub(crate) cut: Vec<Cut>,
+    /// What former processes held when they were killed.
+    pub(crate) killed: Vec<String>,
+    /// The guards by label, of few labels.
+    #[serde(skip)]
+    pub(crate) labels: Vec<(String, usize)>,
+    #[serde(skip)]
+    pub(crate) cut_labels: Vec<(String, usize)>,
+    #[serde(skip)]
+    pub(crate) history: Vec<Point>,
+    /// The page made of it, once somebody looks at that.
+    #[serde(skip)]
+    pub(crate) sections: OnceLock<Arc<Sections>>,
+}
+
+impl Snapshot {
+    pub(crate) fn sections(&self) -> Arc<Sections> {
+        self.sections.get_or_init(|| Arc::new(Sections::of(self))).clone()
+    }
+}
+
+/// How many rows there are at most of what is held.
+pub(crate) const ROWS: usize = 100;
+
+/// What the service is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Phase {
+    Starting,
+    Ready,
+    SwitchedOff,
+    LameDuck,
+    Draining,
+    /// All but what serves the probe, and what ends behind that, has ended.
+    Drained,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    pub(crate) new: usize,
+    pub(crate) active: usize,
+    pub(crate) idle: usize,
+    pub(crate) upgraded: usize,
+    pub(crate) requests: usize,
+    pub(crate) cut_by_bounds: u64,
+}
+
+impl Counts {
+    pub(crate) fn by_state(&self) -> [(&'static str, usize); 4] {
+        [("active", self.active), ("idle", self.idle), ("new", self.new), ("upgraded", self.upgraded)]
+    }
+}
+
+impl From<ConnectionCounts> for Counts {
+    fn from(counts: ConnectionCounts) -> Self {
+        let ConnectionCounts { new, active, idle, upgraded, .. } = counts;
+        Self { new, active, idle, upgraded, ..Self::default() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Stage {
+    pub(crate) state: Progress,
+    /// Whether it is a closing action.
+    pub(crate) closing: bool,
+    pub(crate) parts: Vec<Part>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) address: Option<String>,
+    pub(crate) state: Progress,
+    pub(crate) guards: usize,
+    /// How many guards were cut.
+    pub(crate) cut: usize,
+    /// Whether it serves the probe.
+    pub(crate) own: bool,
+}
+
+/// How far a stage or a part has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Progress {
+    /// A closing action whose turn has not come.
+    Waiting,
+    Running,
+    Draining,
+    /// It has ended by itself, before its drain.
+    Ended,
+    Closed,
+    Cut,
+}
+
+/// Something that is held.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) kind: Kind,
+    pub(crate) what: String,
+    pub(crate) part: Option<String>,
+    /// Of a connection.
+    pub(crate) state: Option<String>,
+    pub(crate) requests: Vec<String>,
+    pub(crate) guards: usize,
+    /// Of a connection: how long it has been in that state. Else: how long it has been seen.
+    pub(crate) seconds: Seconds,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    Connection,
+    Label,
+    /// Guards without a label.
+    Unlabelled,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Cut {
+    pub(crate) part: Option<String>,
+    pub(crate) what: String,
+    pub(crate) guards: usize,
+}
+
+/// A time, as JSON has it: in seconds, to the millisecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((self.0.as_secs_f64() * 1000.0).round() / 1000.0)
+    }
+}
