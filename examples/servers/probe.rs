@@ -17,7 +17,7 @@ use ebbtide_tokio::{Outcome, Part, Service, bind, serve};
 use hyper::{Request, Response, body::Incoming, http, service::service_fn};
 use hyper_util::rt::{TokioExecutor as Executor, TokioIo as Io, TokioTimer as Timer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// What a diagnostics port takes of the process at most: so many descriptors.
 const DIAGNOSTICS: usize = 64;
@@ -57,20 +57,22 @@ async fn service() -> Outcome {
     let mut arguments = env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let diagnostics_address = arguments.next().unwrap_or_else(|| "127.0.0.1:9090".to_owned());
-    let lame_duck = arguments.next().and_then(|it| it.parse().ok()).unwrap_or(3);
+    let mut seconds = |usual| Duration::from_secs(arguments.next().and_then(|it| it.parse().ok()).unwrap_or(usual));
+    let (lame_duck, last_scrape) = (seconds(3), seconds(0));
 
     let service = Service::new() // first signal: drain; second: by force; third: kill
-        .lame_duck(Duration::from_secs(lame_duck))
+        .lame_duck(lame_duck)
         .deadline(Duration::from_secs(30))
         .on_event(|event| println!("{event}"));
     let connections = Connections::new();
-    let probe = Probe::of(&service).connections(&connections).served_by("diagnostics");
+    let probe = Probe::of(&service).connections(&connections).ends_before("last scrape");
     let probe = probe.on_attempt(|attempt| eprintln!("{attempt}"));
     let probe = match env::var("PROBE_TOKEN").map(Token::new) {
         Ok(Ok(token)) => probe.actions(token),
         Ok(Err(weak)) => panic!("PROBE_TOKEN: {weak}"),
         Err(_) => probe,
     };
+    let scraping = probe.clone();
     let http = Http::new(Executor::new(), Timer::new()).connections(&connections);
     let (mails, queue) = unbounded();
     service
@@ -86,7 +88,11 @@ async fn service() -> Outcome {
             }
         })
         .finally("database", async { println!("the database is closed") })
-        .then() // when all else has ended: until then it can be seen
+        .finally("last scrape", async move {
+            // So that whoever scrapes sees the end, too.
+            drop(timeout(last_scrape, scraping.scraped()).await);
+        })
+        .then() // until here it can be seen
         .task("diagnostics", move |part| diagnostics(diagnostics_address, probe, part))
         .says_ready()
         .run()

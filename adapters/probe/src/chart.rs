@@ -38,7 +38,7 @@ impl fmt::Display for Chart<'_> {
         write!(
             f,
             "<svg viewBox=\"0 -2 {WIDTH} {}\" preserveAspectRatio=\"none\" role=\"img\" \
-             aria-label=\"{} guards at first, {} now, {most} at most\">",
+             aria-label=\"{} held at first, {} now, {most} at most\">",
             HEIGHT + 4.0,
             first.guards,
             last.guards
@@ -83,14 +83,14 @@ mod tests {
     fn a_curve_goes_in_steps_from_the_beginning_to_the_deadline() {
         let chart = chart(&[(0, 4), (5, 2), (10, 0)], Some(20));
         assert!(chart.contains("d=\"M0.0 0.0H150.0V50.0H300.0V100.0\""), "{chart}");
-        assert!(chart.contains("4 guards at first, 0 now, 4 at most"), "{chart}");
-        assert!(chart.contains("d=\"M600.0 0V100\"") && chart.contains("20.0 s deadline"), "{chart}");
+        assert!(chart.contains("4 held at first, 0 now, 4 at most"), "{chart}");
+        assert!(chart.contains("d=\"M600.0 0V100\"") && chart.contains("20 s deadline"), "{chart}");
     }
 
     #[test]
     fn a_drain_that_outlasts_its_deadline_is_drawn_to_its_end() {
         let chart = chart(&[(0, 1), (40, 1)], Some(20));
-        assert!(chart.contains("d=\"M300.0 0V100\"") && chart.contains("<span>40.0 s</span>"), "{chart}");
+        assert!(chart.contains("d=\"M300.0 0V100\"") && chart.contains("<span>40 s</span>"), "{chart}");
     }
 
     #[test]

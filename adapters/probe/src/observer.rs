@@ -18,7 +18,7 @@ use crate::action::Posted;
 use crate::history::{History, Point};
 use crate::snapshot::{Counts, Cut, Kind, Part, Phase, Progress, ROWS, Row, Seconds, Snapshot, Stage};
 use crate::text::clipped;
-use crate::view::{Look, ObstacleKind, PartSeen, StageSeen, View};
+use crate::view::{ObstacleKind, PartSeen, StageSeen, View};
 
 /// What all clones of a probe share.
 pub(crate) struct Observer {
@@ -42,7 +42,7 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) connections: Option<Connections>,
     pub(crate) deadline: Option<Duration>,
-    pub(crate) own: Option<String>,
+    pub(crate) end: Option<String>,
     pub(crate) inside: Option<Arc<Inside>>,
     pub(crate) killed: Vec<String>,
 }
@@ -87,7 +87,7 @@ impl Observer {
             name: program(),
             connections: None,
             deadline: None,
-            own: None,
+            end: None,
             inside: None,
             killed: Vec::new(),
         };
@@ -176,13 +176,20 @@ impl Observer {
         // How a connection of the list calls itself as a label: by its name and a colon, and then by what it is doing.
         let known: HashMap<_, _> = rows.iter().enumerate().map(|(at, it)| (it.what.clone(), at)).collect();
         let mut sums = Sums::default();
-        let own = settings.own.as_deref();
-        for stage in &look.stages {
-            for part in stage.parts.iter().filter(|it| is_waited_for(it, stage, own)) {
-                add(&mut rows, &known, part, settings.inside.as_deref(), &mut sums);
-            }
-        }
-        let has_drained = has_drained(&look, own);
+        let end = settings.end.as_deref().and_then(|it| position(&look.stages, it));
+        let mut seen = |stage: &StageSeen, part: &PartSeen| {
+            if is_waited_for(part, stage) { add(&mut rows, &known, part, settings.inside.as_deref(), &mut sums) } else { 0 }
+        };
+        let counted = end.unwrap_or(look.stages.len());
+        let stages = look.stages.iter().enumerate().map(|(at, it)| {
+            let outlives = at >= counted;
+            stage(it, outlives, |part| if outlives { 0 } else { seen(it, part) })
+        });
+        let stages: Vec<_> = stages.collect();
+        let has_drained = match end {
+            Some(end) => look.state != State::Running && look.stages[..end].iter().all(StageSeen::is_closed),
+            None => look.state == State::Closed,
+        };
         let phase = match &obstacle {
             None => Phase::Ready,
             Some(it) if it.kind == ObstacleKind::Starting => Phase::Starting,
@@ -227,7 +234,7 @@ impl Observer {
             left_seconds: left.map(Seconds),
             guards: sums.guards,
             connections: counts,
-            stages: look.stages.iter().map(|it| stage(it, own)).filter(|it| !it.parts.is_empty()).collect(),
+            stages: stages.into_iter().filter(|it| !it.parts.is_empty()).collect(),
             held: rows,
             held_more,
             cut: cuts.into_iter().take(CUTS).collect(),
@@ -325,6 +332,7 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, label: &str, guards: usize) {
+        self.guards += guards;
         *self.labels.entry(label.to_owned()).or_default() += guards;
     }
 }
@@ -414,77 +422,73 @@ fn row_of(it: &ConnectionInfo) -> Row {
 }
 
 /// Whether the drain waits for it. A closing action whose turn has not come is not waited for yet.
-fn is_waited_for(part: &PartSeen, stage: &StageSeen, own: Option<&str>) -> bool {
-    let is_to_come = stage.is_closing && part.state == State::Running;
-    !is_own(part, own) && part.state != State::Closed && !is_to_come
+fn is_waited_for(part: &PartSeen, stage: &StageSeen) -> bool {
+    part.state != State::Closed && !(stage.is_closing && part.state == State::Running)
 }
 
-fn is_own(part: &PartSeen, own: Option<&str>) -> bool {
-    own.is_some() && part.name.as_ref().map(ToString::to_string).as_deref() == own
+/// Which stage has a part of this name.
+fn position(stages: &[StageSeen], name: &str) -> Option<usize> {
+    let is_it = |part: &PartSeen| part.name.as_ref().is_some_and(|it| it.to_string() == name);
+    stages.iter().position(|it| it.parts.iter().any(is_it))
 }
 
-/// Whether all has ended but what serves the probe, and what is behind it.
-fn has_drained(look: &Look, own: Option<&str>) -> bool {
-    let at = look.stages.iter().position(|it| it.parts.iter().any(|it| is_own(it, own)));
-    let Some(at) = at else { return look.state == State::Closed };
-    let mut others = look.stages[..=at].iter().flat_map(|it| &it.parts).filter(|it| !is_own(it, own));
-    look.state != State::Running && others.all(|it| it.state == State::Closed)
-}
-
-/// Adds what a part holds.
-fn add(rows: &mut Vec<Row>, known: &HashMap<String, usize>, part: &PartSeen, inside: Option<&Inside>, sums: &mut Sums) {
-    let before = rows.len();
+/// Adds what a part holds, and returns how much that is, the part itself not counted.
+fn add(
+    rows: &mut Vec<Row>,
+    known: &HashMap<String, usize>,
+    part: &PartSeen,
+    inside: Option<&Inside>,
+    sums: &mut Sums,
+) -> usize {
     let name = part.name.as_ref().map(|it| clipped(it, LONG));
-    let (mut others, mut is_told) = (part.guards, false);
-    let inside = |it: &Held| match inside {
-        Some(inside) => inside(it.clone()),
-        None => vec![it.clone()],
-    };
-    for held in &part.held {
-        others = others.saturating_sub(held.guards());
-        for held in inside(held) {
-            let what = clipped(held.label(), LONG);
-            let connection = known.get(what.split_once(": ").map_or(&what[..], |it| it.0));
-            if let Some(row) = connection.map(|at| &mut rows[*at]) {
-                row.part.clone_from(&name);
-                is_told = true;
-                sums.add(CONNECTION, held.guards());
-                continue;
-            }
-            sums.add(&what, held.guards());
-            if Some(&what) != name.as_ref() {
-                let (kind, guards) = (Kind::Label, held.guards());
-                rows.push(Row { part: name.clone(), ..row(kind, what, guards) });
+    let (mut itself, mut labelled, mut held) = (0, 0, 0);
+    for it in &part.held {
+        labelled += it.guards();
+        for it in inside.map_or_else(|| vec![it.clone()], |inside| inside(it.clone())) {
+            let (what, guards) = (clipped(it.label(), LONG), it.guards());
+            if Some(&what) == name.as_ref() {
+                itself += guards;
+            } else if let Some(at) = known.get(what.split_once(": ").map_or(&what[..], |it| it.0)) {
+                rows[*at].part.clone_from(&name);
+                // One, however many guards it has.
+                sums.add(CONNECTION, 1);
+                held += 1;
+            } else {
+                sums.add(&what, guards);
+                held += guards;
+                rows.push(Row { part: name.clone(), ..row(Kind::Label, what, guards) });
             }
         }
     }
+    let others = part.guards.saturating_sub(labelled);
     if others > 0 {
         sums.add(UNLABELLED, others);
+        held += others;
         let what = if others == 1 { "a guard" } else { "guards" };
         rows.push(Row { part: name.clone(), ..row(Kind::Unlabelled, format!("{what} without a label"), others) });
     }
-    // A part that holds nothing else is waited for itself.
-    is_told |= rows.len() > before;
-    if let Some(name) = name.filter(|_| part.state == State::Draining && !is_told && part.guards > 0) {
-        rows.push(Row { part: Some(name.clone()), ..row(Kind::Label, name, part.guards) });
+    if let Some(name) = name.filter(|_| itself > 0 && part.state == State::Draining && held == 0) {
+        sums.add(&name, 1);
+        rows.push(Row { part: Some(name.clone()), ..row(Kind::Part, name, 1) });
     }
-    sums.guards += part.guards;
+    held
 }
 
 fn row(kind: Kind, what: String, guards: usize) -> Row {
     Row { kind, what, part: None, state: None, requests: Vec::new(), guards, seconds: Seconds::default() }
 }
 
-fn stage(stage: &StageSeen, own: Option<&str>) -> Stage {
-    let named = stage.parts.iter().filter_map(|it| it.name.as_ref().map(|name| (name, it)));
+fn stage(stage: &StageSeen, outlives: bool, mut held: impl FnMut(&PartSeen) -> usize) -> Stage {
+    let counted: Vec<_> = stage.parts.iter().map(|it| (it, held(it))).collect();
+    let named = counted.iter().filter_map(|(it, held)| it.name.as_ref().map(|name| (name, it, *held)));
     let parts: Vec<_> = named
-        .map(|(name, part)| Part {
+        .map(|(name, part, held)| Part {
             name: clipped(name, SHORT),
             address: part.address.clone(),
             state: progress(part, stage.is_closing),
-            guards: part.guards,
+            held,
             cut: part.overdue.as_ref().map_or(0, Overdue::guards),
-            own: is_own(part, own),
+            outlives,
         })
         .collect();
     let states = || parts.iter().map(|it| it.state);

@@ -1,5 +1,6 @@
 "use strict";
 const link = document.getElementById("link");
+const said = document.getElementById("said");
 const events = new EventSource(document.documentElement.dataset.drain);
 let lost;
 function tell(state, text) {
@@ -20,10 +21,12 @@ events.onmessage = event => {
     if (boot !== document.documentElement.dataset.boot) return location.reload();
     tell("live", "live");
     for (const [id, html] of Object.entries(sections)) {
-        const section = document.getElementById(id);
-        if (section.innerHTML !== html) section.innerHTML = html;
+        document.getElementById(id).innerHTML = html;
     }
-    document.title = document.querySelector(".phase").textContent + " · " + document.querySelector("h1").textContent;
+    const phase = document.querySelector(".phase").textContent;
+    document.title = `${phase} · ${document.querySelector("h1").textContent}`;
+    // For who does not see it: when that changes, and not each second.
+    if (said.textContent !== phase) said.textContent = phase;
 };
 for (const button of document.querySelectorAll("button")) {
     button.hidden = false;

@@ -12,7 +12,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// The rule by which a browser takes nothing from elsewhere, runs no other script and shows the page in no frame. The hashes
 /// are those of the style and the script; a test computes them.
 pub(crate) const POLICY: &str = concat!(
-    "default-src 'none'; style-src 'sha256-hChJgSuHXxPkDsaSkzqP3CA05fX3QNuY0+NRJEftSwg='; script-src 'sha256-xj2gNPjYJWKP4feHm8nmXCGxhtVT0fyjro5/Qo8/6VQ='; ",
+    "default-src 'none'; style-src 'sha256-qrD6CI+anheME9YZbzCFheBObxpYpP8XDOA+/x7CL/Y='; script-src 'sha256-3zf70ZU1RUqn2+A00rCADYVkD3X3HwFXh1guN8f37aM='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
@@ -65,8 +65,8 @@ fn write(html: &mut String, it: &Snapshot, around: &Around<'_>) -> fmt::Result {
          <link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
          %3Ccircle cx='8' cy='8' r='7' fill='{color}'/%3E%3C/svg%3E\">\n<style>{STYLE}</style>\n\
          <noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>\n</head>\n<body>\n\
-         <header><h1>{name}</h1><p>process {}</p><p id=\"link\" role=\"status\">\
-         <noscript>reloads every 2 s</noscript></p></header>\n<main>\n",
+         <header><h1>{name}</h1><p>process {}</p><p id=\"link\">\
+         <noscript>reloads every 2 s</noscript></p><p id=\"said\" role=\"status\"></p></header>\n<main>\n",
         Html(around.boot),
         Html(around.base),
         it.process,
@@ -115,7 +115,7 @@ fn now(html: &mut String, it: &Snapshot) -> fmt::Result {
         Phase::SwitchedOff => "serves as before, and is told to send no more work here",
         _ => it.cause.as_deref().or(it.obstacle.as_deref()).unwrap_or_default(),
     };
-    write!(html, "<div class=\"now\"><div><p class=\"phase {color}\" aria-live=\"polite\">{words}</p>")?;
+    write!(html, "<div class=\"now\"><div><p class=\"phase {color}\">{words}</p>")?;
     write!(html, "<p class=\"why\"><bdi>{}</bdi></p></div>", Html(why))?;
     let whole = it.deadline_seconds.map_or(0.0, |it| it.0.as_secs_f64());
     match (it.phase, it.lame_duck_left_seconds, it.left_seconds) {
@@ -130,8 +130,7 @@ fn now(html: &mut String, it: &Snapshot) -> fmt::Result {
         _ => html.write_str("</div>")?,
     }
     html.write_str("<dl class=\"facts\">")?;
-    let what = if it.guards == 1 { "guard" } else { "guards" };
-    write!(html, "<div><dt>Held</dt><dd id=\"guards\">{} <small>{what}</small></dd></div>", it.guards)?;
+    write!(html, "<div><dt>Held</dt><dd data-state=\"held\">{}</dd></div>", it.guards)?;
     if let Some(counts) = it.connections {
         for (state, n) in counts.by_state().into_iter().filter(|(state, n)| *n > 0 || *state == "active" || *state == "idle") {
             let mut title = state.to_owned();
@@ -145,7 +144,7 @@ fn now(html: &mut String, it: &Snapshot) -> fmt::Result {
         }
     }
     if let Some(elapsed) = it.elapsed_seconds {
-        let title = if it.phase == Phase::Drained { "Took" } else { "Since" };
+        let title = if it.phase == Phase::Drained { "Took" } else { "Elapsed" };
         write!(html, "<div><dt>{title}</dt><dd>{elapsed}</dd></div>")?;
     } else if let Some(deadline) = it.deadline_seconds {
         write!(html, "<div><dt>Deadline</dt><dd>{deadline}</dd></div>")?;
@@ -158,7 +157,7 @@ fn now(html: &mut String, it: &Snapshot) -> fmt::Result {
 }
 
 fn chart(html: &mut String, it: &Snapshot) -> fmt::Result {
-    html.write_str("<h2>Guards held</h2>")?;
+    html.write_str("<h2>Held over time</h2>")?;
     match Chart::of(&it.history, it.deadline_seconds.map(|it| it.0)) {
         Some(chart) => write!(html, "{chart}"),
         None => html.write_str("<p class=\"none\">Drawn from the beginning of the drain on.</p>"),
@@ -201,13 +200,14 @@ fn part(html: &mut String, part: &Part, is_closing: bool) -> fmt::Result {
     if let Some(address) = &part.address {
         write!(html, "<small>{}</small>", Html(address))?;
     }
-    match (is_closing, part.own) {
-        (true, _) => html.write_str("<small>closing action</small>")?,
-        (_, true) => html.write_str("<small>this page</small>")?,
-        _ => {}
+    if is_closing {
+        html.write_str("<small>closing action</small>")?;
     }
-    if part.guards > 0 && matches!(part.state, Progress::Running | Progress::Draining) {
-        write!(html, "<small>{} held</small>", part.guards)?;
+    if part.outlives {
+        html.write_str("<small>after the drain</small>")?;
+    }
+    if part.held > 0 {
+        write!(html, "<small>{} held</small>", part.held)?;
     }
     if part.cut > 0 {
         write!(html, "<small class=\"bad\">{} lost</small>", part.cut)?;
@@ -231,7 +231,7 @@ fn held(html: &mut String, it: &Snapshot) -> fmt::Result {
         return html.write_str("<p class=\"none\">Nothing.</p>");
     }
     html.write_str("<table><thead><tr><th scope=\"col\">What</th><th scope=\"col\" class=\"in\">Part</th>")?;
-    html.write_str("<th scope=\"col\">State</th><th scope=\"col\">For</th></tr></thead><tbody>")?;
+    html.write_str("<th scope=\"col\" class=\"is\">State</th><th scope=\"col\">For</th></tr></thead><tbody>")?;
     let longest = it.held.iter().map(|it| it.seconds.0.as_secs_f64()).fold(0.001, f64::max);
     it.held.iter().try_for_each(|it| row(html, it, longest))?;
     html.write_str("</tbody></table>")?;
@@ -252,10 +252,10 @@ fn row(html: &mut String, row: &Row, longest: f64) -> fmt::Result {
         }
         None => write!(html, "<bdi>{}</bdi>", Html(&row.what))?,
     }
-    write!(html, "</td><td class=\"in\"><bdi>{}</bdi></td><td>", Html(row.part.as_deref().unwrap_or_default()))?;
+    write!(html, "</td><td class=\"in\"><bdi>{}</bdi></td><td class=\"is\">", Html(row.part.as_deref().unwrap_or_default()))?;
     match (&row.state, row.kind) {
         (Some(state), _) => write!(html, "{}", Html(state))?,
-        (None, Kind::Unlabelled) => write!(html, "× {}", row.guards)?,
+        (None, Kind::Part) => html.write_str("at work")?,
         (None, _) if row.guards > 1 => write!(html, "× {}", row.guards)?,
         (None, _) => html.write_str("held")?,
     }
@@ -308,6 +308,7 @@ impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         match seconds {
+            0..60 if self.0.subsec_nanos() == 0 => write!(f, "{seconds} s"),
             0..60 => write!(f, "{:.1} s", self.0.as_secs_f64()),
             60..3600 => write!(f, "{} min {:02} s", seconds / 60, seconds % 60),
             3600..86_400 => write!(f, "{} h {:02} min", seconds / 3600, seconds / 60 % 60),

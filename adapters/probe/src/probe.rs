@@ -131,11 +131,13 @@ impl Probe {
         self
     }
 
-    /// The part of the service that serves this probe. It is not told as held, and the drain counts as ended when all that
-    /// comes before it has.
-    pub fn served_by(self, part: impl Into<Label>) -> Self {
+    /// The part before which the drain counts as ended: the first of those that are there for the probe, such as the
+    /// diagnostics port. What it and those behind it hold is not told.
+    ///
+    /// Without this it never counts as ended while the probe is served by a part of the service: that is a part of the drain.
+    pub fn ends_before(self, part: impl Into<Label>) -> Self {
         let part = part.into().to_string();
-        self.observer.set(|it| it.own = Some(part));
+        self.observer.set(|it| it.end = Some(part));
         self
     }
 
@@ -254,10 +256,10 @@ impl Probe {
         self.observer.view.set_ready(is_on);
     }
 
-    /// A future that is ready when the metrics are scraped next. As a closing action before the diagnostics port is closed, it
-    /// has the scraper see the end of the drain.
+    /// A future that is ready when the metrics are asked for next. As a closing action behind [the end](Self::ends_before), it
+    /// has the scraper see that end.
     ///
-    /// Bound it: a scraper may never come.
+    /// Bound it: a scraper may never come. It costs the time of up to one scrape.
     ///
     /// # Examples
     ///
@@ -267,10 +269,10 @@ impl Probe {
     /// use tokio::time::timeout;
     ///
     /// # fn add(service: Service, probe: ebbtide_probe::Probe) -> Service {
+    /// let probe = probe.ends_before("last scrape");
     /// service.finally("last scrape", async move {
     ///     let _ = timeout(Duration::from_secs(15), probe.scraped()).await;
     /// })
-    /// # .at_most(Duration::from_secs(20))
     /// # }
     /// # let _ = add;
     /// ```

@@ -26,7 +26,8 @@ pub(crate) struct Snapshot {
     pub(crate) elapsed_seconds: Option<Seconds>,
     pub(crate) deadline_seconds: Option<Seconds>,
     pub(crate) left_seconds: Option<Seconds>,
-    /// Of the parts that are waited for, without the one that serves the probe.
+    /// How much is held in all, by parts that are waited for: a connection counts as one. A part itself does so if it drains
+    /// and holds nothing else.
     pub(crate) guards: usize,
     pub(crate) connections: Option<Counts>,
     pub(crate) stages: Vec<Stage>,
@@ -67,7 +68,7 @@ pub(crate) enum Phase {
     SwitchedOff,
     LameDuck,
     Draining,
-    /// All but what serves the probe, and what ends behind that, has ended.
+    /// All has ended but what outlives the drain.
     Drained,
 }
 
@@ -107,11 +108,12 @@ pub(crate) struct Part {
     pub(crate) name: String,
     pub(crate) address: Option<String>,
     pub(crate) state: Progress,
-    pub(crate) guards: usize,
+    /// How much it holds, itself not counted.
+    pub(crate) held: usize,
     /// How many guards were cut.
     pub(crate) cut: usize,
-    /// Whether it serves the probe.
-    pub(crate) own: bool,
+    /// Whether the drain counts as ended while it goes on.
+    pub(crate) outlives: bool,
 }
 
 /// How far a stage or a part has come.
@@ -147,6 +149,8 @@ pub(crate) struct Row {
 pub(crate) enum Kind {
     Connection,
     Label,
+    /// A part that holds nothing else.
+    Part,
     /// Guards without a label.
     Unlabelled,
 }

@@ -41,6 +41,12 @@ pub(crate) struct StageSeen {
     pub(crate) parts: Vec<PartSeen>,
 }
 
+impl StageSeen {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.parts.iter().all(|it| it.state == State::Closed)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct PartSeen {
     pub(crate) name: Option<Label>,
