@@ -5,14 +5,14 @@ const events = new EventSource(document.documentElement.dataset.drain);
 let lost;
 function tell(state, text) {
     clearTimeout(lost);
+    lost = undefined;
     link.className = state;
     link.textContent = text;
 }
 events.onopen = () => tell("live", "live");
 events.onerror = () => {
     // A stream that ends and comes back at once is none that was lost.
-    clearTimeout(lost);
-    lost = setTimeout(() => tell("lost", "connection lost"), 2500);
+    lost ??= setTimeout(() => tell("lost", "connection lost"), 2500);
     // An answer that is no stream, such as that of a server with too many of them, ends the attempts of the browser.
     if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000);
 };

@@ -12,7 +12,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// The rule by which a browser takes nothing from elsewhere, runs no other script and shows the page in no frame. The hashes
 /// are those of the style and the script; a test computes them.
 pub(crate) const POLICY: &str = concat!(
-    "default-src 'none'; style-src 'sha256-qrD6CI+anheME9YZbzCFheBObxpYpP8XDOA+/x7CL/Y='; script-src 'sha256-3zf70ZU1RUqn2+A00rCADYVkD3X3HwFXh1guN8f37aM='; ",
+    "default-src 'none'; style-src 'sha256-qrD6CI+anheME9YZbzCFheBObxpYpP8XDOA+/x7CL/Y='; script-src 'sha256-hEnNzgWM/oT5V+WJXrvHxgnF2UrRUe4fyYODHQBBvAk='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
