@@ -272,10 +272,10 @@ mod tests {
 
     #[test]
     fn a_name_that_somebody_let_lead_here_is_refused() {
-        for host in ["evil.example", "evil.example:9", "127.0.0.1.evil.example", "localhost.evil.example", "", ":9", "[::1"] {
-            let told = actions().refusal(&post(&[("host", host)]), HERE);
-            // What is left of half a bracket is an address all the same.
-            assert_eq!(told, (host != "[::1").then_some(Refusal::Host), "{host}");
+        for host in
+            ["evil.example", "evil.example:9", "127.0.0.1.evil.example", "localhost.evil.example", "", ":9", "[::1"]
+        {
+            assert_eq!(actions().refusal(&post(&[("host", host)]), HERE), Some(Refusal::Host), "{host}");
         }
         for host in ["127.0.0.1", "10.0.0.7:80", "[::1]:9", "localhost", "LOCALHOST:9"] {
             assert_eq!(actions().refusal(&post(&[("host", host)]), HERE), None, "{host}");
@@ -294,7 +294,9 @@ mod tests {
             assert_eq!(actions().refusal(&post(&[("origin", origin)]), HERE), Some(Refusal::Origin), "{origin}");
         }
         assert_eq!(actions().refusal(&post(&[("origin", "http://127.0.0.1:9")]), HERE), None);
-        for (site, refusal) in [("cross-site", Some(Refusal::Origin)), ("same-site", Some(Refusal::Origin)), ("none", None)] {
+        for (site, refusal) in
+            [("cross-site", Some(Refusal::Origin)), ("same-site", Some(Refusal::Origin)), ("none", None)]
+        {
             assert_eq!(actions().refusal(&post(&[("sec-fetch-site", site)]), HERE), refusal, "{site}");
         }
     }

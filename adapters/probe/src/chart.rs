@@ -53,7 +53,11 @@ impl fmt::Display for Chart<'_> {
         };
         f.write_str("<path class=\"area\" d=\"")?;
         steps(f)?;
-        write!(f, "V{HEIGHT}H{:.1}Z\"></path><path class=\"curve\" vector-effect=\"non-scaling-stroke\" d=\"", x(first.at))?;
+        write!(
+            f,
+            "V{HEIGHT}H{:.1}Z\"></path><path class=\"curve\" vector-effect=\"non-scaling-stroke\" d=\"",
+            x(first.at)
+        )?;
         steps(f)?;
         f.write_str("\"></path>")?;
         if let Some(deadline) = self.deadline {

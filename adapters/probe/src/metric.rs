@@ -4,9 +4,9 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, prometheus_text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::snapshot::{Phase, Seconds, Snapshot};
@@ -65,14 +65,20 @@ impl Metric {
             Self::gauge("ebbtide_drain_seconds", "How long the drain has gone on", seconds(it.elapsed_seconds)),
             Self::gauge("ebbtide_deadline_seconds", "How long the drain may take, or 0", seconds(it.deadline_seconds)),
             Self::gauge("ebbtide_oldest_seconds", "Age of the oldest of what is held", seconds(oldest)),
-            Self::gauge("ebbtide_killed_drains", "Drains of former processes that were killed", number(it.killed.len()))
-                .counted(),
+            Self::gauge(
+                "ebbtide_killed_drains",
+                "Drains of former processes that were killed",
+                number(it.killed.len()),
+            )
+            .counted(),
         ];
         if let Some(counts) = it.connections {
             let by_state = counts.by_state().into_iter().map(|(state, n)| (state.to_owned(), number(n))).collect();
             let cut = number(usize::try_from(counts.cut_by_bounds).unwrap_or(usize::MAX));
             all.push(Self::by("ebbtide_connections", "Open connections, by state", "state", by_state));
-            all.push(Self::gauge("ebbtide_connections_cut", "Connections cut by a time limit of theirs", cut).counted());
+            all.push(
+                Self::gauge("ebbtide_connections_cut", "Connections cut by a time limit of theirs", cut).counted(),
+            );
             let requests = number(counts.requests);
             all.push(Self::gauge("http_server_active_requests", "Requests in flight", requests));
         }

@@ -59,6 +59,7 @@ struct Record {
 }
 
 struct Latest {
+    state: State,
     at: Instant,
     cost: Duration,
     snapshot: Arc<Snapshot>,
@@ -70,7 +71,9 @@ const TICK: Duration = Duration::from_millis(250);
 const CALM: Duration = Duration::from_secs(1);
 /// By which factor it rests longer than a look took: ten thousand connections take their time.
 const REST: u32 = 20;
-/// The same, between looks on demand.
+/// But no longer than this.
+const LONGEST_REST: Duration = Duration::from_secs(2);
+/// By which factor a look on demand is reused longer than it took.
 const REUSE: u32 = 10;
 /// How many labels the metrics tell apart. Those that come later are counted together.
 const LABELS: usize = 32;
@@ -125,15 +128,17 @@ impl Observer {
 
     /// What is to be seen, or was a moment ago: as long ago as it takes to look a few times.
     pub(crate) fn look(&self) -> Arc<Snapshot> {
-        let reused = lock(&self.latest).as_ref().filter(|it| it.at.elapsed() < it.cost * REUSE).map(|it| it.snapshot.clone());
+        let state = self.drain.state();
+        let is_fresh = |it: &&Latest| it.state == state && it.at.elapsed() < it.cost * REUSE;
+        let reused = lock(&self.latest).as_ref().filter(is_fresh).map(|it| it.snapshot.clone());
         reused.unwrap_or_else(|| self.look_anew())
     }
 
     pub(crate) fn look_anew(&self) -> Arc<Snapshot> {
-        let begun = Instant::now();
+        let (state, begun) = (self.drain.state(), Instant::now());
         let snapshot = Arc::new(self.take());
         let at = Instant::now();
-        let latest = Latest { at, cost: at - begun, snapshot: snapshot.clone() };
+        let latest = Latest { state, at, cost: at - begun, snapshot: snapshot.clone() };
         let _dropped_outside_the_lock = lock(&self.latest).replace(latest);
         snapshot
     }
@@ -148,8 +153,13 @@ impl Observer {
         lock(&self.scrape).watcher()
     }
 
-    pub(crate) fn was_scraped(&self) {
-        renew(&self.scrape);
+    /// A scrape. Those who wait for one are told behind the look that it takes, and who begins to wait meanwhile is not: so
+    /// what they have done before is seen by it.
+    pub(crate) fn scrape(&self) -> Arc<Snapshot> {
+        let waiting = mem::take(&mut *lock(&self.scrape));
+        let snapshot = self.look_anew();
+        drop(waiting.start());
+        snapshot
     }
 
     /// A place among the streams, of which there are `most`.
@@ -178,7 +188,11 @@ impl Observer {
         let mut sums = Sums::default();
         let end = settings.end.as_deref().and_then(|it| position(&look.stages, it));
         let mut seen = |stage: &StageSeen, part: &PartSeen| {
-            if is_waited_for(part, stage) { add(&mut rows, &known, part, settings.inside.as_deref(), &mut sums) } else { 0 }
+            if is_waited_for(part, stage) {
+                add(&mut rows, &known, part, settings.inside.as_deref(), &mut sums)
+            } else {
+                0
+            }
         };
         let counted = end.unwrap_or(look.stages.len());
         let stages = look.stages.iter().enumerate().map(|(at, it)| {
@@ -280,7 +294,7 @@ fn watch(observer: &Weak<Observer>, mut draining: Watcher) {
             drop(catch_unwind(AssertUnwindSafe(|| drop(observer.look_anew()))));
             renew(&observer.tick);
         }
-        let rest = begun.elapsed() * REST;
+        let rest = (begun.elapsed() * REST).min(LONGEST_REST);
         drop(observer);
         match (goes_on, has_watchers) {
             (true, _) => thread::park_timeout(rest.max(TICK)),
@@ -406,7 +420,12 @@ fn rows_of(list: &[ConnectionInfo]) -> Vec<Row> {
 }
 
 fn row_of(it: &ConnectionInfo) -> Row {
-    let mut requests: Vec<_> = it.requests().iter().take(REQUESTS).map(|it| clipped(format_args!("{} {}", it.method(), it.path()), LONG)).collect();
+    let mut requests: Vec<_> = it
+        .requests()
+        .iter()
+        .take(REQUESTS)
+        .map(|it| clipped(format_args!("{} {}", it.method(), it.path()), LONG))
+        .collect();
     if it.requests().len() > REQUESTS {
         requests.push(format!("{} more", it.requests().len() - REQUESTS));
     }
@@ -524,4 +543,124 @@ fn cuts_of(part: &PartSeen) -> Vec<Cut> {
         cuts.push(cut(UNLABELLED.to_owned(), others));
     }
     cuts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::Alone;
+
+    fn observer(drain: &Drain) -> Arc<Observer> {
+        Observer::begin(drain.clone(), Box::new(Alone::new(drain)))
+    }
+
+    #[test]
+    fn metrics_have_few_labels_however_many_there_are() {
+        let drain = Drain::new();
+        let observer = observer(&drain);
+        let guards: Vec<_> = (0..1000).map(|at| drain.watcher().labelled(format!("tenant {at:03}"))).collect();
+        let peers: Vec<_> = (1..1000).map(|port| drain.watcher().labelled(format!("[::1]:{port}"))).collect();
+        let labels = observer.look_anew().labels.clone();
+        assert_eq!(labels.len(), LABELS + 2, "{labels:?}");
+        let count = |label: &str| labels.iter().find(|it| it.0 == label).map(|it| it.1);
+        assert_eq!((count(OTHER), count(CONNECTION)), (Some(1000 - LABELS), Some(999)));
+        drop((guards, peers));
+
+        let late = drain.watcher().labelled("late");
+        let labels = observer.look_anew().labels.clone();
+        assert_eq!(labels.iter().map(|it| it.1).sum::<usize>(), 1);
+        assert_eq!(labels.len(), LABELS + 1, "those that were told go on, as 0: {labels:?}");
+        drop(late);
+    }
+
+    #[test]
+    fn what_has_been_seen_for_longest_stands_first() {
+        let drain = Drain::new();
+        let observer = observer(&drain);
+        let first = drain.watcher().labelled("first");
+        observer.look_anew();
+        let second = (drain.watcher().labelled("second"), drain.watcher().labelled("second"), drain.guard());
+        let held = &observer.look_anew().held;
+        let rows: Vec<_> = held.iter().map(|it| (&it.what[..], it.guards)).collect();
+        assert_eq!(rows, [("first", 1), ("second", 2), ("a guard without a label", 1)]);
+        assert!(held[0].seconds > held[1].seconds);
+        drop((first, second));
+    }
+
+    #[test]
+    fn a_crowd_is_shown_in_part_and_counted_in_full() {
+        let drain = Drain::new();
+        let observer = observer(&drain);
+        let guards: Vec<_> = (0..300).map(|at| drain.watcher().labelled(format!("job {at}"))).collect();
+        let snapshot = observer.look_anew();
+        assert_eq!((snapshot.held.len(), snapshot.held_more, snapshot.guards), (ROWS, 200, 300));
+        drop(guards);
+    }
+
+    #[test]
+    fn what_was_cut_is_told_and_time_stands_still_at_the_end() {
+        let drain = Drain::new();
+        let observer = observer(&drain);
+        let upload = (drain.watcher().labelled("upload"), drain.guard());
+        drain.close();
+        let snapshot = observer.look_anew();
+        let cut: Vec<_> = snapshot.cut.iter().map(|it| (&it.what[..], it.guards)).collect();
+        assert_eq!((snapshot.phase, cut), (Phase::Drained, vec![("upload", 1), (UNLABELLED, 1)]));
+        assert_eq!(snapshot.elapsed_seconds, observer.look_anew().elapsed_seconds);
+        drop(upload);
+    }
+
+    #[test]
+    fn a_cause_is_one_of_few_words() {
+        let reason = |begin: fn(&Drain)| {
+            let drain = Drain::new();
+            let observer = observer(&drain);
+            begin(&drain);
+            observer.look_anew().reason.clone()
+        };
+        assert_eq!(reason(|it| drop(it.start())).as_deref(), Some("called"));
+        assert_eq!(reason(|it| drop(it.start_because("SIGTERM"))).as_deref(), Some("SIGTERM"));
+        let posted = |it: &Drain| drop(it.start_because(ebbtide::Label::live(Posted(None))));
+        assert_eq!(reason(posted).as_deref(), Some("post"));
+        let long = |it: &Drain| drop(it.start_because("x".repeat(1000)));
+        assert_eq!(reason(long).map(|it| it.len()), Some(REASON + '…'.len_utf8()));
+    }
+
+    #[test]
+    fn the_thread_ends_with_the_probe() {
+        let drain = Drain::new();
+        let observer = observer(&drain);
+        let weak = Arc::downgrade(&observer);
+        drop(observer);
+        // The thread may just be looking.
+        while weak.strong_count() > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_label_that_panics_when_it_is_shown_ends_no_thread() {
+        struct Bad;
+        impl std::fmt::Display for Bad {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("a label of a test")
+            }
+        }
+        let drain = Drain::new();
+        let observer = observer(&drain);
+        let bad = drain.watcher().labelled(ebbtide::Label::live(Bad));
+        let mut tick = observer.next_tick();
+        drop(drain.start());
+        wait(&mut tick);
+        drop(bad);
+        let mut tick = observer.next_tick();
+        wait(&mut tick);
+        assert_eq!(observer.look_anew().phase, Phase::Drained);
+    }
+
+    fn wait(watcher: &mut Watcher) {
+        while watcher.state() == State::Running {
+            thread::yield_now();
+        }
+    }
 }

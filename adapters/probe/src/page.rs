@@ -132,11 +132,17 @@ fn now(html: &mut String, it: &Snapshot) -> fmt::Result {
     html.write_str("<dl class=\"facts\">")?;
     write!(html, "<div><dt>Held</dt><dd data-state=\"held\">{}</dd></div>", it.guards)?;
     if let Some(counts) = it.connections {
-        for (state, n) in counts.by_state().into_iter().filter(|(state, n)| *n > 0 || *state == "active" || *state == "idle") {
+        for (state, n) in
+            counts.by_state().into_iter().filter(|(state, n)| *n > 0 || *state == "active" || *state == "idle")
+        {
             let mut title = state.to_owned();
             title[..1].make_ascii_uppercase();
             let requests = if state == "active" && counts.requests > 0 {
-                format!(" <small>{} {}</small>", counts.requests, if counts.requests == 1 { "request" } else { "requests" })
+                format!(
+                    " <small>{} {}</small>",
+                    counts.requests,
+                    if counts.requests == 1 { "request" } else { "requests" }
+                )
             } else {
                 String::new()
             };
@@ -252,7 +258,11 @@ fn row(html: &mut String, row: &Row, longest: f64) -> fmt::Result {
         }
         None => write!(html, "<bdi>{}</bdi>", Html(&row.what))?,
     }
-    write!(html, "</td><td class=\"in\"><bdi>{}</bdi></td><td class=\"is\">", Html(row.part.as_deref().unwrap_or_default()))?;
+    write!(
+        html,
+        "</td><td class=\"in\"><bdi>{}</bdi></td><td class=\"is\">",
+        Html(row.part.as_deref().unwrap_or_default())
+    )?;
     match (&row.state, row.kind) {
         (Some(state), _) => write!(html, "{}", Html(state))?,
         (None, Kind::Part) => html.write_str("at work")?,
@@ -314,5 +324,81 @@ impl fmt::Display for Seconds {
             3600..86_400 => write!(f, "{} h {:02} min", seconds / 3600, seconds / 60 % 60),
             _ => write!(f, "{} d {:02} h", seconds / 86_400, seconds / 3600 % 24),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ebbtide::Drain;
+    use http::Request;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::Probe;
+
+    fn page(probe: &Probe, host: &str) -> String {
+        let request = Request::get("/").header("host", host).body(()).unwrap();
+        let mut body = probe.answer(&request, None).into_body();
+        let mut text = String::new();
+        futures_lite::future::block_on(futures_lite::AsyncReadExt::read_to_string(&mut body, &mut text)).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_policy_has_the_hashes_of_the_style_and_the_script() {
+        for text in [STYLE, SCRIPT] {
+            // The alphabet of base64 (RFC 4648, section 4).
+            const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            let mut hash = Sha256::digest(text).to_vec();
+            hash.push(0);
+            let digits = hash.chunks(3).flat_map(|it| {
+                let bits = u32::from_be_bytes([0, it[0], it[1], it[2]]);
+                [18, 12, 6, 0].map(|shift| char::from(DIGITS[(bits >> shift) as usize & 63]))
+            });
+            let hash: String = digits.take(43).chain(['=']).collect();
+            assert!(POLICY.contains(&format!("'sha256-{hash}'")), "the policy lacks sha256-{hash}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_others_have_named_leaves_its_place_in_the_page() {
+        const EVIL: &str = "</bdi><script>alert('\"1\"')</script><img src=x onerror=alert(1)>";
+        let drain = Drain::new();
+        let held = drain.watcher().labelled(EVIL);
+        let probe = Probe::new(&drain).named(EVIL).killed(EVIL).under(EVIL.replace('/', ""));
+        let running = page(&probe, "localhost");
+        drop(drain.start_because(EVIL));
+        let draining = page(&probe, EVIL);
+        drain.close();
+        for page in [running, draining, page(&probe, "localhost")] {
+            assert_eq!(page.matches("<script>").count(), 1, "its own: {page}");
+            assert!(!page.contains("<img") && page.contains("&lt;script&gt;"), "{page}");
+        }
+        drop(held);
+    }
+
+    #[test]
+    fn a_host_that_a_shell_would_run_is_in_no_command() {
+        let probe = Probe::new(&Drain::new());
+        assert!(page(&probe, "10.0.0.7:9090").contains("curl http://10.0.0.7:9090/metrics"));
+        for host in ["$(reboot)", "a;b", "a b", "`x`", "a&b"] {
+            assert!(page(&probe, host).contains("curl http://HOST:PORT/metrics"), "{host}");
+        }
+    }
+
+    #[test]
+    fn actions_are_shown_if_they_are_on() {
+        let probe = Probe::new(&Drain::new()).under("/probe/");
+        assert!(!page(&probe, "localhost").contains("-X POST"));
+        let probe = probe.actions(crate::Token::new("0123456789abcdef").unwrap());
+        let page = page(&probe, "localhost");
+        assert_eq!(page.matches("http://localhost/probe/ready/o").count(), 2, "{page}");
+        assert!(!page.contains("0123456789abcdef"), "the token is not for who looks");
+    }
+
+    #[test]
+    fn times_are_for_people() {
+        let texts = [0.0, 0.44, 59.0, 61.5, 3661.0, 90_000.0].map(|it| Seconds::of(it).to_string());
+        assert_eq!(texts, ["0 s", "0.4 s", "59 s", "1 min 01 s", "1 h 01 min", "1 d 01 h"]);
     }
 }

@@ -331,9 +331,7 @@ impl Probe {
     }
 
     fn metrics(&self) -> Response<Body> {
-        let text = metric::text(&self.observer.look());
-        self.observer.was_scraped();
-        answer(StatusCode::OK, metric::CONTENT_TYPE, text)
+        answer(StatusCode::OK, metric::CONTENT_TYPE, metric::text(&self.observer.scrape()))
     }
 
     fn status(&self) -> Response<Body> {
@@ -415,7 +413,8 @@ enum Wanted {
 impl Wanted {
     fn of<B>(request: &Request<B>) -> Self {
         let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|it| it.to_str().ok());
-        let mut accepts = accepts.flat_map(|it| it.split(',')).map(|it| it.split(';').next().unwrap_or_default().trim());
+        let mut accepts =
+            accepts.flat_map(|it| it.split(',')).map(|it| it.split(';').next().unwrap_or_default().trim());
         // What stands first is what is wanted most.
         let first = accepts.find_map(|it| match it {
             "text/event-stream" => Some(Self::Events),
