@@ -13,6 +13,8 @@ mod metric;
 mod observer;
 mod page;
 mod probe;
+mod record;
+mod rows;
 #[cfg(feature = "service")]
 mod service;
 mod snapshot;

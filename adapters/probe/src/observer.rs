@@ -1,24 +1,26 @@
 //! Who looks: on demand, and by itself while there is a drain or somebody who watches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
 use std::mem;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ebbtide::{Cause, Drain, Held, Overdue, State, Watcher};
-use ebbtide_connection::{ConnectionInfo, Connections};
+use ebbtide::{Cause, Drain, Held, State, Watcher};
+use ebbtide_connection::Connections;
 
 use crate::action::Posted;
-use crate::history::{History, Point};
-use crate::snapshot::{Counts, Cut, Kind, Part, Phase, Progress, ROWS, Row, Seconds, Snapshot, Stage};
+use crate::history::Point;
+use crate::record::Record;
+use crate::rows::Rows;
+use crate::snapshot::{Counts, Cut, Phase, ROWS, Seconds, Snapshot, Stage};
 use crate::text::clipped;
-use crate::view::{ObstacleKind, PartSeen, StageSeen, View};
+use crate::view::{ObstacleKind, PartSeen, StageSeen, View, position};
 
 /// What all clones of a probe share.
 pub(crate) struct Observer {
@@ -49,15 +51,6 @@ pub(crate) struct Settings {
 
 pub(crate) type Inside = dyn Fn(Held) -> Vec<Held> + Send + Sync;
 
-/// What a look remembers for the next one.
-#[derive(Default)]
-struct Record {
-    seen: HashMap<(String, String), Instant>,
-    history: History,
-    ended: Option<Duration>,
-    names: BTreeSet<String>,
-}
-
 struct Latest {
     state: State,
     at: Instant,
@@ -75,13 +68,9 @@ const REST: u32 = 20;
 const LONGEST_REST: Duration = Duration::from_secs(2);
 /// By which factor a look on demand is reused longer than it took.
 const REUSE: u32 = 10;
-/// How many labels the metrics tell apart. Those that come later are counted together.
-const LABELS: usize = 32;
-/// In bytes: of a label in the metrics, of a cause there, and of anything on the page.
-const SHORT: usize = 64;
+/// In bytes: of a cause in the metrics, and on the page.
 const REASON: usize = 40;
 const LONG: usize = 200;
-const REQUESTS: usize = 4;
 const CUTS: usize = 50;
 
 impl Observer {
@@ -95,7 +84,7 @@ impl Observer {
             killed: Vec::new(),
         };
         let watcher = drain.watcher();
-        let begun = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let this = Arc::new(Self {
             drain,
             view,
@@ -182,24 +171,18 @@ impl Observer {
         let obstacle = self.view.obstacle();
         let cause = self.drain.cause();
         let connections = settings.connections.as_ref();
-        let (mut rows, counts) = connections.map(|it| (rows_of(&it.list()), Some(counts(it)))).unwrap_or_default();
-        // How a connection of the list calls itself as a label: by its name and a colon, and then by what it is doing.
-        let known: HashMap<_, _> = rows.iter().enumerate().map(|(at, it)| (it.what.clone(), at)).collect();
-        let mut sums = Sums::default();
+        let rows = connections.map(|it| (Rows::of(&it.list()), Some(Counts::of(it))));
+        let (mut rows, counts) = rows.unwrap_or_default();
         let end = settings.end.as_deref().and_then(|it| position(&look.stages, it));
-        let mut seen = |stage: &StageSeen, part: &PartSeen| {
-            if is_waited_for(part, stage) {
-                add(&mut rows, &known, part, settings.inside.as_deref(), &mut sums)
-            } else {
-                0
-            }
-        };
-        let counted = end.unwrap_or(look.stages.len());
-        let stages = look.stages.iter().enumerate().map(|(at, it)| {
-            let outlives = at >= counted;
-            stage(it, outlives, |part| if outlives { 0 } else { seen(it, part) })
+        let inside = settings.inside.as_deref();
+        let stages = look.stages.iter().enumerate().map(|(at, stage)| {
+            let outlives = end.is_some_and(|end| at >= end);
+            let held = |part: &PartSeen| {
+                if outlives || !stage.waits_for(part) { 0 } else { rows.add(part, inside) }
+            };
+            Stage::of(stage, outlives, held)
         });
-        let stages: Vec<_> = stages.collect();
+        let stages: Vec<_> = stages.filter(|it| !it.parts.is_empty()).collect();
         let has_drained = match end {
             Some(end) => look.state != State::Running && look.stages[..end].iter().all(StageSeen::is_closed),
             None => look.state == State::Closed,
@@ -212,25 +195,26 @@ impl Observer {
             Some(_) if look.lame_duck.is_some() => Phase::LameDuck,
             Some(_) => Phase::Draining,
         };
-        let cuts: Vec<_> = look.stages.iter().flat_map(|it| &it.parts).flat_map(cuts_of).collect();
+        let cuts: Vec<_> = look.stages.iter().flat_map(|it| &it.parts).flat_map(Cut::of).collect();
 
         let mut record = lock(&self.record);
         if phase == Phase::Drained {
             record.ended = record.ended.or(look.elapsed);
         }
         let elapsed = record.ended.or(look.elapsed);
-        record.age(&mut rows, Instant::now());
+        record.age(&mut rows.rows, Instant::now());
         if let Some(at) = elapsed {
-            record.history.add(Point { at, guards: sums.guards });
+            record.history.add(Point { at, guards: rows.guards });
         }
-        let labels = record.labels(&sums.labels);
+        let labels = record.labels(&rows.labels);
         let cut_labels = record.classes(cuts.iter().map(|it| (&it.what[..], it.guards)));
         let history = record.history.points().to_vec();
         drop(record);
 
-        rows.sort_by_key(|it| std::cmp::Reverse(it.seconds));
-        let held_more = rows.len().saturating_sub(ROWS);
-        rows.truncate(ROWS);
+        let (guards, mut held) = (rows.guards, rows.rows);
+        held.sort_by_key(|it| Reverse(it.seconds));
+        let held_more = held.len().saturating_sub(ROWS);
+        held.truncate(ROWS);
         let deadline = look.deadline.or(settings.deadline);
         let goes_on = matches!(phase, Phase::Draining);
         let left = deadline.zip(elapsed.filter(|_| goes_on)).map(|(it, elapsed)| it.saturating_sub(elapsed));
@@ -246,10 +230,10 @@ impl Observer {
             elapsed_seconds: elapsed.map(Seconds),
             deadline_seconds: deadline.map(Seconds),
             left_seconds: left.map(Seconds),
-            guards: sums.guards,
+            guards,
             connections: counts,
-            stages: stages.into_iter().filter(|it| !it.parts.is_empty()).collect(),
-            held: rows,
+            stages,
+            held,
             held_more,
             cut: cuts.into_iter().take(CUTS).collect(),
             killed: settings.killed,
@@ -321,7 +305,7 @@ impl Drop for Place {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -334,215 +318,7 @@ fn renew(event: &Mutex<Drain>) {
 /// The name of the program's file.
 fn program() -> String {
     let path = std::env::args_os().next().unwrap_or_default();
-    std::path::Path::new(&path).file_stem().map_or_else(|| "service".to_owned(), |it| clipped(it.display(), SHORT))
-}
-
-/// How many guards are held in all, and by label.
-#[derive(Default)]
-struct Sums {
-    guards: usize,
-    labels: HashMap<String, usize>,
-}
-
-impl Sums {
-    fn add(&mut self, label: &str, guards: usize) {
-        self.guards += guards;
-        *self.labels.entry(label.to_owned()).or_default() += guards;
-    }
-}
-
-const CONNECTION: &str = "connection";
-const UNLABELLED: &str = "unlabelled";
-const OTHER: &str = "other";
-
-impl Record {
-    /// Since when rows that do not tell themselves have been seen.
-    fn age(&mut self, rows: &mut [Row], now: Instant) {
-        let mut seen = HashMap::with_capacity(self.seen.len());
-        for row in rows.iter_mut().filter(|it| it.kind != Kind::Connection) {
-            let key = (row.part.clone().unwrap_or_default(), row.what.clone());
-            let since = self.seen.get(&key).copied().unwrap_or(now);
-            row.seconds = Seconds(now - since);
-            seen.insert(key, since);
-        }
-        self.seen = seen;
-    }
-
-    /// The labels that are told apart, those that nobody holds now among them.
-    fn labels(&mut self, sums: &HashMap<String, usize>) -> Vec<(String, usize)> {
-        let mut labels = self.classes(sums.iter().map(|(label, guards)| (&label[..], *guards)));
-        let absent = self.names.iter().filter(|it| labels.iter().all(|(label, _)| label != *it));
-        let absent: Vec<_> = absent.map(|it| (it.clone(), 0)).collect();
-        labels.extend(absent);
-        labels.sort();
-        labels
-    }
-
-    fn classes<'a>(&mut self, labels: impl Iterator<Item = (&'a str, usize)>) -> Vec<(String, usize)> {
-        let mut classes = HashMap::<_, usize>::new();
-        for (label, guards) in labels {
-            *classes.entry(self.class(label)).or_default() += guards;
-        }
-        let mut classes: Vec<_> = classes.into_iter().collect();
-        classes.sort();
-        classes
-    }
-
-    /// What the metrics call a label: itself, unless there are too many of its kind.
-    fn class(&mut self, label: &str) -> String {
-        let address = label.split_once(": ").map_or(label, |it| it.0);
-        if address.parse::<SocketAddr>().is_ok() {
-            return CONNECTION.to_owned();
-        }
-        let label = clipped(label, SHORT);
-        if self.names.contains(&label) || [CONNECTION, UNLABELLED, OTHER].contains(&&label[..]) {
-            return label;
-        }
-        if self.names.len() == LABELS {
-            return OTHER.to_owned();
-        }
-        self.names.insert(label.clone());
-        label
-    }
-}
-
-fn counts(connections: &Connections) -> Counts {
-    let list = connections.list();
-    Counts {
-        requests: list.iter().map(|it| it.requests().len()).sum(),
-        cut_by_bounds: connections.cut_by_bounds(),
-        ..Counts::from(connections.counts())
-    }
-}
-
-fn rows_of(list: &[ConnectionInfo]) -> Vec<Row> {
-    list.iter().map(row_of).collect()
-}
-
-fn row_of(it: &ConnectionInfo) -> Row {
-    let mut requests: Vec<_> = it
-        .requests()
-        .iter()
-        .take(REQUESTS)
-        .map(|it| clipped(format_args!("{} {}", it.method(), it.path()), LONG))
-        .collect();
-    if it.requests().len() > REQUESTS {
-        requests.push(format!("{} more", it.requests().len() - REQUESTS));
-    }
-    Row {
-        kind: Kind::Connection,
-        what: it.name().map_or_else(|| format!("connection {}", it.id()), |name| clipped(name, LONG)),
-        part: None,
-        state: Some(it.state().to_string()),
-        requests,
-        guards: 1,
-        seconds: Seconds(it.age()),
-    }
-}
-
-/// Whether the drain waits for it. A closing action whose turn has not come is not waited for yet.
-fn is_waited_for(part: &PartSeen, stage: &StageSeen) -> bool {
-    part.state != State::Closed && !(stage.is_closing && part.state == State::Running)
-}
-
-/// Which stage has a part of this name.
-fn position(stages: &[StageSeen], name: &str) -> Option<usize> {
-    let is_it = |part: &PartSeen| part.name.as_ref().is_some_and(|it| it.to_string() == name);
-    stages.iter().position(|it| it.parts.iter().any(is_it))
-}
-
-/// Adds what a part holds, and returns how much that is, the part itself not counted.
-fn add(
-    rows: &mut Vec<Row>,
-    known: &HashMap<String, usize>,
-    part: &PartSeen,
-    inside: Option<&Inside>,
-    sums: &mut Sums,
-) -> usize {
-    let name = part.name.as_ref().map(|it| clipped(it, LONG));
-    let (mut itself, mut labelled, mut held) = (0, 0, 0);
-    for it in &part.held {
-        labelled += it.guards();
-        for it in inside.map_or_else(|| vec![it.clone()], |inside| inside(it.clone())) {
-            let (what, guards) = (clipped(it.label(), LONG), it.guards());
-            if Some(&what) == name.as_ref() {
-                itself += guards;
-            } else if let Some(at) = known.get(what.split_once(": ").map_or(&what[..], |it| it.0)) {
-                rows[*at].part.clone_from(&name);
-                // One, however many guards it has.
-                sums.add(CONNECTION, 1);
-                held += 1;
-            } else {
-                sums.add(&what, guards);
-                held += guards;
-                rows.push(Row { part: name.clone(), ..row(Kind::Label, what, guards) });
-            }
-        }
-    }
-    let others = part.guards.saturating_sub(labelled);
-    if others > 0 {
-        sums.add(UNLABELLED, others);
-        held += others;
-        let what = if others == 1 { "a guard" } else { "guards" };
-        rows.push(Row { part: name.clone(), ..row(Kind::Unlabelled, format!("{what} without a label"), others) });
-    }
-    if let Some(name) = name.filter(|_| itself > 0 && part.state == State::Draining && held == 0) {
-        sums.add(&name, 1);
-        rows.push(Row { part: Some(name.clone()), ..row(Kind::Part, name, 1) });
-    }
-    held
-}
-
-fn row(kind: Kind, what: String, guards: usize) -> Row {
-    Row { kind, what, part: None, state: None, requests: Vec::new(), guards, seconds: Seconds::default() }
-}
-
-fn stage(stage: &StageSeen, outlives: bool, mut held: impl FnMut(&PartSeen) -> usize) -> Stage {
-    let counted: Vec<_> = stage.parts.iter().map(|it| (it, held(it))).collect();
-    let named = counted.iter().filter_map(|(it, held)| it.name.as_ref().map(|name| (name, it, *held)));
-    let parts: Vec<_> = named
-        .map(|(name, part, held)| Part {
-            name: clipped(name, SHORT),
-            address: part.address.clone(),
-            state: progress(part, stage.is_closing),
-            held,
-            cut: part.overdue.as_ref().map_or(0, Overdue::guards),
-            outlives,
-        })
-        .collect();
-    let states = || parts.iter().map(|it| it.state);
-    let state = if states().any(|it| it == Progress::Draining) {
-        Progress::Draining
-    } else if states().all(|it| it >= Progress::Closed) {
-        states().max().unwrap_or(Progress::Closed)
-    } else {
-        states().min().unwrap_or(Progress::Closed)
-    };
-    Stage { state, closing: stage.is_closing, parts }
-}
-
-fn progress(part: &PartSeen, is_closing: bool) -> Progress {
-    match part.state {
-        State::Running if is_closing => Progress::Waiting,
-        State::Running if part.guards == 0 => Progress::Ended,
-        State::Running => Progress::Running,
-        State::Draining => Progress::Draining,
-        State::Closed if part.overdue.is_some() => Progress::Cut,
-        State::Closed => Progress::Closed,
-    }
-}
-
-fn cuts_of(part: &PartSeen) -> Vec<Cut> {
-    let Some(overdue) = &part.overdue else { return Vec::new() };
-    let name = part.name.as_ref().map(|it| clipped(it, SHORT));
-    let cut = |what: String, guards| Cut { part: name.clone(), what, guards };
-    let mut cuts: Vec<_> = overdue.held().iter().map(|it| cut(clipped(it.label(), LONG), it.guards())).collect();
-    let labelled: usize = cuts.iter().map(|it| it.guards).sum();
-    let others = overdue.guards().saturating_sub(labelled);
-    if others > 0 {
-        cuts.push(cut(UNLABELLED.to_owned(), others));
-    }
-    cuts
+    Path::new(&path).file_stem().map_or_else(|| "service".to_owned(), |it| clipped(it.to_string_lossy(), 64))
 }
 
 #[cfg(test)]
@@ -552,25 +328,6 @@ mod tests {
 
     fn observer(drain: &Drain) -> Arc<Observer> {
         Observer::begin(drain.clone(), Box::new(Alone::new(drain)))
-    }
-
-    #[test]
-    fn metrics_have_few_labels_however_many_there_are() {
-        let drain = Drain::new();
-        let observer = observer(&drain);
-        let guards: Vec<_> = (0..1000).map(|at| drain.watcher().labelled(format!("tenant {at:03}"))).collect();
-        let peers: Vec<_> = (1..1000).map(|port| drain.watcher().labelled(format!("[::1]:{port}"))).collect();
-        let labels = observer.look_anew().labels.clone();
-        assert_eq!(labels.len(), LABELS + 2, "{labels:?}");
-        let count = |label: &str| labels.iter().find(|it| it.0 == label).map(|it| it.1);
-        assert_eq!((count(OTHER), count(CONNECTION)), (Some(1000 - LABELS), Some(999)));
-        drop((guards, peers));
-
-        let late = drain.watcher().labelled("late");
-        let labels = observer.look_anew().labels.clone();
-        assert_eq!(labels.iter().map(|it| it.1).sum::<usize>(), 1);
-        assert_eq!(labels.len(), LABELS + 1, "those that were told go on, as 0: {labels:?}");
-        drop(late);
     }
 
     #[test]
@@ -605,7 +362,7 @@ mod tests {
         drain.close();
         let snapshot = observer.look_anew();
         let cut: Vec<_> = snapshot.cut.iter().map(|it| (&it.what[..], it.guards)).collect();
-        assert_eq!((snapshot.phase, cut), (Phase::Drained, vec![("upload", 1), (UNLABELLED, 1)]));
+        assert_eq!((snapshot.phase, cut), (Phase::Drained, vec![("upload", 1), ("unlabelled", 1)]));
         assert_eq!(snapshot.elapsed_seconds, observer.look_anew().elapsed_seconds);
         drop(upload);
     }

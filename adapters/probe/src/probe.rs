@@ -173,7 +173,8 @@ impl Probe {
 
     /// The status of the answer to `/ready` if the service is not ready. Default: 503.
     ///
-    /// With 404, the `http-check disable-on-404` of HAProxy takes no new sessions and keeps those it has.
+    /// With 404, a load balancer that has `http-check disable-on-404`, which is `HAProxy`, sends no new sessions and keeps the
+    /// old ones.
     ///
     /// # Panics
     ///

@@ -3,11 +3,15 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ebbtide_connection::ConnectionCounts;
+use ebbtide::{Overdue, State};
+use ebbtide_connection::Connections;
 use serde::{Serialize, Serializer};
 
 use crate::history::Point;
 use crate::page::Sections;
+use crate::record::UNLABELLED;
+use crate::text::clipped;
+use crate::view::{PartSeen, StageSeen};
 
 /// What a probe shows, as it was at one moment. It is what `/drain` is as JSON.
 #[derive(Debug, Serialize)]
@@ -58,6 +62,8 @@ impl Snapshot {
 
 /// How many rows there are at most of what is held.
 pub(crate) const ROWS: usize = 100;
+/// How long a text is at most, in bytes.
+const LONGEST: usize = 200;
 
 /// What the service is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -83,15 +89,20 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    pub(crate) fn of(connections: &Connections) -> Self {
+        let counts = connections.counts();
+        Self {
+            new: counts.new,
+            active: counts.active,
+            idle: counts.idle,
+            upgraded: counts.upgraded,
+            requests: connections.list().iter().map(|it| it.requests().len()).sum(),
+            cut_by_bounds: connections.cut_by_bounds(),
+        }
+    }
+
     pub(crate) fn by_state(&self) -> [(&'static str, usize); 4] {
         [("active", self.active), ("idle", self.idle), ("new", self.new), ("upgraded", self.upgraded)]
-    }
-}
-
-impl From<ConnectionCounts> for Counts {
-    fn from(counts: ConnectionCounts) -> Self {
-        let ConnectionCounts { new, active, idle, upgraded, .. } = counts;
-        Self { new, active, idle, upgraded, ..Self::default() }
     }
 }
 
@@ -101,6 +112,27 @@ pub(crate) struct Stage {
     /// Whether it is a closing action.
     pub(crate) closing: bool,
     pub(crate) parts: Vec<Part>,
+}
+
+impl Stage {
+    /// A stage as it was seen; `held` tells how much a part of it holds.
+    pub(crate) fn of(stage: &StageSeen, outlives: bool, mut held: impl FnMut(&PartSeen) -> usize) -> Self {
+        let mut parts = Vec::new();
+        for part in &stage.parts {
+            let held = held(part);
+            // A drain alone is no part.
+            let Some(name) = &part.name else { continue };
+            parts.push(Part {
+                name: clipped(name, LONGEST),
+                address: part.address.clone(),
+                state: Progress::of(part, stage.is_closing),
+                held,
+                cut: part.overdue.as_ref().map_or(0, Overdue::guards),
+                outlives,
+            });
+        }
+        Self { state: Progress::of_all(&parts), closing: stage.is_closing, parts }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -128,6 +160,29 @@ pub(crate) enum Progress {
     Ended,
     Closed,
     Cut,
+}
+
+impl Progress {
+    fn of(part: &PartSeen, is_closing: bool) -> Self {
+        match part.state {
+            State::Running if is_closing => Self::Waiting,
+            State::Running if part.guards == 0 => Self::Ended,
+            State::Running => Self::Running,
+            State::Draining => Self::Draining,
+            State::Closed if part.overdue.is_some() => Self::Cut,
+            State::Closed => Self::Closed,
+        }
+    }
+
+    fn of_all(parts: &[Part]) -> Self {
+        let all = || parts.iter().map(|it| it.state);
+        if all().any(|it| it == Self::Draining) {
+            return Self::Draining;
+        }
+        let have_closed = all().all(|it| it >= Self::Closed);
+        let one = if have_closed { all().max() } else { all().min() };
+        one.unwrap_or(Self::Closed)
+    }
 }
 
 /// Something that is held.
@@ -160,6 +215,22 @@ pub(crate) struct Cut {
     pub(crate) part: Option<String>,
     pub(crate) what: String,
     pub(crate) guards: usize,
+}
+
+impl Cut {
+    /// What was cut of a part.
+    pub(crate) fn of(part: &PartSeen) -> Vec<Self> {
+        let Some(overdue) = &part.overdue else { return Vec::new() };
+        let name = part.name.as_ref().map(|it| clipped(it, LONGEST));
+        let cut = |what: String, guards| Self { part: name.clone(), what, guards };
+        let mut cuts: Vec<_> = overdue.held().iter().map(|it| cut(clipped(it.label(), LONGEST), it.guards())).collect();
+        let labelled: usize = cuts.iter().map(|it| it.guards).sum();
+        let others = overdue.guards().saturating_sub(labelled);
+        if others > 0 {
+            cuts.push(cut(UNLABELLED.to_owned(), others));
+        }
+        cuts
+    }
 }
 
 /// A time, as JSON has it: in seconds, to the millisecond.

@@ -42,6 +42,11 @@ pub(crate) struct StageSeen {
 }
 
 impl StageSeen {
+    /// Whether the drain waits for this part of it. A closing action whose turn has not come is not waited for yet.
+    pub(crate) fn waits_for(&self, part: &PartSeen) -> bool {
+        part.state != State::Closed && !(self.is_closing && part.state == State::Running)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.parts.iter().all(|it| it.state == State::Closed)
     }
@@ -55,6 +60,12 @@ pub(crate) struct PartSeen {
     pub(crate) guards: usize,
     pub(crate) held: Vec<Held>,
     pub(crate) overdue: Option<Overdue>,
+}
+
+/// Which stage has a part of this name.
+pub(crate) fn position(stages: &[StageSeen], name: &str) -> Option<usize> {
+    let is_it = |part: &PartSeen| part.name.as_ref().is_some_and(|it| it.to_string() == name);
+    stages.iter().position(|it| it.parts.iter().any(is_it))
 }
 
 /// Why a service is not ready.
