@@ -32,9 +32,8 @@ async fn answer(request: Request<Incoming>, mails: Sender<u64>) -> http::Result<
     Ok(Response::new("done\n".to_owned()))
 }
 
-/// The port for probers, scrapers and people. None of them may hold up the service: half a request is dropped after 2 s, an
-/// answer that nobody reads after 10 s, and when the stage drains, only who is just being answered is waited for, and who does
-/// not read for no more than a second.
+/// The port for probers, scrapers and people. None of them may hold up the service. Half a request is dropped after 2 s, and an
+/// answer that nobody reads after 10 s. When the stage drains, answers are completed, for who reads them within a second.
 async fn diagnostics(address: String, probe: Probe, part: Part) -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = TcpListener::bind(address).await?;
     println!("diagnostics on http://{}", listener.local_addr()?);

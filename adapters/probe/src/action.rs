@@ -178,8 +178,8 @@ impl Actions {
         (!token.is(said)).then_some(Refusal::WrongToken)
     }
 
-    /// Whether the host of a request is this server. A name that anybody can let lead here is not, or a page of theirs would
-    /// be of the same origin as this server (DNS rebinding). An address is no such name.
+    /// Whether the host of a request is this server. A name that anybody can let lead here is not: with it a page of theirs
+    /// would be of this server's origin (DNS rebinding). An address is no such name.
     fn is_ours(&self, host: &str) -> bool {
         let name = name(host);
         let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();

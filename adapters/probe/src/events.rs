@@ -31,7 +31,7 @@ const RETRY: u32 = 1000;
 
 impl Events {
     /// A stream that ends with the drain of the server that serves it. If that is not known, it ends when the drain that is
-    /// looked at begins: then the browser comes back again and again, and has an event each time.
+    /// looked at begins. Then the browser comes back again and again, and has an event each time.
     pub(crate) fn new(observer: &Arc<Observer>, place: Place, server: Option<Watcher>) -> Self {
         let ending = server.unwrap_or_else(|| observer.drain.watcher());
         let observer = observer.clone();

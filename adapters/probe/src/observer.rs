@@ -142,8 +142,8 @@ impl Observer {
         lock(&self.scrape).watcher()
     }
 
-    /// A scrape. Those who wait for one are told behind the look that it takes, and who begins to wait meanwhile is not: so
-    /// what they have done before is seen by it.
+    /// A scrape. Those who wait for one are told behind the look that it takes. Who begins to wait meanwhile is not: what
+    /// they have done before may not be seen by it.
     pub(crate) fn scrape(&self) -> Arc<Snapshot> {
         let waiting = mem::take(&mut *lock(&self.scrape));
         let snapshot = self.look_anew();
@@ -202,16 +202,16 @@ impl Observer {
             record.ended = record.ended.or(look.elapsed);
         }
         let elapsed = record.ended.or(look.elapsed);
-        record.age(&mut rows.rows, Instant::now());
+        record.age(&mut rows.list, Instant::now());
         if let Some(at) = elapsed {
             record.history.add(Point { at, guards: rows.guards });
         }
-        let labels = record.labels(&rows.labels);
         let cut_labels = record.classes(cuts.iter().map(|it| (&it.what[..], it.guards)));
+        let labels = record.labels(&rows.labels);
         let history = record.history.points().to_vec();
         drop(record);
 
-        let (guards, mut held) = (rows.guards, rows.rows);
+        let (guards, mut held) = (rows.guards, rows.list);
         held.sort_by_key(|it| Reverse(it.seconds));
         let held_more = held.len().saturating_sub(ROWS);
         held.truncate(ROWS);

@@ -14,7 +14,7 @@ use crate::view::PartSeen;
 /// What is held, row by row, and how much that is.
 #[derive(Default)]
 pub(crate) struct Rows {
-    pub(crate) rows: Vec<Row>,
+    pub(crate) list: Vec<Row>,
     /// Which row is that of the connection with this name.
     connections: HashMap<String, usize>,
     pub(crate) guards: usize,
@@ -29,9 +29,9 @@ const REQUESTS: usize = 4;
 impl Rows {
     /// The rows of these connections, whoever holds them.
     pub(crate) fn of(connections: &[ConnectionInfo]) -> Self {
-        let rows: Vec<_> = connections.iter().map(row_of).collect();
-        let connections = rows.iter().enumerate().map(|(at, it)| (it.what.clone(), at)).collect();
-        Self { rows, connections, ..Self::default() }
+        let list: Vec<_> = connections.iter().map(row_of).collect();
+        let connections = list.iter().enumerate().map(|(at, it)| (it.what.clone(), at)).collect();
+        Self { list, connections, ..Self::default() }
     }
 
     /// Adds what a part holds, and returns how much that is, the part itself not counted.
@@ -50,7 +50,7 @@ impl Rows {
                     self.count(CONNECTION, 1);
                 } else {
                     self.count(&what, held.guards());
-                    self.rows.push(row(Kind::Label, name.as_ref(), what, held.guards()));
+                    self.list.push(row(Kind::Label, name.as_ref(), what, held.guards()));
                 }
             }
         }
@@ -58,12 +58,12 @@ impl Rows {
         if others > 0 {
             self.count(UNLABELLED, others);
             let what = if others == 1 { "a guard without a label" } else { "guards without a label" };
-            self.rows.push(row(Kind::Unlabelled, name.as_ref(), what.to_owned(), others));
+            self.list.push(row(Kind::Unlabelled, name.as_ref(), what.to_owned(), others));
         }
         let held = self.guards - before;
         if let Some(name) = name.filter(|_| is_there_itself && part.state == State::Draining && held == 0) {
             self.count(&name, 1);
-            self.rows.push(row(Kind::Part, Some(&name), name.clone(), 1));
+            self.list.push(row(Kind::Part, Some(&name), name.clone(), 1));
         }
         held
     }
@@ -71,7 +71,7 @@ impl Rows {
     /// The connection that has this label. As a label it calls itself by its name, a colon, and what it is doing.
     fn connection(&mut self, label: &str) -> Option<&mut Row> {
         let name = label.split_once(": ").map_or(label, |it| it.0);
-        self.connections.get(name).map(|at| &mut self.rows[*at])
+        self.connections.get(name).map(|at| &mut self.list[*at])
     }
 
     fn count(&mut self, label: &str, guards: usize) {

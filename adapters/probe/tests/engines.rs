@@ -88,9 +88,9 @@ async fn on_axum() {
     let app = Router::new().fallback(answer).into_make_service_with_connect_info::<SocketAddr>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let served = tokio::spawn(ebbtide_axum::serve(listener, app).drain(&server).into_future());
+    let serving = tokio::spawn(ebbtide_axum::serve(listener, app).drain(&server).into_future());
     tokio::task::spawn_blocking(move || ask(address, &main, &server)).await.unwrap();
-    served.await.unwrap().expect("the stream does not hold it up");
+    serving.await.unwrap().expect("the stream does not hold it up");
 }
 
 #[test]
