@@ -128,8 +128,6 @@ def look(driver, server, pictures):
     driver.run(SEEN)
     is_seen(driver, "a stream", "return document.getElementById('link').className", is_it=lambda it: it == "live")
     keyboard(driver)
-    if pictures:
-        driver.picture(f"{pictures}/ready.png", 960, "light")
     work(server)
     is_seen(driver, "three requests", COUNT, "active", is_it=lambda it: it == 3)
     held = driver.run("return [...document.querySelectorAll('#held tbody tr')].map(it => it.innerText)")
@@ -139,12 +137,16 @@ def look(driver, server, pictures):
     is_seen(driver, "the switch is off", PHASE, is_it=lambda it: it == "Not ready")
     server.act("/ready/on")
     is_seen(driver, "the switch is on", PHASE, is_it=lambda it: it == "Ready")
+    if pictures:
+        # For a curve with more steps.
+        for path in ["/4", "/4", "/5", "/6", "/6", "/7"]:
+            threading.Thread(target=ask_in_vain, args=(server, path), daemon=True).start()
     server.act("/drain")
     is_seen(driver, "the lame duck time", PHASE, is_it=lambda it: it == "Lame duck")
     is_seen(driver, "the drain", PHASE, is_it=lambda it: it == "Draining")
     without_script(driver, server)
     if pictures:
-        is_seen(driver, "one request less", COUNT, "active", is_it=lambda it: it == 2)
+        is_seen(driver, "fewer requests", COUNT, "active", is_it=lambda it: it == 2)
         for name, width, scheme in [("light", 960, "light"), ("dark", 960, "dark"), ("phone", 390, "dark")]:
             driver.picture(f"{pictures}/{name}.png", width, scheme)
     for width in (390, 320):
