@@ -106,9 +106,11 @@ impl Observer {
         this
     }
 
-    pub(crate) fn set(&self, set: impl FnOnce(&mut Settings)) {
-        set(&mut lock(&self.settings));
+    /// Changes a setting. What it was before is dropped by the caller, outside the lock.
+    pub(crate) fn set<T>(&self, set: impl FnOnce(&mut Settings) -> T) -> T {
+        let before = set(&mut lock(&self.settings));
         *lock(&self.latest) = None;
+        before
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -121,7 +121,7 @@ impl Probe {
     ///
     /// Those of the diagnostics port need not be in it.
     pub fn connections(self, connections: &Connections) -> Self {
-        self.observer.set(|it| it.connections = Some(connections.clone()));
+        drop(self.observer.set(|it| it.connections.replace(connections.clone())));
         self
     }
 
@@ -155,7 +155,8 @@ impl Probe {
     /// });
     /// ```
     pub fn inside(self, inside: impl Fn(Held) -> Vec<Held> + Send + Sync + 'static) -> Self {
-        self.observer.set(|it| it.inside = Some(Arc::new(inside)));
+        let inside = Arc::new(inside);
+        drop(self.observer.set(|it| it.inside.replace(inside)));
         self
     }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ebbtide::{Drain, State};
+use ebbtide_connection::Connections;
 use ebbtide_probe::{Body, Probe, Token};
 use ebbtide_tokio::Service;
 use futures_lite::AsyncReadExt;
@@ -127,6 +128,21 @@ fn a_drain_alone_is_shown_too() {
     drop(upload);
     assert_eq!(status(&probe)["phase"], "drained");
     assert_eq!(get(&probe, "/live").0, StatusCode::OK);
+}
+
+#[test]
+fn the_status_has_the_fields_that_the_readme_shows() {
+    let readme = include_str!("../README.md").split("```json").nth(1).and_then(|it| it.split("```").next());
+    let shown: Value = serde_json::from_str(readme.unwrap()).unwrap();
+    let drain = Drain::new();
+    let probe = Probe::new(&drain).connections(&Connections::new());
+    let upload = drain.watcher().labelled("upload");
+    let told = status(&probe);
+    let keys = |it: &Value| it.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&told), keys(&shown));
+    assert_eq!(keys(&told["connections"]), keys(&shown["connections"]));
+    assert_eq!(keys(&told["held"][0]), keys(&shown["held"][0]));
+    drop(upload);
 }
 
 #[test]
