@@ -71,8 +71,11 @@ mod framing;
 mod head;
 mod http;
 mod io;
+mod leaving;
 mod send;
 
 pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
+pub use ebbtide_connection::{Departed, Departures, Exit};
 pub use http::Http;
+pub use leaving::Leaving;

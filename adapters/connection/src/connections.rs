@@ -226,6 +226,11 @@ impl Entry {
         });
     }
 
+    /// The label of the guard that the connection was served with.
+    pub(crate) fn name(&self) -> Option<&Label> {
+        self.name.as_ref()
+    }
+
     pub(crate) fn cut_by_bound(&self) {
         self.connections.shared.open(|open| open.cut_by_bounds += 1);
     }

@@ -135,6 +135,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         if self.draining.is_none() {
             self.tracker.polled_by(cx.waker());
         }
+        self.tracker.has_stayed();
         // Under one lock, since the streams of HTTP/2 are tasks of their own.
         let (step, waits) = self.tracker.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
         match step {
@@ -213,7 +214,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
 
 impl<T> Drop for Drive<T> {
     fn drop(&mut self) {
-        self.tracker.share();
+        self.tracker.over();
     }
 }
 

@@ -71,12 +71,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod boundary;
 #[cfg(feature = "tower")]
 mod end_bodies;
 mod ending_body;
 mod engine;
 mod http;
 mod io;
+mod leaving;
 mod news;
 mod serve_connection;
 mod service;
@@ -86,6 +88,7 @@ mod tower;
 
 pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
+pub use ebbtide_connection::{Departed, Departures, Exit};
 #[cfg(feature = "tower")]
 pub use end_bodies::{EndBodies, EndBodiesFuture, EndBodiesService};
 pub use ending_body::{BodyEnd, EndingBody};
@@ -93,6 +96,7 @@ pub use engine::Engine;
 pub use http::Http;
 pub use hyper_util::server::conn::auto;
 pub use io::Io;
+pub use leaving::Leaving;
 pub use news::News;
 pub use serve_connection::ServeConnection;
 pub use service::{DrainBody, DrainService, ResponseFuture, Unserved};
