@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_body_in_one_read_with_its_head_ends_where_its_length_says() {
-        for (body, is_between) in [("123456789", true), ("12345678", false), ("123456789G", false), ("12345\r\n\r\n", true)]
+        for (body, is_between) in
+            [("123456789", true), ("12345678", false), ("123456789G", false), ("12345\r\n\r\n", true)]
         {
             let mut life = Life::new();
             life.read(&[HEAD, body].concat());

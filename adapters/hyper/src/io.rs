@@ -91,7 +91,17 @@ impl<I: Read + Write + Unpin> Io<I> {
         let (read_closed, write_closed) = (tracker.watcher().closed(), tracker.watcher().closed());
         let ahead = looks_ahead.then(Ahead::default);
         let budget = Budget::new(BUDGET);
-        Self { inner, tracker, ahead, read_closed, write_closed, shutdown: Shutdown::Open, tail: HEAD_END, boundary, budget }
+        Self {
+            inner,
+            tracker,
+            ahead,
+            read_closed,
+            write_closed,
+            shutdown: Shutdown::Open,
+            tail: HEAD_END,
+            boundary,
+            budget,
+        }
     }
 
     /// The wrapped I/O. The policy does not see bytes that are read or written directly on it.

@@ -48,12 +48,7 @@ pub(crate) enum Extends {
 }
 
 impl<S> DrainService<S> {
-    pub(crate) fn new(
-        inner: S,
-        tracker: Arc<Tracker>,
-        extends: Extends,
-        requests: Option<Arc<Requests>>,
-    ) -> Self {
+    pub(crate) fn new(inner: S, tracker: Arc<Tracker>, extends: Extends, requests: Option<Arc<Requests>>) -> Self {
         let news = matches!(extends, Extends::News).then(|| Roomy::new(tracker.clone()));
         Self { inner, tracker, extends, news, requests }
     }
