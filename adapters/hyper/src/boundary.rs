@@ -18,6 +18,7 @@ const UNCOUNTED: u32 = u32::MAX;
 
 impl Requests {
     /// Notes that a request begins. Returns whether the end of its body will be known.
+    #[inline(never)]
     pub(crate) fn begin(&self, body: &Incoming) -> bool {
         let exact = || body.size_hint().exact().and_then(|it| u32::try_from(it).ok()).filter(|it| *it <= LONGEST);
         self.note(if body.is_end_stream() { 0 } else { exact().unwrap_or(UNCOUNTED) })
@@ -85,6 +86,7 @@ impl Boundary {
     }
 
     /// Notes bytes that hyper gets. `awaits_head`: not during a request. `at_head_end`: as above, before these bytes.
+    #[inline(never)]
     pub(crate) fn saw(&mut self, bytes: &[u8], awaits_head: bool, at_head_end: bool) {
         let is_settled = matches!(self.place, Place::Behind(_) | Place::Unknown);
         if awaits_head && is_settled && self.is_between(at_head_end) {

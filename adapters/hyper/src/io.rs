@@ -150,11 +150,10 @@ impl<I: Read + Write + Unpin> Io<I> {
 
     /// Reports bytes that hyper gets.
     fn saw(&mut self, bytes: &[u8]) {
-        let awaits_head = self.tracker.awaits_head();
         if let Some(boundary) = &mut self.boundary {
-            boundary.saw(bytes, awaits_head, self.tail == HEAD_END);
+            boundary.saw(bytes, self.tracker.awaits_head(), self.tail == HEAD_END);
         }
-        if awaits_head {
+        if self.tracker.awaits_head() {
             for byte in &bytes[bytes.len().saturating_sub(self.tail.len())..] {
                 self.tail = [self.tail[1], self.tail[2], self.tail[3], *byte];
             }

@@ -65,7 +65,7 @@ where
     #[inline]
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         if let Some(requests) = &self.requests {
-            self.tracker.stays(!requests.begin(request.body()));
+            self.counts(requests, request.body());
         }
         let what = || (request.method().as_str().into(), request.uri().path().into());
         let Some(id) = self.tracker.begin(!request.body().is_end_stream(), what) else {
@@ -95,6 +95,11 @@ where
 }
 
 impl<S> DrainService<S> {
+    #[inline(never)]
+    fn counts(&self, requests: &Requests, body: &Incoming) {
+        self.tracker.stays(!requests.begin(body));
+    }
+
     #[inline(never)]
     fn extend(&self, request: &mut Request<Incoming>) {
         request.extensions_mut().insert(self.tracker.request_watcher());
