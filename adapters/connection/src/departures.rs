@@ -12,13 +12,17 @@ use crate::leave::Leave;
 use crate::permits::{Permit, Permits};
 use ebbtide::Guard;
 
-/// The streams of idle connections of HTTP/1, which are given up open while the service drains, so that a successor serves the
-/// next request on them. `I` is the stream as the HTTP adapter gets it.
+/// The streams of idle connections of HTTP/1, given up open while the service drains. A successor serves the next request on
+/// them. `I` is the stream as the HTTP adapter gets it.
 ///
-/// Nothing leaves before [`begin`](Self::begin). Then, from the start of the drain on, a connection leaves as soon as it is
-/// between two requests, if no byte of the next one was read. It ends without a FIN, and its client notices nothing. One in
-/// flight leaves after its response, which does not say `Connection: close`. All others drain as they always do: HTTP/2, TLS,
-/// upgraded connections, and a client that is in the middle of a request head.
+/// Nothing leaves before [`begin`](Self::begin) and the start of the drain. Then a connection leaves as soon as it is between
+/// two requests, and no byte of the next one was read. It ends without a FIN, and its client notices nothing.
+///
+/// One in flight leaves after its response, which does not say `Connection: close`. So does one in the middle of a request
+/// head. HTTP/2, TLS and upgraded connections do not leave: they drain as they always do.
+///
+/// The wrapper that lets a connection leave is `Leaving` in `ebbtide-hyper` and `ebbtide-async-h1`. The runtime adapters have
+/// `Detach`, which makes a socket of a stream.
 ///
 /// | the stream of a [`Departed`] connection | do |
 /// |---|---|
@@ -131,6 +135,8 @@ impl<I> Departures<I> {
     }
 
     /// The next connection that has left; `None` once none can follow, since each [`Exit`] and each connection is gone.
+    ///
+    /// Drop an `Exit` of your own, or this never ends.
     ///
     /// # Cancel safety
     ///
@@ -257,8 +263,8 @@ impl<I> Departed<I> {
 
     /// Takes the stream back, with its guard, and lets another connection leave in its place.
     ///
-    /// Serve it again with this guard. It is like a connection that was just accepted while the service drains: a request that
-    /// comes within [`Bounds::silent`](crate::Bounds::silent) is answered, and then it is closed.
+    /// Serve it again with this guard, and it drains like a connection that was just accepted. A request that comes within
+    /// [`Bounds::silent`](crate::Bounds::silent) is answered, and then it is closed.
     pub fn into_parts(self) -> (I, Guard) {
         (self.io, self.guard)
     }

@@ -268,8 +268,8 @@ impl Policy {
 
     /// A successor takes over connections, or does so no longer. It has an effect only while the connection drains.
     ///
-    /// Then a response does not say `Connection: close`, and a connection that [`may_leave`](Self::may_leave) has no bound:
-    /// whoever reported this sees to it that the connections leave, or reports the opposite. The bounds count from then.
+    /// Then a response does not say `Connection: close`, and a connection that [`may_leave`](Self::may_leave) has no bound. If
+    /// the successor fails, report the opposite: the bounds count from then.
     pub fn on_leaving(&mut self, is_leaving: bool) {
         if self.may_leave() && !is_leaving {
             self.state_clock.restart();

@@ -11,8 +11,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 /// [`Departures`](ebbtide_connection::Departures).
 ///
 /// It does so if [`Http::serve`](crate::Http::serve) or `Http::serve_tower` serves it, with the [`Accepted`] that it comes with.
-/// After a request body that is chunked, or longer than 64 KiB, the connection stays and drains: hyper does not tell where such
-/// a body ends. After the next request without one it may leave again.
+///
+/// hyper does not tell where a request body ends. So after one that is chunked, or longer than 64 KiB, the connection stays and
+/// drains. After the next request without such a body it may leave again.
 #[derive(Debug)]
 pub struct Leaving<I> {
     /// `None` once it is dropped.

@@ -118,50 +118,68 @@ fn chained<I: Send + 'static>(
 }
 
 fn tokio_hyper(begun: &Arc<Begun>) -> Arc<dyn Server> {
-    let (http, begun) = (ebbtide_hyper::Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(PATIENT), begun.clone());
+    let (http, begun) =
+        (ebbtide_hyper::Http::new(TokioExecutor::new(), TokioTimer::new()).bounds(PATIENT), begun.clone());
     let attach = |socket| {
         let _entered = TOKIO.enter();
         TokioIo::new(tokio::net::TcpStream::from_std(socket).expect("attached"))
     };
-    chained(attach, |io| io.into_inner().detach(), move |io, guard, exit| {
-        let (io, guard) = ebbtide_hyper::Leaving::new(io, guard, exit);
-        let begun = begun.clone();
-        let served = http.serve(io, service_fn(move |it| hyper_answer(begun.clone(), it)), guard);
-        TOKIO.spawn(async { served.await.expect("served") });
-    })
+    chained(
+        attach,
+        |io| io.into_inner().detach(),
+        move |io, guard, exit| {
+            let (io, guard) = ebbtide_hyper::Leaving::new(io, guard, exit);
+            let begun = begun.clone();
+            let served = http.serve(io, service_fn(move |it| hyper_answer(begun.clone(), it)), guard);
+            TOKIO.spawn(async { served.await.expect("served") });
+        },
+    )
 }
 
 fn smol_hyper(begun: &Arc<Begun>) -> Arc<dyn Server> {
-    let (http, begun) = (ebbtide_hyper::Http::new(ebbtide_smol::Executor::new(), SmolTimer::new()).bounds(PATIENT), begun.clone());
+    let (http, begun) =
+        (ebbtide_hyper::Http::new(ebbtide_smol::Executor::new(), SmolTimer::new()).bounds(PATIENT), begun.clone());
     let attach = |socket| FuturesIo::new(smol::net::TcpStream::try_from(socket).expect("attached"));
-    chained(attach, |io| io.into_inner().detach(), move |io, guard, exit| {
-        let (io, guard) = ebbtide_hyper::Leaving::new(io, guard, exit);
-        let begun = begun.clone();
-        let served = http.serve(io, service_fn(move |it| hyper_answer(begun.clone(), it)), guard);
-        smol::spawn(async { served.await.expect("served") }).detach();
-    })
+    chained(
+        attach,
+        |io| io.into_inner().detach(),
+        move |io, guard, exit| {
+            let (io, guard) = ebbtide_hyper::Leaving::new(io, guard, exit);
+            let begun = begun.clone();
+            let served = http.serve(io, service_fn(move |it| hyper_answer(begun.clone(), it)), guard);
+            smol::spawn(async { served.await.expect("served") }).detach();
+        },
+    )
 }
 
 fn smol_h1(begun: &Arc<Begun>) -> Arc<dyn Server> {
     let (http, begun) = (ebbtide_async_h1::Http::new(smol::Timer::after).bounds(PATIENT), begun.clone());
     let attach = |socket| smol::net::TcpStream::try_from(socket).expect("attached");
-    chained(attach, |io| io.detach(), move |io, guard, exit| {
-        let (io, guard) = ebbtide_async_h1::Leaving::new(io, guard, exit);
-        let begun = begun.clone();
-        let served = http.serve(io, move |it| h1_answer(begun.clone(), it), guard);
-        smol::spawn(async { served.await.expect("served") }).detach();
-    })
+    chained(
+        attach,
+        |io| io.detach(),
+        move |io, guard, exit| {
+            let (io, guard) = ebbtide_async_h1::Leaving::new(io, guard, exit);
+            let begun = begun.clone();
+            let served = http.serve(io, move |it| h1_answer(begun.clone(), it), guard);
+            smol::spawn(async { served.await.expect("served") }).detach();
+        },
+    )
 }
 
 fn async_std_h1(begun: &Arc<Begun>) -> Arc<dyn Server> {
     let (http, begun) = (ebbtide_async_h1::Http::new(async_std::task::sleep).bounds(PATIENT), begun.clone());
     let attach = |socket| HalfClose(async_std::net::TcpStream::from(socket));
-    chained(attach, |io| io.0.detach(), move |io, guard, exit| {
-        let (io, guard) = ebbtide_async_h1::Leaving::new(io, guard, exit);
-        let begun = begun.clone();
-        let served = http.serve(io, move |it| h1_answer(begun.clone(), it), guard);
-        async_std::task::spawn(async { served.await.expect("served") });
-    })
+    chained(
+        attach,
+        |io| io.0.detach(),
+        move |io, guard, exit| {
+            let (io, guard) = ebbtide_async_h1::Leaving::new(io, guard, exit);
+            let begun = begun.clone();
+            let served = http.serve(io, move |it| h1_answer(begun.clone(), it), guard);
+            async_std::task::spawn(async { served.await.expect("served") });
+        },
+    )
 }
 
 /// Numbers that look random, the same for the same seed (Marsaglia's xorshift).
