@@ -185,6 +185,13 @@ impl Tracker {
         });
     }
 
+    /// Whether a read that found nothing matters: a request of HTTP/1 [is in flight](Self::is_serving), or the connection
+    /// [may leave](Self::may_leave).
+    #[inline]
+    pub fn looks_at_pending_reads(&self) -> bool {
+        self.gate.has(SERVES | LEAVES)
+    }
+
     /// Whether the connection may be one that leaves for a successor, now or later.
     pub fn is_leavable(&self) -> bool {
         self.leave.is_some()

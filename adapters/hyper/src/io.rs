@@ -168,8 +168,20 @@ impl<I: Read + Write + Unpin> Io<I> {
         self.tail != HEAD_END || self.ahead.as_ref().is_some_and(|ahead| !ahead.bytes.is_empty())
     }
 
+    /// A read of hyper has found nothing.
+    #[inline(never)]
+    fn found_nothing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_serving = self.tracker.is_serving();
+        if let Some(ahead) = &mut self.ahead {
+            ahead.asked = is_serving;
+            if is_serving {
+                self.tracker.policy(Policy::on_body_awaited);
+            }
+        }
+        if self.tracker.may_leave() && self.leave(cx) { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
     /// Lets the connection leave for a successor, if it may. Then hyper reads the end of the stream, and closes nothing.
-    #[cold]
     fn leave(&mut self, cx: &mut Context<'_>) -> bool {
         let (Some(ahead), Some(boundary)) = (&mut self.ahead, &self.boundary) else { return false };
         let has_none = ahead.bytes.is_empty() && !ahead.ended && !ahead.interim.is_due();
@@ -244,15 +256,12 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
         };
         if read.is_pending() {
             this.budget.refill();
-            if this.tracker.may_leave() && this.leave(cx) {
-                return Poll::Ready(Ok(()));
+            if this.tracker.looks_at_pending_reads() {
+                return this.found_nothing(cx);
             }
         }
         if let Some(ahead) = &mut this.ahead {
-            ahead.asked = read.is_pending() && this.tracker.is_serving();
-            if ahead.asked {
-                this.tracker.policy(Policy::on_body_awaited);
-            }
+            ahead.asked = false;
         }
         read
     }
