@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ebbtide::{Drain, Drained, Guard};
 use ebbtide_connection::Handshake;
-use ebbtide_hyper::{Accepted, Bounds, Departed, Departures, Error, Exit, Http, Leaving};
+use ebbtide_hyper::{Accepted, Bounds, Connections, Departed, Departures, Error, Exit, Http, Leaving};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
@@ -486,6 +486,22 @@ fn nothing_leaves_before_it_is_said_or_after() {
     assert!(!connection.runs() && service.departed().is_none(), "there is no successor");
     connection.send(GET);
     connection.expect_close();
+}
+
+#[test]
+fn a_listed_connection_leaves_with_the_label_that_it_came_with() {
+    let mut service = Service::new(1);
+    let connections = Connections::new();
+    service.http = service.http.connections(&connections);
+    let mut connection = service.connect_with(service.guard().labelled("the client"), &service.departures.exit());
+    connection.send(GET);
+    assert!(!connection.runs());
+    connection.expect(HELLO);
+    service.leave();
+    assert!(connection.runs());
+    let departed = service.departed().expect("it has left");
+    assert_eq!(departed.guard().label().map(ToString::to_string).as_deref(), Some("the client"));
+    assert!(connections.list().is_empty());
 }
 
 #[test]

@@ -324,3 +324,27 @@ fn from_hyper_on_tokio_to_hyper_on_smol_and_back() {
 fn over_every_pair_of_a_runtime_and_an_engine() {
     migrate(&[async_std_h1, smol_hyper, smol_h1, tokio_hyper], 32, 100);
 }
+
+#[test]
+fn idle_connections_go_from_server_to_server_and_each_is_answered_by_the_last() {
+    let servers = [tokio_hyper, smol_h1, smol_hyper, async_std_h1, tokio_hyper];
+    let begun = [(); 5].map(|()| Arc::new(Begun::default()));
+    let mut chain = servers.iter().zip(&begun).map(|(server, begun)| server(begun));
+    let mut server = chain.next().expect("the first");
+    let mut clients = Vec::new();
+    for number in 0..250 {
+        let (client, socket) = connected();
+        server.adopt(socket);
+        clients.push(Client::new(number, client));
+    }
+    let answered = |clients: &mut [Client]| clients.iter_mut().for_each(|it| it.exchange().expect("answered"));
+    answered(&mut clients);
+    for next in chain {
+        assert_eq!(smol::block_on(server.leave(next.clone())), clients.len());
+        server = next;
+    }
+    answered(&mut clients);
+    let counts = begun.map(|it| it.0.lock().expect("no panic").len());
+    assert_eq!(counts[1..4], [0; 3], "nothing was asked meanwhile");
+    assert_eq!(counts[0] + counts[4], clients.iter().map(|it| it.sent).sum());
+}
