@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_body_in_any_pieces_ends_where_its_length_says() {
-        for empty in ["", "\r\n", "\n"] {
+        for empty in ["", "\r\n\r\n", "\n\n"] {
             let (head, body) = ([empty, HEAD].concat(), "1\r\n\r\n\r\n89");
             let all = [&head, body].concat();
             for first in 1..all.len() {

@@ -12,8 +12,8 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 ///
 /// It does so if [`Http::serve`](crate::Http::serve) or `Http::serve_tower` serves it, with the [`Accepted`] that it comes with.
 ///
-/// hyper does not tell where a request body ends. So after one that is chunked, or longer than 64 KiB, the connection stays and
-/// drains. After the next request without such a body it may leave again.
+/// hyper does not tell where a request body ends. So the connection stays and drains after one that is chunked, or longer than
+/// 64 KiB, or that came in one read with another request. After the next request it may leave again.
 #[derive(Debug)]
 pub struct Leaving<I> {
     /// `None` once it is dropped.
