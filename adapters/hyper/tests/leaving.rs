@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -13,6 +14,7 @@ use ebbtide_hyper::{Accepted, Bounds, Connections, Departed, Departures, Error, 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
+use hyper::rt::ReadBufCursor;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -217,6 +219,47 @@ fn a_silent_connection_leaves_too() {
     assert_eq!(connection.received(), (String::new(), true), "closed by the successor alone");
 }
 
+/// A client that sends nothing, and how often it was asked.
+#[derive(Default)]
+struct Silent {
+    reads: usize,
+}
+
+impl hyper::rt::Read for Silent {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        self.reads += 1;
+        Poll::Pending
+    }
+}
+
+impl hyper::rt::Write for Silent {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        panic!("nothing is written");
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        panic!("nothing is closed");
+    }
+}
+
+#[test]
+fn nothing_is_read_from_a_connection_after_the_read_that_lets_it_leave() {
+    let service = Service::new(1);
+    let mut departures = Departures::new(1);
+    let (io, guard) = Leaving::new(Silent::default(), service.guard(), &departures.exit());
+    let mut serving = service.serve(io, guard);
+    assert!(now(&mut serving).is_pending());
+    departures.begin();
+    let _drained = service.drain.start();
+    assert!(now(&mut serving).is_ready());
+    let Poll::Ready(Some(departed)) = now(departures.next()) else { panic!("it has left") };
+    assert_eq!(departed.io().reads, 2);
+}
+
 #[test]
 fn a_request_in_flight_is_answered_without_close_and_then_the_connection_leaves() {
     let mut service = Service::new(1);
@@ -292,6 +335,19 @@ fn a_connection_whose_body_is_not_counted_closes_after_its_response() {
         connection.expect_close();
         assert!(service.departed().is_none());
     }
+}
+
+#[test]
+fn a_connection_that_cannot_leave_is_closed_after_its_grace() {
+    let mut service = Service::new(1);
+    service.http = service.http.bounds(Bounds::default().idle(Duration::from_millis(1)));
+    let mut connection = service.connect();
+    connection.send("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+    assert!(!connection.runs());
+    service.leave();
+    let patient = async { tokio::time::timeout(Duration::from_secs(60), &mut connection.serving).await };
+    assert!(matches!(RUNTIME.block_on(patient), Ok(Ok(()))));
+    assert!(service.departed().is_none());
 }
 
 #[test]
