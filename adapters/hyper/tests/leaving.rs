@@ -339,15 +339,18 @@ fn a_connection_whose_body_is_not_counted_closes_after_its_response() {
 
 #[test]
 fn a_connection_that_cannot_leave_is_closed_after_its_grace() {
-    let mut service = Service::new(1);
-    service.http = service.http.bounds(Bounds::default().idle(Duration::from_millis(1)));
-    let mut connection = service.connect();
-    connection.send("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
-    assert!(!connection.runs());
-    service.leave();
-    let patient = async { tokio::time::timeout(Duration::from_secs(60), &mut connection.serving).await };
-    assert!(matches!(RUNTIME.block_on(patient), Ok(Ok(()))));
-    assert!(service.departed().is_none());
+    let uncounted = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    for sent in [uncounted, &[GET, "GET /"].concat()] {
+        let mut service = Service::new(1);
+        service.http = service.http.bounds(Bounds::default().idle(Duration::from_millis(1)));
+        let mut connection = service.connect();
+        connection.send(sent);
+        assert!(!connection.runs());
+        service.leave();
+        let patient = async { tokio::time::timeout(Duration::from_secs(60), &mut connection.serving).await };
+        assert!(matches!(RUNTIME.block_on(patient), Ok(Ok(()))), "{sent}");
+        assert!(service.departed().is_none());
+    }
 }
 
 #[test]
