@@ -15,7 +15,7 @@ use std::time::Duration;
 use ebbtide::{Drain, Guard};
 use ebbtide_async_std::{Detach as _, HalfClose};
 use ebbtide_connection::{Bounds, Departures, Exit};
-use ebbtide_smol::Detach as _;
+use ebbtide_smol::Detach as UnderSmol;
 use ebbtide_tokio::Detach as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -74,8 +74,13 @@ struct Chained<I> {
     departures: Mutex<Option<(Departures<I>, Exit<I>)>>,
     attach: fn(TcpStream) -> I,
     detach: fn(I) -> io::Result<TcpStream>,
-    serve: Box<dyn Fn(I, Guard, &Exit<I>) + Send + Sync>,
+    serve: Box<Serve<I>>,
 }
+
+type Serve<I> = dyn Fn(I, Guard, &Exit<I>) + Send + Sync;
+
+/// Makes one server of a kind.
+type Kind = fn(&Arc<Begun>) -> Arc<dyn Server>;
 
 impl<I: Send + 'static> Server for Chained<I> {
     fn adopt(&self, socket: TcpStream) {
@@ -155,16 +160,12 @@ fn smol_hyper(begun: &Arc<Begun>) -> Arc<dyn Server> {
 fn smol_h1(begun: &Arc<Begun>) -> Arc<dyn Server> {
     let (http, begun) = (ebbtide_async_h1::Http::new(smol::Timer::after).bounds(PATIENT), begun.clone());
     let attach = |socket| smol::net::TcpStream::try_from(socket).expect("attached");
-    chained(
-        attach,
-        |io| io.detach(),
-        move |io, guard, exit| {
-            let (io, guard) = ebbtide_async_h1::Leaving::new(io, guard, exit);
-            let begun = begun.clone();
-            let served = http.serve(io, move |it| h1_answer(begun.clone(), it), guard);
-            smol::spawn(async { served.await.expect("served") }).detach();
-        },
-    )
+    chained(attach, UnderSmol::detach, move |io, guard, exit| {
+        let (io, guard) = ebbtide_async_h1::Leaving::new(io, guard, exit);
+        let begun = begun.clone();
+        let served = http.serve(io, move |it| h1_answer(begun.clone(), it), guard);
+        smol::spawn(async { served.await.expect("served") }).detach();
+    })
 }
 
 fn async_std_h1(begun: &Arc<Begun>) -> Arc<dyn Server> {
@@ -186,33 +187,33 @@ fn async_std_h1(begun: &Arc<Begun>) -> Arc<dyn Server> {
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        self.0 % end
+        usize::try_from(self.0 % end as u64).expect("below a usize")
     }
 
     /// Most are short, since what is tried is an instant between two steps of a server; some are longer than its idle moments.
     fn pause(&mut self) {
-        let most = [1, 50, 500, 3000][usize::try_from(self.below(4)).expect("small")];
+        let most = [1, 50, 500, 3000][self.below(4)];
         // A real sleep: the client's instants are what is random here.
-        thread::sleep(Duration::from_micros(self.below(most)));
+        thread::sleep(Duration::from_micros(self.below(most) as u64));
     }
 }
 
 struct Client {
-    number: u64,
+    number: usize,
     socket: BufReader<TcpStream>,
     random: Random,
     sent: usize,
 }
 
 impl Client {
-    fn new(number: u64, socket: TcpStream) -> Self {
+    fn new(number: usize, socket: TcpStream) -> Self {
         socket.set_nodelay(true).expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        Self { number, socket: BufReader::new(socket), random: Random(number + 0x9E37_79B9_7F4A_7C15), sent: 0 }
+        Self { number, socket: BufReader::new(socket), random: Random(number as u64 + 0x9E37_79B9_7F4A_7C15), sent: 0 }
     }
 
     /// The next request, and what answers it.
@@ -234,12 +235,12 @@ impl Client {
         self.exchange(requests)
     }
 
-    fn exchange(&mut self, requests: u64) -> io::Result<()> {
+    fn exchange(&mut self, requests: usize) -> io::Result<()> {
         let requests: Vec<_> = (0..requests).map(|_| self.request()).collect();
         let mut bytes = requests.iter().map(|it| it.0.as_str()).collect::<String>().into_bytes();
         while !bytes.is_empty() {
             let all = self.random.below(3) > 0;
-            let piece = if all { bytes.len() } else { 1 + self.random.below(bytes.len() as u64) as usize };
+            let piece = if all { bytes.len() } else { 1 + self.random.below(bytes.len()) };
             self.socket.get_mut().write_all(&bytes[..piece])?;
             bytes.drain(..piece);
             if !bytes.is_empty() {
@@ -282,7 +283,7 @@ fn connected() -> (TcpStream, TcpStream) {
 }
 
 /// Some clients write at random instants, while their connections go from server to server.
-fn migrate(kinds: &[fn(&Arc<Begun>) -> Arc<dyn Server>], clients: u64, servers: usize) {
+fn migrate(kinds: &[Kind], clients: usize, servers: usize) {
     let begun = Arc::new(Begun::default());
     let mut server = kinds[0](&begun);
     let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -311,7 +312,7 @@ fn migrate(kinds: &[fn(&Arc<Begun>) -> Arc<dyn Server>], clients: u64, servers: 
     let begun = begun.0.lock().expect("no panic");
     let answered = answered.load(Ordering::SeqCst);
     assert!(begun.values().all(|times| *times == 1), "some were begun twice");
-    assert_eq!((begun.len(), left), (answered, clients as usize * servers));
+    assert_eq!((begun.len(), left), (answered, clients * servers));
     println!("{answered} requests on {clients} connections, which left {left} times");
 }
 
