@@ -3,7 +3,7 @@
 #
 # The bugs are patches: those in mutants/loom must be caught by core/tests/loom.rs, those in mutants/plain by the
 # other tests of the core, those in mutants/connection by the tests of adapters/connection, those in mutants/h1 by those of
-# adapters/async-h1, those in mutants/service by those of adapters/service, those in mutants/signal
+# adapters/async-h1, those in mutants/hyper by those of adapters/hyper, those in mutants/service by those of adapters/service, those in mutants/signal
 # by those of adapters/signal, those in mutants/examples by those inside
 # examples/src. Names given as arguments choose among them.
 # A patch that does not apply, a mutant that does not compile and a mutant that survives are failures alike.
@@ -22,6 +22,7 @@ suite() {
         plain) cargo test --target-dir "$target/plain" -p ebbtide --tests "${@:2}" ;;
         connection) cargo test --target-dir "$target/connection" -p ebbtide-connection --tests "${@:2}" ;;
         h1) cargo test --target-dir "$target/h1" -p ebbtide-async-h1 --tests "${@:2}" ;;
+        hyper) cargo test --target-dir "$target/hyper" -p ebbtide-hyper --lib --test leaving "${@:2}" ;;
         service) cargo test --target-dir "$target/service" -p ebbtide-service --tests "${@:2}" ;;
         signal) cargo test --target-dir "$target/signal" -p ebbtide-signal --tests "${@:2}" ;;
         examples) cargo test --target-dir "$target/examples" -p ebbtide-examples --lib "${@:2}" ;;
@@ -72,7 +73,7 @@ prove() {
 chosen=${*:+" $* "}
 # Side by side: each waits for the compiler most of the time.
 provers=()
-for suite in loom plain connection h1 service signal examples; do
+for suite in loom plain connection h1 hyper service signal examples; do
     (prove "$suite") &
     provers+=($!)
 done

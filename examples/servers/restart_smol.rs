@@ -12,15 +12,12 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
-use std::time::Duration;
 
-use ebbtide_examples::Runtime;
 use ebbtide_examples::application::{Application, Body};
 use ebbtide_handover::{Handover, Program};
 use ebbtide_hyper::{Bounds, Http};
 use ebbtide_signal::{Signal, Signals, escalate};
-use ebbtide_smol::{Event, Executor, Outcome, Service};
-use futures_util::FutureExt;
+use ebbtide_smol::{Event, Executor, Outcome, Service, Smol};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -28,19 +25,6 @@ use hyper::{Request, Response, StatusCode};
 use options::Options;
 use smol::net::TcpListener;
 use smol_hyper::rt::{FuturesIo as Io, SmolTimer as Timer};
-
-#[derive(Clone)]
-struct Smol;
-
-impl Runtime for Smol {
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        smol::Timer::after(time).map(drop)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        smol::spawn(task).detach();
-    }
-}
 
 async fn answer(request: Request<Incoming>, application: Application<Smol>) -> Result<Response<Body>, Infallible> {
     if request.uri().path() == "/pid" {
@@ -66,17 +50,29 @@ async fn serve(options: Options, handover: Handover) -> Result<Outcome, Box<dyn 
     if options.handover.is_some() {
         let replacer = handover.replacer(Program::this()?.check("--check"));
         let mut hangups = signals.split_off(Signal::Hangup);
-        Smol.spawn(async move {
+        smol::spawn(async move {
             loop {
                 hangups.recv().await;
                 if let Err(error) = replacer.replace().await {
                     println!("{error}");
                 }
             }
-        });
+        })
+        .detach();
     }
     let (ready, failing) = (handover.clone(), drain.clone());
     let http = Http::new(Executor, Timer::new()).extend_every_request();
+    let application = Application::<Smol>::new();
+    let main = service_fn(move |request| answer(request, application.clone()));
+    let diagnosis = move |request: Request<Incoming>| {
+        let response = match request.uri().path() {
+            "/ready" if readiness.is_ready() => text(StatusCode::OK, "ready"),
+            "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+            "/live" => text(StatusCode::OK, "alive"),
+            _ => text(StatusCode::NOT_FOUND, "not found"),
+        };
+        async { Ok::<_, Infallible>(response) }
+    };
     // A prober's connection is nothing to wait for.
     let probe = Http::new(Executor, Timer::new()).bounds(Bounds::NONE);
     let service = service
@@ -86,24 +82,9 @@ async fn serve(options: Options, handover: Handover) -> Result<Outcome, Box<dyn 
                 drop(failing.start_because(error.to_string()));
             }
         })
-        .serve("main", listener, move |stream, guard| {
-            let application = Application::new(Smol);
-            http.serve(Io::new(stream), service_fn(move |request| answer(request, application.clone())), guard)
-        })
+        .serve("main", listener, http.service(Io::new, main))
         .then() // it answers until the main server has drained
-        .serve("diagnostics", diagnostics, move |stream, guard| {
-            let readiness = readiness.clone();
-            let answer = move |request: Request<Incoming>| {
-                let response = match request.uri().path() {
-                    "/ready" if readiness.is_ready() => text(StatusCode::OK, "ready"),
-                    "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
-                    "/live" => text(StatusCode::OK, "alive"),
-                    _ => text(StatusCode::NOT_FOUND, "not found"),
-                };
-                async { Ok::<_, Infallible>(response) }
-            };
-            probe.serve(Io::new(stream), service_fn(answer), guard)
-        });
+        .serve("diagnostics", diagnostics, probe.service(Io::new, service_fn(diagnosis)));
     escalate(drain, signals);
     Ok(service.run().await)
 }

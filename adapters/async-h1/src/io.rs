@@ -60,6 +60,8 @@ enum Stage {
     Upgraded,
     /// Our direction is closed.
     HalfClosed,
+    /// The stream goes to a successor.
+    Left,
 }
 
 /// The I/O of one request: reads its body, and writes its response. After an upgrade, that of the connection.
@@ -133,7 +135,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
 
     /// The next head, or the status to answer with if it is malformed; `None` at the end.
     ///
-    /// Once the connection must finish, the wait ends unless part of a head has come.
+    /// Once the connection must finish, the wait ends unless part of a head has come. It also ends if the connection leaves for
+    /// a successor.
     pub(crate) async fn head(&self) -> io::Result<Option<Result<Head, StatusCode>>> {
         // Pipelined bytes, which came during the request before. They are reported here, and once.
         self.shared.tracker.read(&self.shared.state().rest);
@@ -178,6 +181,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending if state.finishing && state.rest.is_empty() => return Poll::Ready(Ok(None)),
+                Poll::Pending if tracker.may_leave() && state.is_between(cx) => {
+                    // Unlocked, since it may wake another connection.
+                    drop(state);
+                    if !tracker.leave(cx) {
+                        return Poll::Pending;
+                    }
+                    self.shared.state().stage = Stage::Left;
+                    return Poll::Ready(Ok(None));
+                }
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -249,6 +261,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Shared { tracker, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.stage == Stage::Left {
+            return Poll::Ready(Ok(()));
+        }
         if state.stage != Stage::HalfClosed {
             ready!(state.inner()?.poll_close(cx))?;
             state.stage = Stage::HalfClosed;
@@ -285,6 +300,12 @@ impl<I> Shared<I> {
 impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
     fn inner(&mut self) -> io::Result<Pin<&mut I>> {
         self.inner.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Whether nothing was read that was not answered, and nothing is unwritten.
+    fn is_between(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_whole = self.rest.is_empty() && !self.blocked && !self.interim.is_due();
+        is_whole && self.inner().is_ok_and(|inner| matches!(inner.poll_flush(cx), Poll::Ready(Ok(()))))
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {

@@ -24,6 +24,45 @@
 //! What happens to a connection in each state is a table in [`ebbtide_connection::policy`]; the time limits are [`Bounds`].
 //! There is no HTTP/2.
 //!
+//! # Connections that outlive the process
+//!
+//! A successor can take over idle connections with their open sockets, so that their clients notice nothing. [`Leaving`]
+//! wraps the I/O of a connection for that, and [`Departures`] has the streams. Its page says which connections leave, and
+//! when.
+//!
+//! ```no_run
+//! use ebbtide::{Drain, Guard};
+//! use ebbtide_async_h1::{Departed, Departures, Exit, Http, Leaving};
+//! use smol::net::TcpStream;
+//! # use http_types::{Request, Response};
+//! # async fn hello(_: Request) -> http_types::Result<Response> { unimplemented!() }
+//! # async fn give(_: &TcpStream) -> std::io::Result<()> { Ok(()) }
+//!
+//! async fn connection(http: Http, stream: TcpStream, guard: Guard, exit: Exit<TcpStream>) {
+//!     let (io, guard) = Leaving::new(stream, guard, &exit);
+//!     let _ = http.serve(io, hello, guard).await;
+//! }
+//!
+//! /// The successor is ready, and has the listener.
+//! async fn hand_over(drain: Drain, mut departures: Departures<TcpStream>) {
+//!     departures.begin();
+//!     let drained = drain.start();
+//!     // It ends with the last connection and the accept loop, if that has the only other `Exit`.
+//!     while let Some(departed) = departures.next().await {
+//!         smol::spawn(give_one(departed)).detach();
+//!     }
+//!     let _ = drained.await;
+//! }
+//!
+//! async fn give_one(departed: Departed<TcpStream>) {
+//!     if give(departed.io()).await.is_ok() {
+//!         return; // the successor has it: ours is closed here, and the drain waits no longer
+//!     }
+//!     let (stream, guard) = departed.into_parts(); // it drains here, like a connection that was just accepted
+//!     let _ = Http::new(smol::Timer::after).serve(stream, hello, guard).await;
+//! }
+//! ```
+//!
 //! # Differences from async-h1's own server
 //!
 //! Only the responses are written by async-h1. Requests are read here, by the strict grammar of RFC 9112. The rest of its
@@ -71,8 +110,11 @@ mod framing;
 mod head;
 mod http;
 mod io;
+mod leaving;
 mod send;
 
 pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
+pub use ebbtide_connection::{Departed, Departures, Exit};
 pub use http::Http;
+pub use leaving::Leaving;

@@ -60,6 +60,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bind;
+mod detach;
 mod half_close;
 #[cfg(feature = "service")]
 mod service;
@@ -77,6 +78,7 @@ use async_std::net::{TcpListener, TcpStream};
 use async_std::os::unix::net::{UnixListener, UnixStream};
 use async_std::task::JoinHandle;
 pub use bind::bind;
+pub use detach::Detach;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
 pub use ebbtide_accept::{Failure, Peer};

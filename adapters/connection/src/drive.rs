@@ -176,6 +176,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
         if let Awaited::Close(_) = self.awaited {
             self.tracker.polled_by(cx.waker());
         }
+        self.tracker.has_stayed();
         // Under one lock, since the streams of HTTP/2 are tasks of their own.
         let (step, waits) = self.tracker.policy(|it| (it.step(), TIMERS.map(|timer| it.wait(timer))));
         match step {
@@ -259,7 +260,7 @@ impl<T: Future<Output = ()> + Unpin> Drive<T> {
 
 impl<T> Drop for Drive<T> {
     fn drop(&mut self) {
-        self.tracker.share();
+        self.tracker.over();
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) const STEPS: u16 = 1 << 2;
 pub(crate) const SERVES: u16 = 1 << 3;
 /// A head of HTTP/1 is being read or waited for.
 pub(crate) const AWAITS_HEAD: u16 = 1 << 4;
+/// The connection may leave for a successor.
+pub(crate) const LEAVES: u16 = 1 << 10;
 
 /// The connection is on the fast path: none of [`READS`], [`WRITES`] and [`STEPS`] is set.
 const FAST: u16 = 1 << 5;
@@ -59,6 +61,7 @@ impl Gate {
                 | bit(interest.steps, STEPS)
                 | bit(policy.is_serving(), SERVES)
                 | bit(policy.awaits_head(), AWAITS_HEAD)
+                | bit(policy.may_leave(), LEAVES)
         };
         let kept = self.0.load(Ordering::Relaxed) & HTTP10;
         self.0.store(word | kept, Ordering::Relaxed);

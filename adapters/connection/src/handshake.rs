@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::leave::Leave;
 use crate::policy::Policy;
 use ebbtide::Guard;
 
 /// The guard of a connection, and the handshake that precedes HTTP on it, if there is one.
 ///
-/// A guard converts into one by `From`. Code that does a handshake makes one by [`Handshake::begin`].
+/// A guard converts into one by `From`. Code that does a handshake makes one by [`Handshake::begin`]. A connection that may
+/// leave for a successor has one by [`Departing::new`](crate::Departing::new).
 #[derive(Debug)]
 pub struct Accepted {
     pub(crate) guard: Guard,
     pub(crate) handshake: Option<Handshake>,
+    pub(crate) leave: Option<Arc<Leave>>,
 }
 
 impl From<Guard> for Accepted {
     fn from(guard: Guard) -> Self {
-        Self { guard, handshake: None }
+        Self { guard, handshake: None, leave: None }
     }
 }
 
@@ -55,7 +58,7 @@ impl Handshake {
     /// Begins a handshake on the connection of this guard.
     pub fn begin(guard: Guard) -> (Self, Accepted) {
         let handshake = Self(Arc::new(AtomicU8::new(SILENT)));
-        (handshake.clone(), Accepted { guard, handshake: Some(handshake) })
+        (handshake.clone(), Accepted { guard, handshake: Some(handshake), leave: None })
     }
 
     /// Reports that bytes of it came from the client.

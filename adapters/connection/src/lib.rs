@@ -9,6 +9,7 @@
 //! - [`Transport`] is the connection's byte stream, whichever I/O traits the engine has.
 //! - [`Accepted`] is what serving begins with: a guard, and a [`Handshake`] if something precedes HTTP.
 //! - [`Connections`] is the list of all connections.
+//! - [`Departures`] are the streams of idle connections that leave for a successor.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -16,10 +17,13 @@
 mod bounds;
 mod budget;
 mod connections;
+mod departures;
 mod drive;
 mod driver;
 mod gate;
 mod handshake;
+mod leave;
+mod permits;
 pub mod policy;
 mod state;
 mod tracker;
@@ -28,6 +32,7 @@ mod transport;
 pub use bounds::Bounds;
 pub use budget::Budget;
 pub use connections::{ConnectionCounts, ConnectionInfo, Connections, RequestInfo};
+pub use departures::{Departed, Departing, Departures, Exit};
 pub use drive::{Drive, Error};
 pub use handshake::{Accepted, Handshake};
 pub use state::ConnectionState;

@@ -20,6 +20,7 @@
 //! | upgraded | left to its handler |
 //! | a client that does not read | bounded, in every state |
 //! | a client that has closed its direction after its request | answered; closed if it turns out to have disconnected |
+//! | idle or silent, and a successor takes over ([`on_leaving`](Policy::on_leaving)) | given up, unread and open, for the successor; one in flight follows after its response |
 //!
 //! A request that is being handled has no bound but the drain's deadline. The exception is a request body that does not
 //! come: an engine that waits for one reports it by [`on_body_awaited`](Policy::on_body_awaited).
@@ -116,6 +117,10 @@ pub struct Policy {
     /// A request ended while the connection drained, so its response may still be on its way.
     ended_late: bool,
     cut: bool,
+    /// A successor takes over what is between two requests.
+    leaving: bool,
+    /// Something else than HTTP is on the wire, which a successor does not know the state of.
+    is_wrapped: bool,
 }
 
 /// The response to the last request of HTTP/1.
@@ -220,6 +225,8 @@ impl Policy {
             unacknowledged: None,
             ended_late: false,
             cut: false,
+            leaving: false,
+            is_wrapped: false,
         }
     }
 
@@ -257,6 +264,28 @@ impl Policy {
         if self.protocol == Protocol::Http1 {
             self.on_drain();
         }
+    }
+
+    /// A successor takes over connections, or does so no longer. It has an effect only while the connection drains.
+    ///
+    /// Then a response does not say `Connection: close`, and a connection that [`may_leave`](Self::may_leave) has no bound. If
+    /// the successor fails, report the opposite: the bounds count from then.
+    pub fn on_leaving(&mut self, is_leaving: bool) {
+        if self.may_leave() && !is_leaving {
+            self.state_clock.restart();
+        }
+        self.leaving = is_leaving;
+    }
+
+    /// The connection leaves: nothing more is read from it or written to it, and its stream goes to the successor.
+    ///
+    /// Call it only if a read has just found nothing, so that no byte is lost. Returns `false` if it must stay.
+    pub fn on_leave(&mut self) -> bool {
+        let leaves = self.may_leave();
+        if leaves {
+            self.enter(Stage::Closed);
+        }
+        leaves
     }
 
     /// These bytes came from the client.
@@ -345,6 +374,7 @@ impl Policy {
     /// Bytes of a handshake before HTTP have come, such as TLS or a PROXY header. [`on_read`](Self::on_read) is for the bytes
     /// after it.
     pub fn on_handshake(&mut self) {
+        self.is_wrapped = true;
         if self.stage == Stage::Preface(0) {
             self.enter(Stage::Handshake);
         }
@@ -405,7 +435,7 @@ impl Policy {
     /// Returns whether the policy wants it to say `Connection: close`.
     #[must_use = "the response must say `Connection: close` if this is true"]
     pub fn on_response(&mut self, last: bool) -> bool {
-        let close = self.end != End::Open && self.protocol == Protocol::Http1;
+        let close = self.end != End::Open && self.protocol == Protocol::Http1 && !self.leaving;
         self.answer = if close || last { Answer::Last } else { Answer::KeptAlive };
         self.on_response_resumes();
         close
@@ -573,6 +603,15 @@ impl Policy {
     pub fn awaits_head(&self) -> bool {
         let is_between = matches!(self.stage, Stage::Preface(_) | Stage::Handshake | Stage::Head | Stage::Idle);
         is_between && self.protocol == Protocol::Http1
+    }
+
+    /// Whether the connection may leave for a successor: it is HTTP/1, and no byte of the next request has come. Nothing is owed
+    /// to the client, and nothing was read or written that is not complete.
+    #[must_use]
+    pub fn may_leave(&self) -> bool {
+        let is_between = matches!(self.stage, Stage::Preface(0) | Stage::Idle) && self.protocol == Protocol::Http1;
+        let is_whole = !self.blocked && self.looks.is_none();
+        self.leaving && self.end == End::Draining && is_between && is_whole && !self.is_wrapped
     }
 
     /// Whether the current request (HTTP/1) has no response yet and can be given one. An adapter may answer it with `503` if

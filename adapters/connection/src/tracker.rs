@@ -14,8 +14,9 @@ use ebbtide_socket::Peer;
 use crate::bounds::Bounds;
 use crate::connections::{Connections, Entry, EntryLabel};
 use crate::driver::Driver;
-use crate::gate::{AWAITS_HEAD, Gate, READS, SERVES, STEPS, WRITES};
+use crate::gate::{AWAITS_HEAD, Gate, LEAVES, READS, SERVES, STEPS, WRITES};
 use crate::handshake::{Accepted, Handshake};
+use crate::leave::Leave;
 use crate::policy::{Policy, Timer};
 
 /// The state that the parts of one connection share. It holds the guard, and reports events to the policy.
@@ -28,6 +29,8 @@ pub struct Tracker {
     watcher: Watcher,
     /// The handshake before HTTP, if there is one.
     handshake: Option<Handshake>,
+    /// If it may leave for a successor.
+    leave: Option<Arc<Leave>>,
     policy: Mutex<Policy>,
     gate: Gate,
     driver: Driver,
@@ -60,7 +63,9 @@ pub(crate) const UNTOLD: u32 = 6;
 impl Tracker {
     /// The tracker of a connection that was just accepted, listed in `connections` if there is such a list.
     pub fn new(accepted: impl Into<Accepted>, bounds: Bounds, connections: Option<&Connections>) -> Arc<Self> {
-        let Accepted { guard, handshake } = accepted.into();
+        let Accepted { guard, handshake, leave } = accepted.into();
+        // The successor would begin with a handshake of its own.
+        let leave = leave.filter(|_| handshake.is_none());
         let is_told = cfg!(target_os = "linux") && Peer::of(&guard).is_some_and(|peer| peer.addr().is_some());
         let entry = connections.map(|it| it.accept(guard.label().cloned()));
         let guard = match &entry {
@@ -79,6 +84,7 @@ impl Tracker {
             notice: guard.turn().map(|turn| Notice { turn, has_answered: AtomicBool::new(false) }),
             guard,
             handshake,
+            leave,
             policy: Mutex::new(policy),
             gate: Gate::new(),
             driver: Driver::new(),
@@ -109,6 +115,9 @@ impl Tracker {
         let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handshake) = &self.handshake {
             handshake.tell(&mut policy);
+        }
+        if let Some(leave) = &self.leave {
+            leave.tell(&mut policy);
         }
         self.gate.catch_up(&mut policy);
         let before = policy.state();
@@ -172,6 +181,55 @@ impl Tracker {
                 it.on_more();
             }
         });
+    }
+
+    /// Whether a read that found nothing matters: a request of HTTP/1 [is in flight](Self::is_serving), or the connection
+    /// [may leave](Self::may_leave).
+    #[inline]
+    pub fn looks_at_pending_reads(&self) -> bool {
+        self.gate.has(SERVES | LEAVES)
+    }
+
+    /// Whether the connection may be one that leaves for a successor, now or later.
+    pub fn is_leavable(&self) -> bool {
+        self.leave.is_some()
+    }
+
+    /// Whether the connection may leave for a successor now, if the engine holds none of its bytes. Ask it when a read has found
+    /// nothing.
+    #[inline]
+    pub fn may_leave(&self) -> bool {
+        self.gate.has(LEAVES)
+    }
+
+    /// Reports whether the engine holds bytes of the connection, or may, so that it must not leave as it is now.
+    pub fn stays(&self, stays: bool) {
+        if let Some(leave) = &self.leave {
+            leave.stays(stays);
+        }
+        if self.may_leave() {
+            self.policy(|_| ());
+        }
+    }
+
+    /// Lets the connection leave, if it still may and fewer than the permitted streams are on their way. Otherwise the task is
+    /// woken when it may.
+    ///
+    /// Call it right after a read has found nothing. If it returns `true`, the engine must be given the end of the stream, and
+    /// nothing more may be read, written or closed. The stream comes out at the [`Departures`](crate::Departures) when the I/O
+    /// object is dropped.
+    #[cold]
+    pub fn leave(&self, cx: &mut Context<'_>) -> bool {
+        let Some(leave) = self.leave.as_ref().filter(|_| !self.is_forced()) else { return false };
+        let Some(permit) = leave.permit(cx) else { return false };
+        let leaves = self.policy(Policy::on_leave);
+        if leaves {
+            // With the label that it was accepted with, by which its peer can be asked.
+            let name = self.entry.as_ref().and_then(|it| it.name());
+            let guard = name.map_or_else(|| self.guard.clone(), |name| self.guard.labelled(name.clone()));
+            leave.leave(guard, permit);
+        }
+        leaves
     }
 
     /// Whether the connection began with a handshake.
@@ -338,6 +396,21 @@ impl Tracker {
     #[inline]
     pub(crate) fn asks_for_steps(&self) -> bool {
         self.gate.has(STEPS)
+    }
+
+    /// Reports that the connection was polled, and has not left.
+    pub(crate) fn has_stayed(&self) {
+        if let Some(leave) = &self.leave {
+            leave.pass();
+        }
+    }
+
+    /// Reports that the connection is not polled any more.
+    pub(crate) fn over(&self) {
+        self.share();
+        if let Some(leave) = &self.leave {
+            leave.over();
+        }
     }
 
     /// Reports that a timer has run out.

@@ -28,6 +28,10 @@ enum Event {
     Upgraded,
     HalfClosed,
     Drain,
+    /// There is a successor, or none any more.
+    Leaving(bool),
+    /// A read has found nothing, and the adapter asks whether to leave.
+    Leave,
     /// The adapter asks what to do, and does it.
     Step,
     /// Time passes until the timer is up, where it is kept.
@@ -50,6 +54,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => Just(Event::Upgraded),
         2 => Just(Event::HalfClosed),
         2 => Just(Event::Drain),
+        2 => any::<bool>().prop_map(Event::Leaving),
+        1 => Just(Event::Leave),
         12 => Just(Event::Step),
         2 => prop_oneof![Just(Timer::Request), Just(Timer::State), Just(Timer::Progress)].prop_map(Event::Expired),
     ];
@@ -85,6 +91,9 @@ struct Life {
     /// Of the last request.
     had_body: bool,
     draining: bool,
+    /// Bytes have come while nothing was in flight.
+    has_begun: bool,
+    leaving: bool,
     finished: bool,
     closed: bool,
 }
@@ -108,6 +117,8 @@ impl Life {
             heard: false,
             had_body: false,
             draining: false,
+            has_begun: false,
+            leaving: false,
             finished: false,
             closed: false,
         }
@@ -131,7 +142,7 @@ impl Life {
     fn can(&self, event: &Event) -> bool {
         match event {
             _ if self.closed => false,
-            Event::Read(_) => true,
+            Event::Read(_) | Event::Leaving(_) | Event::Leave => true,
             Event::ReadPreface(_) => self.is_preface && self.came < PREFACE.len(),
             _ if self.came == 0 => matches!(event, Event::Drain | Event::Step) || self.offers(event),
             Event::Request(_) if self.is_http2() => !self.half_closed,
@@ -152,6 +163,13 @@ impl Life {
         }
     }
 
+    /// Whether nothing is owed, read or unwritten.
+    fn may_leave(&self) -> bool {
+        let is_over = self.last || self.half_closed || self.upgraded || self.finished || self.closed;
+        let is_between = self.in_flight() == 0 && !self.has_begun && !self.blocked && !self.ended;
+        self.leaving && self.draining && is_between && !is_over && !self.is_http2()
+    }
+
     fn offers(&self, event: &Event) -> bool {
         matches!(event, Event::Expired(timer) if self.policy.wait(*timer).is_some())
     }
@@ -162,6 +180,7 @@ impl Life {
         self.is_preface &= expected[..common] == bytes[..common];
         self.came += bytes.len();
         self.heard |= self.half_closed;
+        self.has_begun |= self.in_flight() == 0;
         if self.policy.interest().reads {
             self.policy.on_read(bytes);
         }
@@ -177,12 +196,14 @@ impl Life {
                 self.asked += usize::from(served);
                 if served {
                     self.had_body = has_body;
+                    self.has_begun = false;
                     self.awaits = false;
                 }
             }
             Event::Response(last) => {
                 let close = self.policy.on_response(last);
-                assert_eq!(close, self.draining && !self.is_http2(), "on every HTTP/1 response while draining");
+                let closes = self.draining && !self.leaving && !self.is_http2();
+                assert_eq!(close, closes, "on every HTTP/1 response while draining without a successor");
                 self.last |= close || last;
                 (self.asked, self.answered) = (self.asked - 1, self.answered + 1);
             }
@@ -244,6 +265,11 @@ impl Life {
                 self.policy.on_drain();
                 self.draining = true;
             }
+            Event::Leaving(leaving) => {
+                self.policy.on_leaving(leaving);
+                self.leaving = leaving;
+            }
+            Event::Leave => self.leave(),
             Event::Step => self.step(),
             Event::Expired(timer) => {
                 let is_clients = match timer {
@@ -260,6 +286,13 @@ impl Life {
                 assert!(!closes || !self.upgraded, "what is its handler's was closed");
             }
         }
+    }
+
+    fn leave(&mut self) {
+        let may_leave = self.may_leave();
+        assert_eq!(self.policy.on_leave(), may_leave, "between two requests, and nowhere else");
+        self.closed = may_leave;
+        assert!(!self.policy.is_cut());
     }
 
     fn step(&mut self) {
@@ -297,7 +330,10 @@ impl Life {
         if !self.draining || self.upgraded || step != Step::Serve {
             return;
         }
-        if self.in_flight() == 0 {
+        assert_eq!(self.policy.may_leave(), self.may_leave());
+        if self.may_leave() {
+            assert_eq!(waits, [None; 2], "it waits for the successor, who may take his time");
+        } else if self.in_flight() == 0 {
             assert_ne!(waits, [None; 2], "nothing is in flight, and nothing bounds it");
         }
         if self.in_flight() > 0 && !waits_for_client {
@@ -308,6 +344,7 @@ impl Life {
 
     /// The client falls silent: timer by timer the connection is let go of.
     fn fall_silent(&mut self) {
+        self.live(Event::Leaving(false));
         if self.policy.wait(Timer::Request).is_none() {
             self.live(Event::Drain);
         }

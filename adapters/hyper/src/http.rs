@@ -12,6 +12,7 @@ use hyper::service::Service;
 use hyper::{Request, Response};
 
 use crate::auto;
+use crate::boundary::{Boundary, Requests};
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::serve_connection::{Clock, ServeConnection};
@@ -225,12 +226,13 @@ impl<E> Http<E> {
 
     /// Serves one connection with an [`Engine`] of your own. `build` makes it of the wrapped I/O and the wrapped service.
     ///
-    /// [`Bounds::request`] applies, so the engine needs no limit for heads of its own. In three points it is not like
+    /// [`Bounds::request`] applies, so the engine needs no limit for heads of its own. In four points it is not like
     /// [`serve`](Self::serve):
     ///
     /// - The engine decides whether a client that closes its direction after the request is answered.
     /// - [`Bounds::progress`] applies to responses only, and not to request bodies.
     /// - An upgraded stream of HTTP/2 is in flight for as long as its connection.
+    /// - The connection does not [leave](crate::Leaving) for a successor.
     ///
     /// # Errors
     ///
@@ -270,8 +272,14 @@ impl<E> Http<E> {
         build: impl FnOnce(Io<I>, DrainService<S>) -> C,
     ) -> ServeConnection<C> {
         let tracker = Tracker::new(guard, *self.bounds, self.connections.as_ref());
-        let engine =
-            build(Io::new(io, tracker.clone(), looks_ahead), DrainService::new(service, tracker.clone(), self.extends));
+        let requests = (looks_ahead && tracker.is_leavable()).then(Arc::<Requests>::default);
+        // Another engine may take the end of the stream for an error.
+        tracker.stays(requests.is_none());
+        let boundary = requests.clone().map(Boundary::new);
+        let engine = build(
+            Io::new(io, tracker.clone(), looks_ahead, boundary),
+            DrainService::new(service, tracker.clone(), self.extends, requests),
+        );
         ServeConnection::new(engine, tracker, self.clock.clone())
     }
 }

@@ -11,6 +11,8 @@ use ebbtide_connection::policy::Policy;
 use ebbtide_connection::{Budget, Interim, Tracker, Transport};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
+use crate::boundary::Boundary;
+
 /// The I/O of a connection, wrapped. It holds the connection's guard.
 ///
 /// At an upgrade hyper passes it on, so the drain waits for the code that has it then. Once the drain is closed by force, every
@@ -29,6 +31,8 @@ pub struct Io<I: Read + Write + Unpin> {
     shutdown: Shutdown,
     /// The last four bytes that were read as parts of heads; others than `HEAD_END` if bytes came after a head.
     tail: [u8; 4],
+    /// If the connection may leave for a successor.
+    boundary: Option<Box<Boundary>>,
     budget: Budget,
 }
 
@@ -86,7 +90,8 @@ const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 
 impl<I: Read + Write + Unpin> Io<I> {
     /// `looks_ahead`: hyper does not read during a request, because of `half_close`.
-    pub(crate) fn new(inner: I, tracker: Arc<Tracker>, looks_ahead: bool) -> Self {
+    pub(crate) fn new(inner: I, tracker: Arc<Tracker>, looks_ahead: bool, boundary: Option<Boundary>) -> Self {
+        let boundary = boundary.map(Box::new);
         let (read_closed, write_closed) = (None, None);
         let ahead = looks_ahead.then(Ahead::default);
         let budget = Budget::new(BUDGET);
@@ -100,6 +105,7 @@ impl<I: Read + Write + Unpin> Io<I> {
             write_closed,
             shutdown: Shutdown::Open,
             tail: HEAD_END,
+            boundary,
             budget,
         }
     }
@@ -177,6 +183,9 @@ impl<I: Read + Write + Unpin> Io<I> {
 
     /// Reports bytes that hyper gets.
     fn saw(&mut self, bytes: &[u8]) {
+        if let Some(boundary) = &mut self.boundary {
+            boundary.saw(bytes, self.tracker.awaits_head(), self.tail == HEAD_END);
+        }
         if self.tracker.awaits_head() {
             for byte in &bytes[bytes.len().saturating_sub(self.tail.len())..] {
                 self.tail = [self.tail[1], self.tail[2], self.tail[3], *byte];
@@ -190,6 +199,36 @@ impl<I: Read + Write + Unpin> Io<I> {
     /// Whether bytes have come after the last request.
     fn has_more(&self) -> bool {
         self.tail != HEAD_END || self.ahead.as_ref().is_some_and(|ahead| !ahead.bytes.is_empty())
+    }
+
+    /// A read of hyper has found nothing.
+    #[inline(never)]
+    fn found_nothing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_serving = self.tracker.is_serving();
+        if let Some(ahead) = &mut self.ahead {
+            ahead.asked = is_serving;
+            if is_serving {
+                self.tracker.policy(Policy::on_body_awaited);
+            }
+        }
+        if self.tracker.may_leave() && self.leave(cx) { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Lets the connection leave for a successor, if it may. Then hyper reads the end of the stream, and closes nothing.
+    fn leave(&mut self, cx: &mut Context<'_>) -> bool {
+        let (Some(ahead), Some(boundary)) = (&mut self.ahead, &self.boundary) else { return false };
+        let has_none = ahead.bytes.is_empty() && !ahead.ended && !ahead.interim.is_due();
+        if !has_none || !boundary.is_between(self.tail == HEAD_END) {
+            self.tracker.stays(true);
+            return false;
+        }
+        let is_flushed = matches!(Pin::new(&mut self.inner).poll_flush(cx), Poll::Ready(Ok(())));
+        if !is_flushed || !self.tracker.leave(cx) {
+            return false;
+        }
+        ahead.ended = true;
+        self.shutdown = Shutdown::Over;
+        true
     }
 
     /// Gives hyper what was read ahead. Returns whether there was anything, or the client's FIN.
@@ -237,7 +276,7 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
             return Poll::Ready(Ok(()));
         }
         // A pause of our own returns here: it does not tell whether there are more bytes.
-        let looks = this.tracker.looks_at_reads();
+        let looks = this.tracker.looks_at_reads() || this.boundary.as_ref().is_some_and(|it| it.counts());
         let room = if looks { buf.remaining().min(LOOK) } else { buf.remaining() };
         ready!(this.budget.poll_read(cx, room));
         let read = if looks {
@@ -246,17 +285,20 @@ impl<I: Read + Write + Unpin> Read for Io<I> {
             let read = Pin::new(&mut this.inner).poll_read(cx, buf);
             if let Poll::Ready(Ok(())) = read {
                 this.tail = [0; 4];
+                if let Some(boundary) = &mut this.boundary {
+                    boundary.missed();
+                }
             }
             read
         };
         if read.is_pending() {
             this.budget.refill();
+            if this.tracker.looks_at_pending_reads() {
+                return this.found_nothing(cx);
+            }
         }
         if let Some(ahead) = &mut this.ahead {
-            ahead.asked = read.is_pending() && this.tracker.is_serving();
-            if ahead.asked {
-                this.tracker.policy(Policy::on_body_awaited);
-            }
+            ahead.asked = false;
         }
         read
     }

@@ -63,6 +63,52 @@
 //! `main` that returns at once may end the process before: see [`Drain::released`](ebbtide::Drain::released). There is no such
 //! answer on HTTP/2, in the middle of a response, or after an upgrade.
 //!
+//! # Connections that outlive the process
+//!
+//! A successor can take over idle connections of HTTP/1 with their open sockets, so that their clients notice nothing.
+//! [`Leaving`] wraps the I/O of a connection for that, and [`Departures`] has the streams. Its page says which connections
+//! leave, and when.
+//!
+//! ```no_run
+//! use ebbtide::{Drain, Guard};
+//! use ebbtide_hyper::{Departed, Departures, Exit, Http, Leaving};
+//! use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+//! use tokio::net::TcpStream;
+//! # use std::convert::Infallible;
+//! # use hyper::{Request, Response, body::Incoming, service::service_fn};
+//! # async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> { unimplemented!() }
+//! # async fn give(_: &std::net::TcpStream) -> std::io::Result<()> { Ok(()) }
+//!
+//! type Stream = TokioIo<TcpStream>;
+//!
+//! async fn connection(http: Http<TokioExecutor>, stream: TcpStream, guard: Guard, exit: Exit<Stream>) {
+//!     let (io, guard) = Leaving::new(TokioIo::new(stream), guard, &exit);
+//!     let _ = http.serve(io, service_fn(hello), guard).await;
+//! }
+//!
+//! /// The successor is ready, and has the listener.
+//! async fn hand_over(drain: Drain, mut departures: Departures<Stream>) {
+//!     departures.begin();
+//!     let drained = drain.start();
+//!     // It ends with the last connection and the accept loop, if that has the only other `Exit`.
+//!     while let Some(departed) = departures.next().await {
+//!         tokio::spawn(give_one(departed));
+//!     }
+//!     let _ = drained.await;
+//! }
+//!
+//! async fn give_one(departed: Departed<Stream>) -> std::io::Result<()> {
+//!     let departed = departed.try_map(|io| io.into_inner().into_std())?;
+//!     if give(departed.io()).await.is_ok() {
+//!         return Ok(()); // the successor has it: ours is closed here, and the drain waits no longer
+//!     }
+//!     let (socket, guard) = departed.into_parts(); // it drains here, like a connection that was just accepted
+//!     let io = TokioIo::new(TcpStream::from_std(socket)?);
+//!     let http = Http::new(TokioExecutor::new(), TokioTimer::new());
+//!     http.serve(io, service_fn(hello), guard).await.map_err(std::io::Error::other)
+//! }
+//! ```
+//!
 //! # Limits
 //!
 //! hyper does not show the beginning of a request head that came together with the request before it. Once that one is
@@ -72,12 +118,14 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auto;
+mod boundary;
 #[cfg(feature = "tower")]
 mod end_bodies;
 mod ending_body;
 mod engine;
 mod http;
 mod io;
+mod leaving;
 mod news;
 mod serve_connection;
 mod service;
@@ -87,12 +135,14 @@ mod tower;
 
 pub use ebbtide_connection::{Accepted, ConnectionCounts, ConnectionInfo, Connections, Error, RequestInfo};
 pub use ebbtide_connection::{Bounds, ConnectionState};
+pub use ebbtide_connection::{Departed, Departures, Exit};
 #[cfg(feature = "tower")]
 pub use end_bodies::{EndBodies, EndBodiesFuture, EndBodiesService};
 pub use ending_body::{BodyEnd, EndingBody};
 pub use engine::Engine;
 pub use http::Http;
 pub use io::Io;
+pub use leaving::Leaving;
 pub use news::News;
 pub use serve_connection::ServeConnection;
 pub use service::{DrainBody, DrainService, ResponseFuture, Unserved};

@@ -12,6 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
+use crate::boundary::Requests;
 use crate::news::Roomy;
 use crate::tasks;
 
@@ -31,6 +32,8 @@ pub struct DrainService<S> {
     tracker: Arc<Tracker>,
     extends: Extends,
     news: Option<Roomy>,
+    /// If the connection may leave for a successor.
+    requests: Option<Arc<Requests>>,
 }
 
 /// What to put into the extensions of requests.
@@ -45,9 +48,9 @@ pub(crate) enum Extends {
 }
 
 impl<S> DrainService<S> {
-    pub(crate) fn new(inner: S, tracker: Arc<Tracker>, extends: Extends) -> Self {
+    pub(crate) fn new(inner: S, tracker: Arc<Tracker>, extends: Extends, requests: Option<Arc<Requests>>) -> Self {
         let news = matches!(extends, Extends::News).then(|| Roomy::new(tracker.clone()));
-        Self { inner, tracker, extends, news }
+        Self { inner, tracker, extends, news, requests }
     }
 }
 
@@ -61,6 +64,9 @@ where
 
     #[inline]
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(requests) = &self.requests {
+            self.counts(requests, request.body());
+        }
         let what = || (request.method().as_str().into(), request.uri().path().into());
         let Some(id) = self.tracker.begin(!request.body().is_end_stream(), what) else {
             return ResponseFuture { future: None, in_flight: None, connect: false, old: false, last: false };
@@ -89,6 +95,11 @@ where
 }
 
 impl<S> DrainService<S> {
+    #[inline(never)]
+    fn counts(&self, requests: &Requests, body: &Incoming) {
+        self.tracker.stays(!requests.begin(body));
+    }
+
     #[inline(never)]
     fn extend(&self, request: &mut Request<Incoming>) {
         request.extensions_mut().insert(self.tracker.request_watcher());

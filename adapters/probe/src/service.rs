@@ -63,7 +63,7 @@ impl View for Whole {
     }
 
     fn is_failure(&self, cause: &Label) -> bool {
-        cause.downcast_ref::<PartError>().is_some() || cause.downcast_ref::<ebbtide::Failure>().is_some()
+        cause.downcast_ref::<PartError>().is_some()
     }
 }
 

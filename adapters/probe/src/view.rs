@@ -17,8 +17,10 @@ pub(crate) trait View: Send + Sync {
     /// Turns the readiness switch.
     fn set_ready(&self, is_on: bool);
 
-    /// Whether a drain with this cause began because something failed.
-    fn is_failure(&self, cause: &Label) -> bool;
+    /// Whether a drain with this cause began because something failed. A drain alone has no parts that fail.
+    fn is_failure(&self, _cause: &Label) -> bool {
+        false
+    }
 }
 
 /// What was to be seen at one moment.
@@ -125,9 +127,5 @@ impl View for Alone {
 
     fn set_ready(&self, is_on: bool) {
         self.is_off.store(!is_on, Ordering::SeqCst);
-    }
-
-    fn is_failure(&self, cause: &Label) -> bool {
-        cause.downcast_ref::<ebbtide::Failure>().is_some()
     }
 }

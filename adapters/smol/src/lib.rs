@@ -63,6 +63,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bind;
+mod detach;
 #[cfg(feature = "service")]
 mod service;
 
@@ -80,6 +81,7 @@ use async_io::{Async, Timer};
 use async_net::unix::{UnixListener, UnixStream};
 use async_net::{TcpListener, TcpStream};
 pub use bind::bind;
+pub use detach::Detach;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Socket, Spawn};
 pub use ebbtide_accept::{Failure, Peer};

@@ -94,6 +94,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bind;
+mod detach;
 #[cfg(feature = "service")]
 mod service;
 
@@ -103,6 +104,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use bind::bind;
+pub use detach::Detach;
 use ebbtide::{Deadline, Drained, Guard};
 use ebbtide_accept::{Ended, Listener, Runtime, Spawn};
 pub use ebbtide_accept::{Failure, Peer};

@@ -695,3 +695,30 @@ fn an_upgraded_connection_is_its_handlers() {
     assert_eq!((policy.step(), policy.lingers()), (Step::Serve, false));
     assert_eq!((policy.wait(Timer::State), policy.wait(Timer::Progress)), (None, None));
 }
+
+#[test]
+fn a_connection_behind_a_handshake_does_not_leave() {
+    for begins in [|_: &mut Policy| {}, Policy::on_handshake] {
+        let mut policy = draining(begins);
+        policy.on_leaving(true);
+        let is_wrapped = policy.stage == Stage::Handshake;
+        policy.on_handshake_end();
+        assert_eq!(policy.on_leave(), !is_wrapped);
+    }
+}
+
+#[test]
+fn the_graces_begin_when_the_successor_is_given_up() {
+    for between in [|_: &mut Policy| {}, served] {
+        let mut policy = draining(between);
+        let wait = policy.wait(Timer::State).expect("a grace");
+        policy.on_leaving(true);
+        assert_eq!(policy.wait(Timer::State), None);
+        policy.on_leaving(false);
+        let anew = policy.wait(Timer::State).expect("a grace");
+        assert_eq!(anew.after, wait.after);
+        assert_ne!(anew.epoch, wait.epoch);
+        policy.on_leaving(false);
+        assert_eq!(policy.wait(Timer::State), Some(anew), "said again, it begins no grace anew");
+    }
+}

@@ -186,6 +186,10 @@ impl Policy {
         if self.end == End::Open && !matches!(self.stage, Stage::Lingering { .. }) {
             return self.bound_while_open(timer);
         }
+        if timer == Timer::State && self.may_leave() {
+            // It waits for the successor, and not for the client.
+            return None;
+        }
         let bound = match timer {
             Timer::Request | Timer::Age => return None,
             Timer::State => match (self.stage, self.protocol) {
