@@ -38,8 +38,9 @@ async fn diagnostics(address: String, probe: Probe, part: Part) -> Result<(), Bo
     let listener = TcpListener::bind(address).await?;
     println!("diagnostics on http://{}", listener.local_addr()?);
     part.ready();
-    let second = Duration::from_secs(1);
-    let bounds = Bounds::NONE.request(2 * second).keep_alive(75 * second).progress(10 * second).stall(second);
+    let (second, moment) = (Duration::from_secs(1), Duration::from_millis(20));
+    let bounds = Bounds::NONE.request(2 * second).keep_alive(75 * second).progress(10 * second);
+    let bounds = bounds.idle(moment).stall(second).linger(moment);
     // With a watcher in every request, so that the page's stream goes on until this stage drains.
     let http = Http::new(Executor::new(), Timer::new()).bounds(bounds).extend_every_request();
     let connection = move |stream: TcpStream, guard| {

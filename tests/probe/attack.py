@@ -3,7 +3,7 @@
     python3 attack.py SERVER
 
 Ten thousand slow clients of the diagnostics port are to take no descriptors from the service, and not to delay its drain.
-Whoever has no right to an action is to be refused, and logged.
+Nor are pages that nobody reads. Whoever has no right to an action is to be refused, and logged.
 """
 
 import os
@@ -17,11 +17,13 @@ import tempfile
 import threading
 import time
 
-from driver import TOKEN, Server, fail, until
+from driver import PATIENCE, TOKEN, Server, fail, until
 
 CLIENTS = 10_000
 # Of the server: too few for them all, and enough for what the diagnostics port may take and for the service.
 DESCRIPTORS = 256
+# How many streams of events a probe has at most.
+STREAMS = 16
 # How much longer than without them a drain may take, in seconds: the machine is busy with the clients, too.
 LATER = 1.0
 
@@ -138,6 +140,33 @@ def flood(program, folder):
         fail("the clients of the diagnostics port delay the drain")
 
 
+def look_away(program, folder):
+    """Pages that somebody has opened and that read nothing."""
+    server = Server(program, os.path.join(folder, "unread"), lame_duck=0)
+    streams = []
+    try:
+        for status in [b"200"] * STREAMS + [b"503"]:
+            stream = socket.socket()
+            stream.settimeout(PATIENCE)
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            stream.connect(("127.0.0.1", server.diagnostics))
+            stream.send(b"GET /drain HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n")
+            streams.append(stream)
+            answer = stream.recv(12)
+            if not answer.endswith(status):
+                fail(f"stream {len(streams)} is answered by {answer}")
+        # So that the streams go on through a drain.
+        server.ask("/mail/1", main=True)
+        said, took = drain(server)
+        print(f"probe: {STREAMS} pages that nobody reads, one more refused; drained in {said:.3f} s, gone after {took:.3f} s")
+        if took > 1 + 2 * LATER:
+            fail("pages that nobody reads delay the drain")
+    finally:
+        server.kill()
+        for it in streams:
+            it.close()
+
+
 def refuse(program, folder):
     server = Server(program, os.path.join(folder, "refused"), lame_duck=0)
     try:
@@ -176,6 +205,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="ebbtide-probe-")
     try:
         refuse(sys.argv[1], folder)
+        look_away(sys.argv[1], folder)
         if hard >= CLIENTS + 100:
             flood(sys.argv[1], folder)
     finally:
