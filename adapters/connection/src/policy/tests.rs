@@ -591,6 +591,27 @@ fn the_grace_of_an_idle_connection_begins_once_its_client_has_the_last_response(
 }
 
 #[test]
+fn a_client_that_takes_nothing_is_let_go_after_its_bound_though_all_others_are_zero() {
+    let stall = Duration::from_secs(1);
+    let mut policy = Policy::new(Bounds { stall, ..Bounds::NONE }).with_acknowledgements();
+    policy.on_read(b"GET / HTTP/1.1\r\n\r\n");
+    policy.on_request(false);
+    let _ = policy.on_response(false);
+    policy.on_drain();
+    policy.on_response_end();
+    let mut waited = Duration::ZERO;
+    for _ in 0..1000 {
+        waited += bound(&policy, Timer::State).expect("it is waited for");
+        if over(&mut policy, Timer::State, Some(1000)) != Step::Serve {
+            break;
+        }
+    }
+    assert_eq!(waited, stall);
+    let none = Policy::new(Bounds::NONE).with_acknowledgements();
+    assert_eq!(none.wait(Timer::State).map(|it| it.after), None, "and before a drain nothing is waited for");
+}
+
+#[test]
 fn the_bound_of_a_ping_begins_once_what_was_written_before_it_is_with_the_client() {
     let mut policy = asking(|it| {
         it.on_read(PREFACE);

@@ -70,6 +70,9 @@ const HTTP2_IDLE: Duration = Duration::from_secs(1);
 /// When to check first whether a client that closed its direction has disconnected: time for a reset to come back.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
 
+/// The shortest time between two checks of what the client has acknowledged.
+const MOMENT: Duration = Duration::from_millis(10);
+
 /// The time between further checks.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
@@ -171,6 +174,9 @@ impl Policy {
         let (bound, asks) = self.bound(timer)?;
         let is_halved = (self.asks && asks == Asks::Halfway) || asks == Asks::OfBody;
         let after = if is_halved { bound / 2 } else { bound };
+        let is_asked = self.asks && !matches!(asks, Asks::Nothing | Asks::OfBody);
+        // Waits of nothing would never add up to the bound of a client that takes nothing.
+        let after = if is_asked { after.max(MOMENT.min(self.bounds.bounds().stall)) } else { after };
         let epoch = match timer {
             Timer::Request => self.request_epoch,
             Timer::Age => 0,
