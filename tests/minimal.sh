@@ -15,7 +15,7 @@ git ls-files -z --cached --others --exclude-standard -- Cargo.toml core adapters
     xargs -0 cp --parents --no-dereference --target-directory="$tree"
 cp LICENSE-* "$tree"
 cd "$tree"
-sed -i -E '/^    "(examples(\/[a-z]+)?|tests(\/(bench|load|pages|pairs))?)",$/d' Cargo.toml
+sed -i -E '/^    "(examples(\/[a-z]+)?|tests(\/(bench|load|pages|pairs|rolling))?)",$/d' Cargo.toml
 for manifest in core/Cargo.toml adapters/*/Cargo.toml testkit/Cargo.toml tests/toy/Cargo.toml; do
     python3 - "$manifest" <<'P'
 import re, sys

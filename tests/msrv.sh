@@ -9,7 +9,7 @@ version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 target=${CARGO_TARGET_DIR:-target}/msrv
 
 # Without development dependencies: those are nobody's but ours. The examples are no package of anybody's either.
-build() { cargo check --workspace --exclude ebbtide-examples --exclude ebbtide-example-servers --exclude ebbtide-queue --exclude ebbtide-tests --exclude ebbtide-bench --exclude ebbtide-load --exclude ebbtide-pages --exclude ebbtide-pairs --features ebbtide-rustls/tokio,ebbtide-rustls/futures-io,ebbtide-axum/smol,ebbtide-axum/rustls,ebbtide-tonic/rustls,ebbtide-post-mortem/service,ebbtide-tokio/tracing,ebbtide-smol/tracing,ebbtide-async-std/tracing --target-dir "$target" --locked "$@"; }
+build() { cargo check --workspace --exclude ebbtide-examples --exclude ebbtide-example-servers --exclude ebbtide-queue --exclude ebbtide-tests --exclude ebbtide-bench --exclude ebbtide-load --exclude ebbtide-pages --exclude ebbtide-pairs --exclude ebbtide-rolling --features ebbtide-rustls/tokio,ebbtide-rustls/futures-io,ebbtide-axum/smol,ebbtide-axum/rustls,ebbtide-tonic/rustls,ebbtide-post-mortem/service,ebbtide-probe/metrics,ebbtide-tokio/tracing,ebbtide-smol/tracing,ebbtide-async-std/tracing --target-dir "$target" --locked "$@"; }
 
 if rustc "+$version" --version >/dev/null 2>&1; then
     RUSTUP_TOOLCHAIN=$version build

@@ -10,8 +10,8 @@ target=${CARGO_TARGET_DIR:-target}/platforms
 # Nobody runs our tests there, and the examples need a C compiler for the target.
 check() { # TARGET [OPTION...]
     "${compiler[@]}" cargo check --workspace --exclude ebbtide-examples --exclude ebbtide-example-servers --exclude ebbtide-queue --exclude ebbtide-tests --exclude ebbtide-bench \
-        --exclude ebbtide-load --exclude ebbtide-pages --exclude ebbtide-pairs \
-        --features ebbtide-rustls/tokio,ebbtide-rustls/futures-io,ebbtide-axum/smol,ebbtide-axum/rustls,ebbtide-tonic/rustls,ebbtide-post-mortem/service,ebbtide-tokio/tracing,ebbtide-smol/tracing,ebbtide-async-std/tracing --target-dir "$target" --locked --target "$@"
+        --exclude ebbtide-load --exclude ebbtide-pages --exclude ebbtide-pairs --exclude ebbtide-rolling \
+        --features ebbtide-rustls/tokio,ebbtide-rustls/futures-io,ebbtide-axum/smol,ebbtide-axum/rustls,ebbtide-tonic/rustls,ebbtide-post-mortem/service,ebbtide-probe/metrics,ebbtide-tokio/tracing,ebbtide-smol/tracing,ebbtide-async-std/tracing --target-dir "$target" --locked --target "$@"
 }
 
 for platform in x86_64-pc-windows-msvc aarch64-apple-darwin; do

@@ -88,7 +88,9 @@ pub use ebbtide_accept::{Failure, Peer};
 #[cfg(feature = "tracing")]
 pub use ebbtide_service::trace_drain;
 #[cfg(feature = "service")]
-pub use ebbtide_service::{Event, Obstacle, Outcome, Part, PartError, Readiness, StartError};
+pub use ebbtide_service::{
+    Event, Obstacle, Outcome, Part, PartError, PartStatus, Readiness, StageStatus, StartError, Status,
+};
 #[cfg(feature = "hyper")]
 pub use hyper::Executor;
 #[cfg(feature = "service")]

@@ -4,8 +4,8 @@ use ebbtide::Watcher;
 use futures_core::Stream;
 use tonic::Status;
 
-/// Ends a stream of responses when the drain begins: after what is ready, with the status `UNAVAILABLE`, by which clients go to
-/// another server (gRPC, "Status codes and their use").
+/// Ends a stream of responses when the drain begins: after what is ready, with the status `UNAVAILABLE`. Clients go to another
+/// server then (gRPC, "Status codes and their use").
 ///
 /// What is ready is handed out still, up to 1,024 messages. Then the stream itself is dropped.
 ///

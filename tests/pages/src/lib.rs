@@ -31,6 +31,9 @@ struct ForLibraries;
 #[doc = include_str!("../../../docs/misuse.md")]
 struct Misuse;
 
+#[doc = include_str!("../../../docs/hosts.md")]
+struct Hosts;
+
 #[doc = include_str!("../../../adapters/accept/README.md")]
 struct Accept;
 
