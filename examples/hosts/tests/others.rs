@@ -147,7 +147,7 @@ fn picoserve_on_embassy_answers_the_request_in_flight_and_returns() {
     });
     let (well, answer) = has_ended.recv_timeout(PATIENCE).expect("it ends");
     assert!(well);
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("done"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"), "{answer}");
 }
 
 #[embassy_executor::task]
