@@ -231,6 +231,9 @@ impl Driver {
                 Command::Ready { listeners, answer } => {
                     (self.answer, self.is_ready) = (Some(answer), true);
                     self.tell(Event::Ready(listeners));
+                    if self.shared.is_serving() {
+                        self.answer_ready(Ok(()));
+                    }
                     if let Some(why) = &self.start.refused {
                         let why = why.clone();
                         self.answer_ready(Err(why));
