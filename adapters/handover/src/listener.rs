@@ -214,7 +214,11 @@ where
     }
 
     fn admit(&self) {
-        self.socket.admit();
+        // What this process has bound, and has never lent, nobody else has. So there is no moment before the close in which a
+        // client could still connect, only to be reset.
+        if self.registration.origin != Origin::Bound {
+            self.socket.admit();
+        }
     }
 
     fn half_open(&self) -> Option<usize> {
