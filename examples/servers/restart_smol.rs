@@ -78,8 +78,10 @@ async fn serve(options: Options, handover: Handover) -> Result<Outcome, Box<dyn 
     let service = service
         .on_event(move |event| {
             println!("{event}");
-            if let (Event::Ready, Err(error)) = (&event, ready.ready()) {
-                drop(failing.start_because(error.to_string()));
+            if matches!(event, Event::Ready) {
+                if let Err(error) = ready.ready() {
+                    drop(failing.start_because(error.to_string()));
+                }
             }
         })
         .serve("main", listener, http.service(Io::new, main))

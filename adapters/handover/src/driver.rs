@@ -231,6 +231,9 @@ impl Driver {
                 Command::Ready { listeners, answer } => {
                     (self.answer, self.is_ready) = (Some(answer), true);
                     self.tell(Event::Ready(listeners));
+                    if self.shared.is_serving() {
+                        self.answer_ready(Ok(()));
+                    }
                     if let Some(why) = &self.start.refused {
                         let why = why.clone();
                         self.answer_ready(Err(why));
@@ -411,7 +414,9 @@ impl Driver {
     /// Opens the listeners.
     fn open(&mut self) {
         contain(|| drop(self.shared.serving.start()));
-        let stored = self.shared.listeners().iter().filter(|(name, socket)| systemd::store(name, socket)).count();
+        // Not under the lock: the manager may take its time.
+        let listeners = self.shared.listeners().clone();
+        let stored = listeners.iter().filter(|(name, socket)| systemd::store(name, socket)).count();
         self.shared.are_stored.store(stored > 0, Ordering::SeqCst);
         systemd::ready("serving");
         self.answer_ready(Ok(()));

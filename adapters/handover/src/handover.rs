@@ -59,6 +59,21 @@ struct Sockets {
 }
 
 /// How a [`Handover`] starts.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use ebbtide_handover::Handover;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let handover = Handover::at("/run/greeter/handover")
+///     .patience(Duration::from_secs(20)) // for a successor to warm its caches
+///     .on_event(|event| eprintln!("{event}"))
+///     .start()?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "it does nothing unless it is started"]
 pub struct Builder {
     path: Option<PathBuf>,
@@ -398,7 +413,8 @@ impl Sockets {
 impl Drop for Handover {
     fn drop(&mut self) {
         drop(self.shared.command(Command::End));
-        if let Some(thread) = self.thread.take() {
+        // On the thread itself if a waker that it calls drops this.
+        if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != thread::current().id()) {
             // It waits for nothing then.
             drop(thread.join());
         }

@@ -24,6 +24,13 @@ use crate::shared::Shared;
 /// [`ready`](crate::Handover::ready) on, until the successor is in charge, and leaves the queue to that one. Connections that
 /// come from the predecessor are accepted like others.
 ///
+/// ```no_run
+/// # async fn run(handover: ebbtide_handover::Handover, guard: ebbtide::Guard) -> std::io::Result<()> {
+/// let listener = handover.tcp("api", "127.0.0.1:8080")?.map(smol::net::TcpListener::try_from)?;
+/// ebbtide_smol::serve(listener, guard, |stream, guard| async move { drop((stream, guard)) }).await
+/// # }
+/// ```
+///
 /// Once it is dropped, this process cannot be taken over any more: a successor would not get this socket.
 #[derive(Debug)]
 pub struct Named<S> {
@@ -207,7 +214,11 @@ where
     }
 
     fn admit(&self) {
-        self.socket.admit();
+        // What this process has bound, and has never lent, nobody else has. So there is no moment before the close in which a
+        // client could still connect, only to be reset.
+        if self.registration.origin != Origin::Bound {
+            self.socket.admit();
+        }
     }
 
     fn half_open(&self) -> Option<usize> {

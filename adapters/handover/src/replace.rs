@@ -21,6 +21,17 @@ use crate::shared::Shared;
 use crate::systemd;
 
 /// The program that is to be the successor, with its arguments.
+///
+/// # Examples
+///
+/// ```
+/// use ebbtide_handover::Program;
+///
+/// let this = Program::this()?.check("--check");
+/// // By a link that is changed for a new version.
+/// let current = Program::at("/opt/greeter/current/bin/greeter", std::env::args_os().skip(1));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Program {
     path: PathBuf,

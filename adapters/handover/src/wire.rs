@@ -57,6 +57,8 @@ const SPACE: usize = rustix::cmsg_space!(ScmRights(253));
 impl Wire {
     pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
+        #[cfg(target_vendor = "apple")]
+        rustix::net::sockopt::set_socket_nosigpipe(&stream, true)?;
         Ok(Self { stream, unwritten: VecDeque::new(), input: Vec::new(), descriptors: Vec::new(), is_truncated: false })
     }
 
@@ -89,7 +91,7 @@ impl Wire {
                 return Err(io::Error::other("too many descriptors for a message"));
             }
             let bytes = IoSlice::new(&first.bytes[first.written..]);
-            match sendmsg(&self.stream, &[bytes], &mut control, SendFlags::NOSIGNAL) {
+            match sendmsg(&self.stream, &[bytes], &mut control, SEND) {
                 Ok(written) => {
                     first.written += written;
                     // They went along with the first of these bytes.
@@ -173,6 +175,11 @@ impl AsFd for Wire {
     }
 }
 
+#[cfg(not(target_vendor = "apple"))]
+const SEND: SendFlags = SendFlags::NOSIGNAL;
+// There it is an option of the socket.
+#[cfg(target_vendor = "apple")]
+const SEND: SendFlags = SendFlags::empty();
 #[cfg(not(target_vendor = "apple"))]
 const RECEIVE: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 #[cfg(target_vendor = "apple")]

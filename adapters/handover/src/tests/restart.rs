@@ -245,6 +245,18 @@ fn the_queue_is_left_to_the_successor() {
 }
 
 #[test]
+fn a_process_may_say_twice_that_it_is_ready_and_needs_no_path() {
+    let handover = Handover::from_environment().start().expect("nothing is asked for");
+    let _listener = handover.tcp("api", "127.0.0.1:0").expect("a port");
+    let since = std::time::Instant::now();
+    for _ in 0..2 {
+        handover.ready().expect("alone");
+    }
+    assert!(since.elapsed() < std::time::Duration::from_secs(9), "it waited for an answer");
+    handover.tcp("late", "127.0.0.1:0").expect_err("a successor would not get it");
+}
+
+#[test]
 fn a_handover_may_be_shared_by_threads() {
     fn is_shared<T: Send + Sync + 'static>() {}
     is_shared::<Handover>();
