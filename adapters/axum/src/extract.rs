@@ -7,7 +7,6 @@ use axum::extract::{Extension, FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use ebbtide::{Guard, Watcher};
 use ebbtide_hyper::News;
-use futures_util::FutureExt;
 
 /// An extractor that tells a handler when the drain begins: by a [`Watcher`], which is a future.
 ///
@@ -59,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Draining {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtensionRejection> {
         match parts.extensions.get::<News>() {
-            Some(news) => Ok(Self(draining(news))),
+            Some(news) => Ok(Self(news.watcher())),
             None => extension(parts, state).await.map(Self),
         }
     }
@@ -92,13 +91,6 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for InFlight {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Infallible> {
         Ok(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await.ok())
     }
-}
-
-/// What tells a request to end: its connection's turn in a lame duck time if that is still to come, and else the drain.
-fn draining(news: &News) -> Watcher {
-    let turn = news.watcher();
-    // The guard's watcher knows of no turn.
-    if turn.clone().now_or_never().is_some() { news.guard().watcher() } else { turn }
 }
 
 /// What was put there by another server of ebbtide's, or by a test.
