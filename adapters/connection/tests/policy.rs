@@ -142,9 +142,8 @@ impl Life {
     fn can(&self, event: &Event) -> bool {
         match event {
             _ if self.closed => false,
-            Event::Read(_) => true,
+            Event::Read(_) | Event::Leaving(_) | Event::Leave => true,
             Event::ReadPreface(_) => self.is_preface && self.came < PREFACE.len(),
-            Event::Leaving(_) | Event::Leave => true,
             _ if self.came == 0 => matches!(event, Event::Drain | Event::Step) || self.offers(event),
             Event::Request(_) if self.is_http2() => !self.half_closed,
             Event::Request(_) => {
@@ -270,12 +269,7 @@ impl Life {
                 self.policy.on_leaving(leaving);
                 self.leaving = leaving;
             }
-            Event::Leave => {
-                let may_leave = self.may_leave();
-                assert_eq!(self.policy.on_leave(), may_leave, "between two requests, and nowhere else");
-                self.closed = may_leave;
-                assert!(!self.policy.is_cut());
-            }
+            Event::Leave => self.leave(),
             Event::Step => self.step(),
             Event::Expired(timer) => {
                 let is_clients = match timer {
@@ -292,6 +286,13 @@ impl Life {
                 assert!(!closes || !self.upgraded, "what is its handler's was closed");
             }
         }
+    }
+
+    fn leave(&mut self) {
+        let may_leave = self.may_leave();
+        assert_eq!(self.policy.on_leave(), may_leave, "between two requests, and nowhere else");
+        self.closed = may_leave;
+        assert!(!self.policy.is_cut());
     }
 
     fn step(&mut self) {
