@@ -3,9 +3,9 @@
 #
 # The bugs are patches: those in mutants/loom must be caught by core/tests/loom.rs, those in mutants/plain by the
 # other tests of the core, those in mutants/connection by the tests of adapters/connection, those in mutants/h1 by those of
-# adapters/async-h1, those in mutants/hyper by those of adapters/hyper, those in mutants/service by those of adapters/service, those in mutants/signal
-# by those of adapters/signal, those in mutants/examples by those inside
-# examples/src. Names given as arguments choose among them.
+# adapters/async-h1, those in mutants/hyper by adapters/hyper's of leaving and those inside its src, those in
+# mutants/service by those of adapters/service, those in mutants/signal by those of adapters/signal, those in
+# mutants/examples by those inside examples/src. Names given as arguments choose among them.
 # A patch that does not apply, a mutant that does not compile and a mutant that survives are failures alike.
 set -euo pipefail
 
