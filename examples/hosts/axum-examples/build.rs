@@ -25,7 +25,7 @@ fn main() {
         write!(all, "(\"{name}\", [axum::{name}::main, ebbtide::{name}::main]), ").expect("memory");
     }
     let programs = format!(
-        "mod axum {{\n{axum}}}\nmod ebbtide {{\n{ebbtide}}}\nconst PROGRAMS: &[(&str, [fn(); 2])] = &[{all}];\n"
+        "mod axum {{\n{axum}}}\nmod ebbtide {{\n{ebbtide}}}\ntype Forms = [fn(); 2];\nconst PROGRAMS: &[(&str, Forms)] = &[{all}];\n"
     );
     fs::write(out.join("programs.rs"), programs).expect("written");
 }

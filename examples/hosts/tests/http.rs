@@ -18,8 +18,11 @@ use work::Work;
 /// A host as it runs: whether it came to its own end.
 type Running = Pin<Box<dyn Future<Output = bool>>>;
 
-/// Each host by its name on the page, with an application of its own that works.
-const HOSTS: [(&str, fn(TcpListener, Work, Guard) -> Running); 9] = [
+/// Begins to serve an application of its own that works.
+type Serve = fn(TcpListener, Work, Guard) -> Running;
+
+/// Each host by its name on the page.
+const HOSTS: [(&str, Serve); 9] = [
     ("axum", |listener, work, guard| {
         let app = axum::Router::new().route("/", axum::routing::get(|| work.run()));
         Box::pin(async { matches!(hosts::axum::serve(listener, app, guard).await, Some(Ok(()))) })

@@ -103,11 +103,11 @@ async fn rmcp_answers_the_request_in_flight_and_returns() {
         work.let_go();
         let answer = lines.next_line().await.expect("it answers").expect("it answers");
         assert!(answer.contains(r#""id":1"#) && answer.contains(r#""tools":[]"#), "{answer}");
-        drained
+        drained.await
     };
     let (served, drained) = join(served, client).await;
     assert!(matches!(served.expect("it serves"), Some(QuitReason::Cancelled)));
-    assert_eq!(drained.await, Ok(()));
+    assert_eq!(drained, Ok(()));
 }
 
 #[tokio::test]
@@ -130,11 +130,11 @@ async fn apalis_ends_the_job_in_flight_and_returns() {
         work.has_begun().await;
         let drained = drain.start();
         work.let_go();
-        drained
+        drained.await
     };
     let (ran, drained) = join(ran, test).await;
     assert!(ran.expect("no error").is_some());
-    assert_eq!(drained.await, Ok(()));
+    assert_eq!(drained, Ok(()));
 }
 
 /// On embassy's own executor and clock, as they are on a computer, and its own TCP, which a loop makes talk to itself.
