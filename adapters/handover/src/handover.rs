@@ -1,33 +1,30 @@
 //! `Handover`: the place of this process in a line of processes.
 
-use std::error::Error;
-use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use ebbtide::{Cause, Drain, Watcher};
+use ebbtide::Drain;
 
 use crate::bind;
-use crate::connection::{Adopted, Connection, Given, MOST_STATE};
-use crate::control::{Control, Found, holder};
+use crate::builder::Builder;
+use crate::connection::Adopted;
 use crate::driver::{Command, Driver};
 use crate::environment::Environment;
 use crate::event::{Ended, Event, Events};
+use crate::giver::Giver;
 use crate::listener::{Named, Origin, Registration};
-use crate::protocol::{Entry, Generation, Kind, LONGEST_NAME};
+use crate::protocol::{Entry, Kind, LONGEST_NAME};
 use crate::replace::{Program, Replacer};
 use crate::shared::Shared;
-use crate::wake::Wake;
+use crate::superseded::Superseded;
+use crate::takeover_error::TakeoverError;
 
 /// The place of this process in a line of processes that serve the same listeners, one after the other.
 ///
@@ -58,53 +55,6 @@ struct Sockets {
     is_ready: bool,
 }
 
-/// How a [`Handover`] starts.
-///
-/// # Examples
-///
-/// ```no_run
-/// use std::time::Duration;
-/// use ebbtide_handover::Handover;
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let handover = Handover::at("/run/greeter/handover")
-///     .patience(Duration::from_secs(20)) // for a successor to warm its caches
-///     .on_event(|event| eprintln!("{event}"))
-///     .start()?;
-/// # Ok(())
-/// # }
-/// ```
-#[must_use = "it does nothing unless it is started"]
-pub struct Builder {
-    path: Option<PathBuf>,
-    patience: Duration,
-    events: Events,
-    told: Option<Ended>,
-}
-
-/// Why this process did not take over, or must not serve.
-#[non_exhaustive]
-pub enum TakeoverError {
-    /// The process in charge says no. It serves on.
-    Refused {
-        /// Its words.
-        why: String,
-    },
-    /// A process holds the lock, and does not answer.
-    Unresponsive {
-        /// The path of the control socket.
-        path: PathBuf,
-        /// Which process it is, if that is known.
-        holder: Option<u32>,
-    },
-    /// The operating system refuses.
-    System(io::Error),
-}
-
-/// How long a successor may take to start, unless it is said.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long to wait for a process that has the lock and does not listen: it is just starting, or ending.
-const BUSY: Duration = Duration::from_secs(10);
 /// How long [`Handover::ready`] waits for the answer of the predecessor.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long the sockets of a predecessor that has just ended may still be there.
@@ -134,12 +84,35 @@ impl Handover {
     /// # }
     /// ```
     pub fn at(path: impl Into<PathBuf>) -> Builder {
-        Builder { path: Some(path.into()), patience: PATIENCE, events: Events::default(), told: None }
+        Builder::new(Some(path.into()))
     }
 
     /// A handover without a control socket: listeners are inherited from systemd, or bound. There is no successor.
     pub fn from_environment() -> Builder {
-        Builder { path: None, patience: PATIENCE, events: Events::default(), told: None }
+        Builder::new(None)
+    }
+
+    /// What `driver` has found becomes the handover, and `driver` its thread.
+    pub(crate) fn run(
+        mut driver: Driver,
+        environment: Environment,
+        shared: Arc<Shared>,
+        builder: Builder,
+    ) -> io::Result<Self> {
+        let arrived = std::mem::take(&mut driver.arrived);
+        let (predecessor, is_orphan) = (driver.predecessor(), driver.start.is_orphan);
+        let thread = thread::Builder::new().name("ebbtide-handover".into()).spawn(move || driver.run())?;
+        Ok(Self {
+            shared,
+            sockets: Mutex::new(Sockets { arrived, environment, chosen: Vec::new(), is_ready: false }),
+            events: builder.events,
+            told: builder.told,
+            patience: builder.patience,
+            predecessor,
+            is_orphan,
+            is_locked: builder.path.is_some(),
+            thread: Some(thread),
+        })
     }
 
     /// The TCP listener of this name: taken over, inherited or bound, in non-blocking mode.
@@ -421,205 +394,6 @@ impl Drop for Handover {
         self.events = Events::default();
         if let Some(told) = &self.told {
             told.wait();
-        }
-    }
-}
-
-impl Builder {
-    /// How long a successor may take from its listeners to [`ready`](Handover::ready). Default: 60 s. Then it is told no, and
-    /// this process serves on as if nothing had been.
-    pub fn patience(mut self, time: Duration) -> Self {
-        self.patience = time;
-        self
-    }
-
-    /// Tells of what happens, while it does: each event is a line for a log. Default: nobody is told.
-    ///
-    /// It is called on a thread of its own. If it blocks for long, events are lost.
-    pub fn on_event(mut self, told: impl FnMut(Event) + Send + 'static) -> Self {
-        let (events, told) = Events::new(told);
-        (self.events, self.told) = (events, Some(told));
-        self
-    }
-
-    /// Asks the process in charge for its listeners; without one, this process is the first.
-    ///
-    /// It blocks the thread until they have come, which is usually a few milliseconds. Call it early, before there is a runtime:
-    /// it takes `LISTEN_FDS` and `LISTEN_PID` out of the environment.
-    ///
-    /// # Errors
-    ///
-    /// [`TakeoverError`]. The process in charge goes on as before.
-    pub fn start(self) -> Result<Handover, TakeoverError> {
-        let environment = Environment::take().map_err(TakeoverError::System)?;
-        let wake = Wake::new().map_err(TakeoverError::System)?;
-        let (commands, received) = channel();
-        let shared = Shared::new(commands, wake);
-        let mut driver = Driver::new(received, shared.clone(), self.events.clone(), self.patience);
-        if let Some(path) = &self.path {
-            find(&mut driver, path)?;
-        }
-        let sockets =
-            Sockets { arrived: std::mem::take(&mut driver.arrived), environment, chosen: Vec::new(), is_ready: false };
-        let (predecessor, is_orphan) = (driver.predecessor(), driver.start.is_orphan);
-        let thread = thread::Builder::new().name("ebbtide-handover".into());
-        let thread = thread.spawn(move || driver.run()).map_err(TakeoverError::System)?;
-        Ok(Handover {
-            shared,
-            sockets: Mutex::new(sockets),
-            events: self.events,
-            told: self.told,
-            patience: self.patience,
-            predecessor,
-            is_orphan,
-            is_locked: self.path.is_some(),
-            thread: Some(thread),
-        })
-    }
-}
-
-fn find(driver: &mut Driver, path: &Path) -> Result<(), TakeoverError> {
-    let until = Instant::now() + BUSY;
-    loop {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        match Control::find(path).map_err(named).map_err(TakeoverError::System)? {
-            Found::Nobody(control) => {
-                driver.control = Some(control);
-                driver.generation = Generation::first(std::process::id());
-                return Ok(());
-            }
-            Found::Predecessor(stream) => {
-                driver.ask(stream).map_err(named).map_err(TakeoverError::System)?;
-                while !driver.start.is_whole && !driver.start.must_retry && driver.start.refused.is_none() {
-                    driver.step(None);
-                }
-                if let Some(why) = driver.start.refused.take() {
-                    return Err(TakeoverError::Refused { why });
-                }
-                if driver.start.is_whole {
-                    return Ok(());
-                }
-            }
-            Found::Busy => {}
-        }
-        if Instant::now() >= until {
-            return Err(TakeoverError::Unresponsive { path: path.to_owned(), holder: holder(path) });
-        }
-        // There is nothing to wait for: the other process is between its lock and its socket.
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// The future of [`Handover::superseded`].
-///
-/// # Cancel safety
-///
-/// It may be dropped and made again.
-#[derive(Clone, Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Superseded {
-    watcher: Watcher,
-}
-
-impl Future for Superseded {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match Pin::new(&mut self.watcher).poll(cx) {
-            // The handover was dropped: nobody comes any more.
-            Poll::Ready(()) if self.watcher.cause() == Some(Cause::Dropped) => Poll::Pending,
-            polled => polled,
-        }
-    }
-}
-
-/// Gives connections to the successor.
-///
-/// # Examples
-///
-/// ```no_run
-/// use ebbtide_handover::{Connection, Giver};
-///
-/// # async fn serve_on(_: Connection) {}
-/// async fn leave(giver: Giver, idle: std::net::TcpStream) {
-///     let peer = idle.peer_addr().map_or_else(|_| String::new(), |it| it.to_string());
-///     let connection = Connection { socket: idle.into(), peer, state: Vec::new() };
-///     if let Err(connection) = giver.give("api", connection).await {
-///         serve_on(connection).await; // it stays, and drains
-///     }
-/// }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Giver {
-    shared: Arc<Shared>,
-}
-
-impl Giver {
-    /// Whether there is a successor in charge. Before that, everything that is given stays.
-    pub fn has_successor(&self) -> bool {
-        self.shared.has_left()
-    }
-
-    /// Gives a connection of the listener of this name to the successor.
-    ///
-    /// At most 64 are on their way at a time; others wait for these. See [`Given`] for the answer.
-    pub fn give(&self, listener: &str, connection: Connection) -> Given {
-        let (given, slot) = Given::new();
-        if connection.state.len() > MOST_STATE {
-            slot.answer(Err(connection));
-            return given;
-        }
-        let command = Command::Give { listener: listener.to_owned(), connection, slot };
-        if let Err(Command::Give { connection, slot, .. }) = self.shared.command(command) {
-            slot.answer(Err(connection));
-        }
-        given
-    }
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("path", &self.path).field("patience", &self.patience).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for TakeoverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused { why } => write!(f, "cannot take over: {why}"),
-            Self::Unresponsive { path, holder } => {
-                let path = path.display();
-                match holder {
-                    Some(pid) => write!(f, "cannot take over: process {pid} holds {path}.lock, and does not answer"),
-                    None => write!(f, "cannot take over: a process holds {path}.lock, and does not answer"),
-                }
-            }
-            Self::System(error) => error.fmt(f),
-        }
-    }
-}
-
-// A `main` that returns an error prints its `Debug`.
-impl fmt::Debug for TakeoverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Error for TakeoverError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::System(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<TakeoverError> for io::Error {
-    fn from(error: TakeoverError) -> Self {
-        match error {
-            TakeoverError::System(error) => error,
-            other => Self::other(other.to_string()),
         }
     }
 }

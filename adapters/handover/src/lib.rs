@@ -12,11 +12,13 @@ macro_rules! step {
 }
 
 mod bind;
+mod builder;
 mod connection;
 mod control;
 mod driver;
 mod environment;
 mod event;
+mod giver;
 mod handover;
 mod listener;
 #[cfg(test)]
@@ -24,15 +26,21 @@ mod pause;
 mod protocol;
 mod replace;
 mod shared;
+mod superseded;
 #[cfg_attr(not(any(target_os = "linux", target_os = "android")), path = "no_systemd.rs")]
 mod systemd;
+mod takeover_error;
 #[cfg(test)]
 mod tests;
 mod wake;
 mod wire;
 
+pub use builder::Builder;
 pub use connection::{Adopted, Connection, Given};
 pub use event::Event;
-pub use handover::{Builder, Giver, Handover, Superseded, TakeoverError};
+pub use giver::Giver;
+pub use handover::Handover;
 pub use listener::{Departing, Named, Origin};
 pub use replace::{Program, ReplaceError, Replacer, Replacing};
+pub use superseded::Superseded;
+pub use takeover_error::TakeoverError;

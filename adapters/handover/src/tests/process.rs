@@ -160,6 +160,8 @@ pub(super) struct Load {
 }
 
 impl Load {
+    pub(super) const CLIENTS: usize = 4;
+
     pub(super) fn on(port: u16) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let client = |_| {
@@ -175,7 +177,7 @@ impl Load {
                 failures
             })
         };
-        let clients = (0..4).map(client).collect();
+        let clients = (0..Self::CLIENTS).map(client).collect();
         Self { stop, answered, clients }
     }
 

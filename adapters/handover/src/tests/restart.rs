@@ -32,9 +32,9 @@ fn twenty_generations_lose_no_client_and_leak_no_descriptor() {
     println!("{answered} answered, {counts:?} descriptors");
     assert_eq!(failures, Vec::<String>::new(), "of {answered}");
     until_answered_by(port, &current);
-    // Connections of clients come and go.
+    // Up to one for each client is a connection that was just open. A leak would be one for each generation.
     let (early, late) = (counts[..5].iter().min(), counts[15..].iter().min());
-    assert!(late <= early, "{counts:?}");
+    assert!(late <= early.map(|it| it + Load::CLIENTS).as_ref(), "{counts:?}");
 }
 
 #[test]
