@@ -26,7 +26,7 @@ use crate::label::Label;
 #[non_exhaustive]
 pub enum Cause {
     /// [`start_because`](crate::Drain::start_because) was called: the reason that was given. If it was made by
-    /// [`Label::live`], [`Label::downcast_ref`] returns the value, such as a signal or a [`Failure`](crate::Failure).
+    /// [`Label::live`], [`Label::downcast_ref`] returns the value, such as a signal or the failure of a service's part.
     Said(Label),
     /// [`start`](crate::Drain::start) or [`close`](crate::Drain::close) was called: where in the source.
     Called(&'static Location<'static>),

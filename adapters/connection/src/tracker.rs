@@ -36,8 +36,8 @@ pub struct Tracker {
     driver: Driver,
     /// Its entry in a list of connections, if there is one.
     entry: Option<Arc<Entry>>,
-    /// If the drain has a lame duck time.
-    notice: Option<Notice>,
+    /// If the drain has a lame duck time. Boxed, since most have none.
+    notice: Option<Box<Notice>>,
 }
 
 /// The turn of a connection in a lame duck time.
@@ -81,7 +81,7 @@ impl Tracker {
         };
         Arc::new(Self {
             watcher,
-            notice: guard.turn().map(|turn| Notice { turn, has_answered: AtomicBool::new(false) }),
+            notice: guard.turn().map(|turn| Box::new(Notice { turn, has_answered: AtomicBool::new(false) })),
             guard,
             handshake,
             leave,
@@ -327,7 +327,7 @@ impl Tracker {
             // The response cannot be written any more. Not reported, so that `last_words` answers `503`.
             return true;
         }
-        let is_told = is_draining || self.notice.as_ref().is_some_and(Notice::is_due);
+        let is_told = is_draining || self.notice.as_deref().is_some_and(Notice::is_due);
         if !is_told && !last && self.gate.response() {
             return false;
         }
