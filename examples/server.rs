@@ -31,21 +31,22 @@ async fn service(options: Options, inherited: Option<std::net::TcpListener>) -> 
     let work = Work::new(service.readiness(), &connections, application.tasks());
     let http = Http::new(TokioExecutor::new(), TokioTimer::new()).connections(&connections).extend_every_request();
 
-    let has_others = inherited.is_some();
-    let listener = match inherited {
-        Some(listener) => life::adopted(listener, TcpListener::from_std),
-        None => bind(options.addr).await,
-    };
-    let service = service.on_event(report(&work, options.drain_timeout));
-    let service = service.serve("http", listener, http.clone().service(TokioIo::new, application.clone()));
-    let mut service = if has_others { service.shared() } else { service.sole_owner() };
+    let mut service = service.on_event(report(&work, options.drain_timeout));
     if let Some(tls) = &options.tls {
         let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP)?);
+        let (http, application) = (http.clone(), application.clone());
         service = service.serve("https", bind(tls.addr).await, move |stream, guard| {
             let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
             http.serve(TokioIo::new(stream), application.clone(), guard)
         });
     }
+    let has_others = inherited.is_some();
+    let listener = match inherited {
+        Some(listener) => life::adopted(listener, TcpListener::from_std),
+        None => bind(options.addr).await,
+    };
+    let service = service.serve("http", listener, http.service(TokioIo::new, application));
+    let service = if has_others { service.shared() } else { service.sole_owner() };
 
     let status = work.clone();
     let answer = service_fn(move |request| ready(Ok::<_, Infallible>(diagnostics(&status, &request))));

@@ -27,23 +27,23 @@ async fn service(options: Options, inherited: Option<std::net::TcpListener>) -> 
     let work = Work::new(service.readiness(), &connections, application.tasks());
     let app = routes(application);
 
+    // A prober's connection is nothing to wait for.
+    let listener = listened("diagnostics", bind(options.diag_addr).await)?;
+    let probes = serve(listener, status(work.clone())).bounds(Bounds::NONE);
+    let mut service = service.on_event(report(&work, options.drain_timeout));
+    if let Some(tls) = &options.tls {
+        let listener = listened("https", bind(tls.addr).await)?;
+        let server = serve(listener, app.clone()).rustls(tls::config(tls, tls::HTTP)?).connections(&connections);
+        service = service.task("https", |part| server.guard(part.guard()).on_error(|it| failed(it)));
+    }
     let has_others = inherited.is_some();
     let listener = match inherited {
         Some(listener) => life::adopted(listener, TcpListener::from_std),
         None => bind(options.addr).await,
     };
-    let main = serve(listened("http", listener)?, app.clone()).connections(&connections).on_error(|it| failed(it));
+    let main = serve(listened("http", listener)?, app).connections(&connections).on_error(|it| failed(it));
     let main = if has_others { main.shared() } else { main.sole_owner() };
-    let service = service.on_event(report(&work, options.drain_timeout));
-    let mut service = service.task("http", |part| main.guard(part.guard()));
-    if let Some(tls) = &options.tls {
-        let listener = listened("https", bind(tls.addr).await)?;
-        let server = serve(listener, app).rustls(tls::config(tls, tls::HTTP)?).connections(&connections);
-        service = service.task("https", |part| server.guard(part.guard()).on_error(|it| failed(it)));
-    }
-    // A prober's connection is nothing to wait for.
-    let listener = listened("diagnostics", bind(options.diag_addr).await)?;
-    let probes = serve(listener, status(work.clone())).bounds(Bounds::NONE);
+    let service = service.task("http", |part| main.guard(part.guard()));
     let outcome = service.then().task("diagnostics", |part| probes.guard(part.guard())).run().await;
     Ok(end(&outcome, &work))
 }

@@ -31,21 +31,22 @@ async fn service(options: Options, inherited: Option<std::net::TcpListener>) -> 
     let http = Http::new(smol::Timer::after).connections(&connections).extend_every_request();
     let answer = move |request| endpoint(application.clone(), request);
 
-    let has_others = inherited.is_some();
-    let listener = match inherited {
-        Some(listener) => life::adopted(listener, TcpListener::try_from),
-        None => bind(options.addr).await,
-    };
-    let service = service.on_event(report(&work, options.drain_timeout));
-    let service = service.serve("http", listener, http.clone().service(identity, answer.clone()));
-    let mut service = if has_others { service.shared() } else { service.sole_owner() };
+    let mut service = service.on_event(report(&work, options.drain_timeout));
     if let Some(tls) = &options.tls {
         let acceptor = TlsAcceptor::from(tls::config(tls, tls::HTTP1)?);
+        let (http, answer) = (http.clone(), answer.clone());
         service = service.serve("https", bind(tls.addr).await, move |stream, guard| {
             let (stream, guard) = handshake(stream, guard, |io| acceptor.accept(io));
             http.serve(stream, answer.clone(), guard)
         });
     }
+    let has_others = inherited.is_some();
+    let listener = match inherited {
+        Some(listener) => life::adopted(listener, TcpListener::try_from),
+        None => bind(options.addr).await,
+    };
+    let service = service.serve("http", listener, http.service(identity, answer));
+    let service = if has_others { service.shared() } else { service.sole_owner() };
 
     let diagnosed = work.clone();
     let answer = move |request| ready(status(&diagnosed, request));

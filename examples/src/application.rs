@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ebbtide::{Drain, Guard, Watcher};
 use ebbtide_goodbye::Goodbye;
-use ebbtide_service::Runtime;
+use ebbtide_service::{Obstacle, Runtime};
 use futures_util::{Sink, SinkExt, Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -198,7 +198,11 @@ pub fn diagnostics<B>(work: &Work, request: &Request<B>) -> Response<Body> {
         ("/ready", Some(obstacle)) => text(StatusCode::SERVICE_UNAVAILABLE, obstacle.to_string()),
         ("/live", _) => text(StatusCode::OK, "alive"),
         ("/status", obstacle) => {
-            let state = obstacle.map_or_else(|| "ready".to_owned(), |it| it.to_string());
+            let state = match obstacle {
+                None => "Running".to_owned(),
+                Some(Obstacle::Draining(_)) => "Draining".to_owned(),
+                Some(other) => other.to_string(),
+            };
             text(StatusCode::OK, format!("{state}, {} in flight", work.in_flight()))
         }
         _ => text(StatusCode::NOT_FOUND, "not found"),

@@ -109,7 +109,7 @@ fn an_interrupt_that_arrives_twice_drains() {
         let server = Server::start(&[]);
         let mut client = server.upload();
         server.signal(Signal::INT);
-        server.until_said("draining: 1 in flight, 10.0 s left");
+        server.until_said("draining: SIGINT, 1 in flight, 10.0 s left");
         server.signal(Signal::INT);
         client.send("2");
         client.answer().is_ok_and(|it| it.text() == "2") && server.exit().code == Some(0)

@@ -15,7 +15,7 @@ fn refuses(exit: &Exit, reason: &str) {
 fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind(ANY).expect("a port");
     let addr = taken.local_addr().expect("bound").to_string();
-    let reason = format!("cannot listen on {addr}");
+    let reason = format!("{addr}: Address already in use");
     refuses(&fail(&["--addr", &addr, "--diag-addr", ANY]), &reason);
     refuses(&fail(&["--addr", ANY, "--diag-addr", &addr]), &reason);
 }

@@ -88,7 +88,7 @@ impl Server {
             let line = process.line().unwrap_or_else(|| panic!("it ended: {:?}", process.stderr));
             let addr = |scheme| line.strip_prefix(scheme).map(|it: &str| it.parse().expect("an address"));
             diagnostics = diagnostics.or(addr("diagnostics on http://"));
-            tls = tls.or(addr("https://"));
+            tls = tls.or(addr("serving on https://"));
             if let Some(main) = addr("serving on http://") {
                 let diagnostics = diagnostics.expect("said before");
                 return Self { process, main, diagnostics, tls };
