@@ -11,6 +11,7 @@ mod part;
 mod plan;
 mod planned;
 mod readiness;
+mod running;
 mod runtime;
 mod service;
 mod stage;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::mem;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ebbtide::{Drain, Guard, Label};
@@ -19,6 +19,7 @@ use crate::part::Part;
 use crate::plan::{Plan, Reserve, Share};
 use crate::planned::{Listening, Matters, Planned, Whole, Work};
 use crate::readiness::Readiness;
+use crate::running::Running;
 use crate::runtime::Runtime;
 use crate::stage::Stage;
 use crate::status::Status;
@@ -401,17 +402,7 @@ impl<R: Runtime> Service<R> {
     /// Outside its runtime, on tokio.
     pub async fn run(self) -> Outcome {
         let drain = self.drain.clone();
-        let life = self.into_life();
-        let (ended, outcome) = (Drain::new(), Arc::new(OnceLock::new()));
-        let (guard, slot) = (ended.guard(), outcome.clone());
-        R::spawn(Box::pin(async move {
-            let _until_here = guard;
-            drop(slot.set(life.live::<R>().await));
-        }));
-        let unless_dropped = StartsIfDropped(drain);
-        drop(ended.start().await);
-        drop(unless_dropped);
-        outcome.get().cloned().unwrap_or_else(Outcome::unknown)
+        Running::<R>::new(self.into_life(), drain).await
     }
 
     fn into_life(self) -> Life {
@@ -461,14 +452,5 @@ impl<R> fmt::Debug for Service<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stages: Vec<Vec<_>> = self.stages.iter().map(|it| it.parts.iter().map(|it| &it.label).collect()).collect();
         f.debug_struct("Service").field("stages", &stages).field("deadline", &self.deadline).finish_non_exhaustive()
-    }
-}
-
-/// Starts a drain when it is dropped.
-struct StartsIfDropped(Drain);
-
-impl Drop for StartsIfDropped {
-    fn drop(&mut self) {
-        drop(self.0.start_because("nobody runs the service any more"));
     }
 }

@@ -463,6 +463,24 @@ async fn a_service_without_parts_waits_for_its_drain() {
 }
 
 #[test]
+fn a_task_that_blocks_the_only_thread_for_tasks_does_not_hold_up_the_end_by_force() {
+    let (hangs, stuck) = channel::<()>();
+    let (blocks, is_blocked) = channel();
+    let service = ebbtide_smol::Service::without_signals().task("stuck", move |_| async move {
+        blocks.send(()).unwrap();
+        while stuck.recv().is_ok() {}
+    });
+    let drain = service.drain().clone();
+    thread::spawn(move || {
+        is_blocked.recv().unwrap();
+        drain.close();
+    });
+    let outcome = smol::block_on(service.run());
+    drop(hangs);
+    assert_eq!(outcome.cut().len(), 1, "{outcome}");
+}
+
+#[test]
 fn the_same_service_runs_on_smol() {
     use smol::net::TcpListener;
 
