@@ -35,7 +35,8 @@ pub(crate) fn stopping(status: &str) {
 /// The service ends, and this remains.
 pub(crate) fn remains(status: &str, is_less: bool) {
     let time = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
-    let state = [State::Status(&line(status)), State::ExtendTimeoutUsec(time)];
+    let line = line(status);
+    let state = [State::Status(&line), State::ExtendTimeoutUsec(time)];
     // Only if there is progress: what hangs is killed in time.
     tell(if is_less { &state } else { &state[..1] });
 }

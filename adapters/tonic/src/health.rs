@@ -10,7 +10,7 @@ use axum::http::Extensions;
 use ebbtide::{Drain, Watcher};
 use ebbtide_hyper::News;
 use futures_core::Stream;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream;
 use tokio::sync::watch;
 use tonic::server::NamedService;
@@ -20,7 +20,7 @@ use tonic_health::pb::health_check_response::ServingStatus as Wire;
 use tonic_health::pb::health_server::{Health as Service, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::request::{has_begun, news};
+use crate::request::draining;
 
 /// gRPC's health service (`grpc.health.v1.Health`): the status of each service by its name, and of the whole server by the
 /// empty name. In a drain every name is `NOT_SERVING`; who watches one is told, and then its stream ends.
@@ -119,7 +119,7 @@ impl Service for Health {
     type WatchStream = WatchStream;
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        let turn = news(request.extensions()).map(|it| it.turn);
+        let turn = draining(request.extensions());
         let has_left = is_lame_duck(request.extensions()) || self.leaving.iter().chain(&turn).any(has_begun);
         match status(&self.statuses.borrow(), &request.get_ref().service, has_left) {
             Wire::ServiceUnknown => Err(Status::not_found("the service is not known")),
@@ -128,7 +128,8 @@ impl Service for Health {
     }
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<WatchStream>, Status> {
-        let (turn, drain) = news(request.extensions()).map(|it| (it.turn, it.drain)).unzip();
+        let turn = draining(request.extensions());
+        let drain = request.extensions().get::<News>().map(|it| it.guard().watcher()).or_else(|| turn.clone());
         let has_left = is_lame_duck(request.extensions());
         let watching = Watching {
             statuses: self.statuses.subscribe(),
@@ -178,6 +179,11 @@ impl Watching {
             }
         }
     }
+}
+
+/// Whether a watcher is ready, which one of a turn may be before its drain has begun.
+fn has_begun(watcher: &Watcher) -> bool {
+    watcher.clone().now_or_never().is_some()
 }
 
 /// Whether the lame duck time of a call's server has begun.

@@ -1,10 +1,8 @@
 //! What a call may know of the drain.
 
-use std::pin::Pin;
-use std::task::{Context, Waker};
-
 use axum::http::Extensions;
 use ebbtide::{Guard, Watcher};
+use ebbtide_hyper::News;
 use tonic::{Request, Status};
 
 /// What a call may know of the drain, and have of it: methods of tonic's [`Request`].
@@ -69,37 +67,19 @@ pub trait RequestExt: sealed::Sealed {
 
 impl<T> RequestExt for Request<T> {
     fn draining(&self) -> Result<Watcher, Status> {
-        news(self.extensions()).map(|it| it.turn).ok_or_else(|| Status::internal("the request knows of no drain"))
+        draining(self.extensions()).ok_or_else(|| Status::internal("the request knows of no drain"))
     }
 
     fn guard(&self) -> Result<Guard, Status> {
         let extensions = self.extensions();
-        let guard = extensions
-            .get::<ebbtide_hyper::News>()
-            .map(ebbtide_hyper::News::guard)
-            .or_else(|| extensions.get().cloned());
+        let guard = extensions.get::<News>().map(News::guard).or_else(|| extensions.get().cloned());
         guard.ok_or_else(|| Status::internal("the request knows of no drain"))
     }
 }
 
-/// What a call can hear of.
-pub(crate) struct News {
-    /// Its connection's turn in a lame duck time if that was still to come, or the drain.
-    pub(crate) turn: Watcher,
-    pub(crate) drain: Watcher,
-}
-
-/// What a call can hear of, if it knows of a drain.
-pub(crate) fn news(extensions: &Extensions) -> Option<News> {
-    match extensions.get::<ebbtide_hyper::News>() {
-        Some(news) => Some(News { turn: news.watcher(), drain: news.guard().watcher() }),
-        None => extensions.get::<Watcher>().map(|it| News { turn: it.clone(), drain: it.clone() }),
-    }
-}
-
-/// Whether a watcher is ready, which one of a turn may be before its drain has begun.
-pub(crate) fn has_begun(watcher: &Watcher) -> bool {
-    Pin::new(&mut watcher.clone()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+/// What tells a call to end: its connection's turn in a lame duck time if that was still to come, and else the drain.
+pub(crate) fn draining(extensions: &Extensions) -> Option<Watcher> {
+    extensions.get::<News>().map(News::watcher).or_else(|| extensions.get().cloned())
 }
 
 mod sealed {

@@ -110,7 +110,10 @@ async fn a_stream_that_was_told_in_its_lame_duck_time_is_not_told_again_before_t
     next(&mut stream).await.expect("open");
     assert!(!server.is_finished());
     assert_eq!(next(&mut stream).await.expect_err("the drain").code(), Code::Unavailable);
-    assert!(client.count(Number::of(ENDING)).await.is_err());
+    // Another one may have begun in the instant before the connection was closed; it ends as well.
+    if let Ok(stream) = client.count(Number::of(ENDING)).await {
+        assert_eq!(next(&mut stream.into_inner()).await.expect_err("the drain").code(), Code::Unavailable);
+    }
     ended(server).await.expect("nothing was cut");
 }
 
