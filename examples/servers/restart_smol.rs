@@ -13,12 +13,12 @@ use std::error::Error;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 
-use ebbtide_examples::application::{Application, Body};
+use ebbtide_examples::application::{Application, Body, diagnostics, text};
+use ebbtide_examples::work::Work;
 use ebbtide_handover::{Handover, Program};
-use ebbtide_hyper::{Bounds, Http};
+use ebbtide_hyper::{Bounds, Connections, Http};
 use ebbtide_signal::{Signal, Signals, escalate};
 use ebbtide_smol::{Event, Executor, Outcome, Service, Smol};
-use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper::{Request, Response, StatusCode};
@@ -33,16 +33,10 @@ async fn answer(request: Request<Incoming>, application: Application<Smol>) -> R
     application.call(request).await
 }
 
-fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
-    let mut response = Response::new(Full::new(text.into().into()).boxed_unsync());
-    *response.status_mut() = status;
-    response
-}
-
 async fn serve(options: Options, handover: Handover) -> Result<Outcome, Box<dyn Error>> {
     let mut signals = Signals::new()?;
     let listener = handover.tcp("main", options.addr)?.map(TcpListener::try_from)?;
-    let diagnostics = handover.tcp("diagnostics", options.diag_addr)?.map(TcpListener::try_from)?;
+    let probes = handover.tcp("diagnostics", options.diag_addr)?.map(TcpListener::try_from)?;
 
     let service = Service::without_signals().deadline(options.drain_timeout).lame_duck(options.ready_delay);
     let (drain, readiness, handover) = (service.drain().clone(), service.readiness(), Arc::new(handover));
@@ -61,18 +55,11 @@ async fn serve(options: Options, handover: Handover) -> Result<Outcome, Box<dyn 
         .detach();
     }
     let (ready, failing) = (handover.clone(), drain.clone());
-    let http = Http::new(Executor, Timer::new()).extend_every_request();
-    let application = Application::<Smol>::new();
+    let (application, connections) = (Application::<Smol>::new(), Connections::new());
+    let work = Work::new(readiness, &connections, application.tasks());
+    let http = Http::new(Executor, Timer::new()).connections(&connections).extend_every_request();
     let main = service_fn(move |request| answer(request, application.clone()));
-    let diagnosis = move |request: Request<Incoming>| {
-        let response = match request.uri().path() {
-            "/ready" if readiness.is_ready() => text(StatusCode::OK, "ready"),
-            "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
-            "/live" => text(StatusCode::OK, "alive"),
-            _ => text(StatusCode::NOT_FOUND, "not found"),
-        };
-        async { Ok::<_, Infallible>(response) }
-    };
+    let diagnosis = move |request| std::future::ready(Ok::<_, Infallible>(diagnostics(&work, &request)));
     // A prober's connection is nothing to wait for.
     let probe = Http::new(Executor, Timer::new()).bounds(Bounds::NONE);
     let service = service
@@ -86,7 +73,7 @@ async fn serve(options: Options, handover: Handover) -> Result<Outcome, Box<dyn 
         })
         .serve("main", listener, http.service(Io::new, main))
         .then() // it answers until the main server has drained
-        .serve("diagnostics", diagnostics, probe.service(Io::new, service_fn(diagnosis)));
+        .serve("diagnostics", probes, probe.service(Io::new, service_fn(diagnosis)));
     escalate(drain, signals);
     Ok(service.run().await)
 }

@@ -278,7 +278,8 @@ pub fn wants_websocket<B>(request: &Request<B>) -> bool {
     request.uri().path() == "/ws" && request.method() == Method::GET
 }
 
-fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+/// A response of text.
+pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::new(text.into()).boxed_unsync());
     *response.status_mut() = status;
     response
